@@ -1,0 +1,207 @@
+"""The records that the parts hand to each other: facts and arrays, no behaviour and no sentences.
+
+A solution holds the formula's text, never a graph, so that whoever judges it must read the text again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+State = Literal["exact", "converged", "cycle", "slow", "diverged", "not_identifiable", "interrupted"]
+Verdict = Literal["good", "look", "failed"]
+Severity = Literal["note", "warning", "failure"]
+SigmaIs = Literal["known", "relative"]
+
+
+class Rows(Protocol):
+    """Where rows are: what every source of data gives to a problem."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns' names, in the order of the source."""
+
+    @property
+    def source(self) -> Source:
+        """What was read, for reports."""
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+
+    def column(self, name: str) -> Array:
+        """One column: (n,) float64, contiguous; raises ``DataError`` where it is no number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What was read and how: the second line of every report."""
+
+    name: str  # "tutorial.csv", "standard input", "data" for objects in memory
+    kind: str  # "csv" "tsv" "parquet" "jsonl" "arrow" "mapping" "pandas" "polars" "pyarrow" "duckdb" "dataset"
+    rows: int  # rows handed to the fit
+    separator: str | None = None
+    decimal: str | None = None
+    header: tuple[str, ...] | None = None  # names as read; None where the file has no header
+    dropped: int = 0  # rows dropped by missing="drop"
+    filtered: int = 0  # rows left out by where=
+    where: str | None = None
+    sha256: str | None = None  # of the file's bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Linearisation:
+    """A problem near one point, small whatever the number of rows: r ≈ r₀ − J δ with J = QR, qtr = Qᵀr₀.
+
+    ``r`` is upper triangular (p, p) over the free parameters; ``qtr`` (p,); ``rss`` is Σ w r²; ``n`` counts rows.
+    """
+
+    r: Array
+    qtr: Array
+    rss: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What happened, step by step. Row k-1 is the state before step k; the last row is the result, its step empty.
+
+    ``params`` (rows, p), ``loss`` (rows,), ``gradient`` (rows, p) of the loss, ``step`` (rows, p) the change taken
+    (NaN in the last row), over the free parameters ``names``. First-order solvers add ``scale`` (rows, p), the
+    divisor of the gradient (√v and the like) where they have one; Levenberg–Marquardt adds ``damping`` and
+    ``accepted``, one row per attempt. ``index`` (rows,) counts the steps taken before each row: 0, 1, 2, … unless the
+    trace was thinned.
+    """
+
+    names: tuple[str, ...]
+    index: NDArray[np.int64]
+    params: Array
+    loss: Array
+    gradient: Array
+    step: Array
+    extra: Mapping[str, Array] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """The end of a first-order run that repeats itself with period two.
+
+    ``since`` is the first step from which every parameter repeats with period 2 to lr/1000; ``low`` and ``high`` are the
+    two points (by parameter), ``middle`` their mean, ``half_width`` half their distance, by parameter.
+    """
+
+    since: int
+    low: dict[str, float]
+    high: dict[str, float]
+    middle: dict[str, float]
+    half_width: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Combination:
+    """Parameters that the data do not tell apart, and what of them is determined.
+
+    ``names`` cannot be told apart; ``text`` is the combination that is determined ("a + c"), ``value`` its value;
+    ``text`` is None where nothing of them is determined. ``exact`` is False where it holds near the answer only.
+    """
+
+    names: tuple[str, ...]
+    text: str | None
+    value: float | None
+    exact: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The least-squares answer of the same problem, beside the result of a first-order run."""
+
+    params: dict[str, float]
+    stderr: dict[str, float | None]
+    loss: float
+    curvature: Array  # (p, p) second derivatives of the loss there (Gauss–Newton), over the free parameters
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """A fit's claim: numbers, and the text of the formula that they belong to.
+
+    ``weights`` are the w of Σ w r² (None: all 1); they and the columns are handed to the judges beside this record.
+    """
+
+    formula: str  # as typed, or printed from a function: always text that a reader can parse
+    response: str  # the text of the left side
+    columns: tuple[str, ...]  # data columns that the formula reads, the response's included
+    params: dict[str, float]  # in order of first appearance, the fixed ones included
+    free: tuple[str, ...]
+    stderr: dict[str, float | None]
+    covariance: Array  # (p, p) over ``free``; NaN where undetermined
+    start: dict[str, float] | None  # None: closed form, no start
+    bounds: dict[str, tuple[float, float]]
+    at_bound: tuple[str, ...]
+    linear: bool  # the formula is linear in its free parameters
+    state: State
+    solver: str  # "linear", "levenbergmarquardt", "sgd", "rmsprop", "adam"
+    options: Mapping[str, Any]  # the solver's fields
+    loss: float  # Σ w r² / n
+    rss: float  # Σ w r²
+    tss: float  # Σ w (y − ȳ_w)²
+    n: int
+    dof: int
+    sigma_is: SigmaIs | None
+    weighted: bool
+    steps: int  # steps taken
+    evaluations: int  # passes over the data
+    seconds: float
+    combinations: tuple[Combination, ...] = ()
+    cycle: Cycle | None = None
+    reference: Reference | None = None
+    reason: Mapping[str, Any] = field(default_factory=dict)  # facts behind a failed state: row, subexpression, step …
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One remark about a fit; the sentences stand in the catalogue under ``finding.<CODE>``."""
+
+    code: str
+    severity: Severity
+    parameter: str | None
+    values: Mapping[str, Any]
+    text: str
+    remedy: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """The answer check's judgement (答え合わせ).
+
+    ``digits`` by parameter and ``stderr_digits``: how many decimal digits the second route shares (NaN: not compared).
+    ``answer`` is the second route's parameters. ``reason`` is a key of the catalogue with its ``values``; ``facts``
+    holds named numbers for the report (gradient, difference, rank, route, sample).
+    """
+
+    verdict: Literal["PASS", "FAIL", "CANNOT TELL"]
+    reason: str
+    digits: dict[str, float]
+    stderr_digits: dict[str, float]
+    answer: dict[str, float]
+    values: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class FitLike(Protocol):
+    """What an error may carry: a fit, whatever class it is."""
+
+    @property
+    def params(self) -> dict[str, float]:
+        """The parameters reached."""
+
+    @property
+    def trace(self) -> Trace | None:
+        """The steps taken."""
