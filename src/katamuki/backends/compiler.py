@@ -1,0 +1,166 @@
+"""Numba at work: a Python function becomes an object file. The only file that imports Numba.
+
+Each function is compiled without Numba's Python wrappers and without its memory manager; a wrapper in LLVM's own
+language gives it the C calling convention, so that a pointer to it can be called from anywhere. No contraction and no
+approximate functions: where sums may be reassociated, the caller said so.
+"""
+
+from __future__ import annotations
+
+from types import FunctionType
+from typing import Any
+
+import llvmlite.ir as ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.core.compiler_lock import global_compiler_lock
+from numba.extending import intrinsic
+
+from katamuki.backends import native, vectormath
+
+P = types.CPointer(types.float64)
+TYPES = {
+    "double": types.float64,
+    "int64": types.int64,
+    "double*": P,
+    "int64*": types.CPointer(types.int64),
+    "double**": types.CPointer(P),
+}
+LLVM_TYPES = {"double": "double", "int64": "i64", "double*": "ptr", "int64*": "ptr", "double**": "ptr"}
+ROWS = "int64(double**, double*, int64, int64, double*, double*, int64)"
+
+
+def compile_object(python: Any, signature: str, sums: bool, name: str) -> bytes:
+    """The object file of one function, which it exports under ``name`` with the C calling convention."""
+    result, arguments = native.parse(signature)
+    llvm = native.machine().llvm
+    with global_compiler_lock:
+        dispatcher = translate(python, sums, {})
+        dispatcher.compile(TYPES[result](*(TYPES[argument] for argument in arguments)))
+        compiled = next(iter(dispatcher.overloads.values()))
+        inner = compiled.fndesc.llvm_func_name
+        module = llvm.parse_assembly(compiled.library.get_llvm_str() + _wrapper(name, inner, result, arguments))
+        module.verify()
+        return bytes(native.machine().target.emit_object(module))
+
+
+def _wrapper(name: str, inner: str, result: str, arguments: list[str]) -> str:
+    typed = ", ".join(f"{LLVM_TYPES[argument]} %a{i}" for i, argument in enumerate(arguments))
+    kind = LLVM_TYPES[result]
+    return (
+        f"\ndefine {kind} @{name}({typed}) {{\n"
+        f"  %slot = alloca {kind}\n  %excinfo = alloca ptr\n"
+        f'  %status = call i32 @"{inner}"(ptr %slot, ptr %excinfo, {typed})\n'
+        f"  %value = load {kind}, ptr %slot\n  ret {kind} %value\n}}\n"
+    )
+
+
+def translate(python: FunctionType, sums: bool, done: dict[FunctionType, Any]) -> Any:
+    """A function as Numba's dispatcher, with its inlined helpers and our intrinsics in the place of their names."""
+    if python in done:
+        return done[python]
+    scope = dict(python.__globals__)
+    for name in python.__code__.co_names:
+        value = scope.get(name)
+        if native.is_inline(value):
+            scope[name] = translate(value, sums, done)  # type: ignore[arg-type]
+        elif value is native.at:
+            scope[name] = at
+        elif value is native.call_rows:
+            scope[name] = call_rows
+        elif name in INTRINSICS and (value is None or isinstance(value, native.Placeholder)):
+            scope[name] = INTRINSICS[name]
+    copy = FunctionType(python.__code__, scope, python.__name__, python.__defaults__, python.__closure__)
+    options: dict[str, Any] = {"fastmath": {"reassoc", "nsz"}} if sums else {}
+    done[python] = njit(
+        nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False, **options
+    )(copy)
+    return done[python]
+
+
+@intrinsic
+def at(typing: Any, pointer: Any, offset: Any) -> Any:
+    """The pointer, ``offset`` elements further on."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
+        return builder.gep(arguments[0], [arguments[1]])
+
+    return pointer(pointer, types.int64), code
+
+
+@intrinsic
+def call_rows(typing: Any, address: Any, *arguments: Any) -> Any:
+    """Call a model's rows function by its address."""
+    result, names = native.parse(ROWS)
+    kinds = [TYPES[name] for name in names]
+
+    def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:  # noqa: ARG001
+        inner = context.get_value_type
+        kind = ir.FunctionType(inner(TYPES[result]), [inner(one) for one in kinds])
+        pointer = builder.inttoptr(values[0], kind.as_pointer())
+        rest = cgutils.unpack_tuple(builder, values[1]) if len(values) == 2 else values[1:]
+        cast = [context.cast(builder, v, have, want) for v, have, want in zip(rest, arguments[0], kinds, strict=True)]
+        return builder.call(pointer, cast)
+
+    return TYPES[result](types.int64, types.StarArgTuple(arguments[0])), code
+
+
+def _libm(name: str, arity: int) -> Any:
+    """A libm function that LLVM may replace by its vector versions inside loops."""
+    double = ir.DoubleType()
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
+        declared = cgutils.get_or_insert_function(builder.module, ir.FunctionType(double, [double] * arity), name)
+        for attribute in ("nounwind", "readnone"):
+            declared.attributes.add(attribute)
+        if name in native.machine().vector_functions:
+            set.add(declared.attributes, vectormath.variants(name))
+            _keep_vector_versions(builder.module, name, arity)
+        return builder.call(declared, arguments)
+
+    if arity == 1:
+
+        @intrinsic
+        def unary(typing: Any, x: Any) -> Any:
+            return types.float64(types.float64), code
+
+        return unary
+
+    @intrinsic
+    def binary(typing: Any, x: Any, y: Any) -> Any:
+        return types.float64(types.float64, types.float64), code
+
+    return binary
+
+
+def _keep_vector_versions(module: Any, name: str, arity: int) -> None:
+    """List the vector versions in ``llvm.compiler.used``: the optimiser drops declarations that nobody calls yet."""
+    wanted = []
+    for symbol, lanes in zip(vectormath.symbols(name), vectormath.LANES.values(), strict=True):
+        vector = ir.VectorType(ir.DoubleType(), lanes)
+        wanted.append(cgutils.get_or_insert_function(module, ir.FunctionType(vector, [vector] * arity), symbol))
+    generic = ir.IntType(8).as_pointer()
+    before = module.globals.pop("llvm.compiler.used", None)
+    kept = list(before.initializer.constant) if before is not None else []
+    kept += [one.bitcast(generic) for one in wanted if one.name not in {str(k) for k in kept}]
+    used = ir.GlobalVariable(module, ir.ArrayType(generic, len(kept)), "llvm.compiler.used")
+    used.linkage = "appending"
+    used.section = "llvm.metadata"
+    used.initializer = ir.Constant(used.type.pointee, kept)
+
+
+@intrinsic
+def fma(typing: Any, x: Any, y: Any, z: Any) -> Any:
+    """x·y + z with one rounding."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
+        return builder.fma(*arguments)
+
+    return types.float64(types.float64, types.float64, types.float64), code
+
+
+INTRINSICS: dict[str, Any] = {
+    **{name: _libm(name, 1) for name in vectormath.UNARY},
+    **{name: _libm(name, 2) for name in vectormath.BINARY},
+    "fma": fma,
+}

@@ -1,0 +1,221 @@
+"""Python functions compiled to machine code, kept on disk as object files, called through their addresses.
+
+Numba translates a function of pointers and numbers to LLVM once per machine (:mod:`katamuki.backends.compiler`); the
+object file that comes out is kept by :mod:`katamuki.backends.cache`. A process that finds it there loads it with
+llvmlite alone, in two milliseconds and without importing Numba. Calls go through ctypes, which releases the
+interpreter's lock, or from one compiled function to another by address.
+
+Functions are written in the subset that needs no Python object: arguments are numbers and pointers, a pointer is
+indexed ``x[i]``, nothing is allocated or raised, and an integer status is returned. On arrays the same function runs
+as plain Python (``f.python``), which is how the tests read it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import threading
+from collections.abc import Callable
+from functools import cache as remember
+from pathlib import Path
+from types import FunctionType
+from typing import Any, TypeVar
+
+from katamuki.backends import cache
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+CTYPES = {
+    "double": ctypes.c_double,
+    "int64": ctypes.c_int64,
+    "double*": ctypes.c_void_p,
+    "int64*": ctypes.c_void_p,
+    "double**": ctypes.c_void_p,
+}
+ENTRY = "katamuki_entry"
+
+_lock = threading.RLock()
+_inline: set[FunctionType] = set()
+
+
+def inline(function: F) -> F:
+    """Mark a function as part of the compiled functions that call it."""
+    _inline.add(function)  # type: ignore[arg-type]
+    return function
+
+
+def is_inline(function: object) -> bool:
+    """Whether a function was marked by :func:`inline`."""
+    return isinstance(function, FunctionType) and function in _inline
+
+
+def at(pointer: Any, offset: int) -> Any:
+    """The pointer ``offset`` elements further on; on an array, the rest of it."""
+    return pointer[offset:]
+
+
+def call_rows(
+    address: int, columns: Any, params: Any, start: int, m: int, values: Any, partials: Any, want: int
+) -> int:
+    """Call a model's ``rows`` function by its address; only compiled functions can."""
+    raise TypeError("a compiled function is needed to call a kernel by its address")
+
+
+class Placeholder:
+    """The name of an operation that exists in compiled code only: libm's functions, ``fma``."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, *args: Any) -> Any:
+        raise TypeError(f"{self.name} is an operation of compiled functions")
+
+
+class Native:
+    """One compiled function; compiled or loaded when first called.
+
+    Parameters
+    ----------
+    python : function
+        The source, as plain Python.
+    signature : str
+        Such as ``"int64(double*, int64)"``.
+    sums : bool
+        Let the compiler reassociate sums, so that they use vector registers. Nothing else is relaxed.
+    origin : bytes, optional
+        What the function is made of, for the cache's key; by default the files that define it and its helpers.
+    """
+
+    def __init__(self, python: Any, signature: str, *, sums: bool = False, origin: bytes | None = None) -> None:
+        self.python = python
+        self.__doc__ = python.__doc__
+        self.__name__ = python.__name__
+        self.signature = signature
+        self.sums = sums
+        self._origin = origin
+        self._address = 0
+        self._call: Any = self._first_call
+
+    @property
+    def address(self) -> int:
+        """The address of the machine code, for compiled callers."""
+        if not self._address:
+            with _lock:
+                if not self._address:
+                    self._address = self._load()
+        return self._address
+
+    def __call__(self, *args: Any) -> int:
+        return self._call(*args)  # type: ignore[no-any-return]
+
+    def _first_call(self, *args: Any) -> int:
+        self._call = self.pointer()
+        return self._call(*args)  # type: ignore[no-any-return]
+
+    def pointer(self) -> Any:
+        """The function as ctypes calls it."""
+        result, arguments = parse(self.signature)
+        return ctypes.CFUNCTYPE(CTYPES[result], *(CTYPES[name] for name in arguments))(self.address)
+
+    def _load(self) -> int:
+        key = self._key()
+        stored = cache.load(key)
+        if stored is None:
+            from katamuki.backends import compiler
+
+            stored = compiler.compile_object(self.python, self.signature, self.sums, _unique(key))
+            cache.store(key, stored)
+        return machine().add(stored, _unique(key))
+
+    def _key(self) -> bytes:
+        origin = self._origin if self._origin is not None else b"".join(sorted(_files(self.python)))
+        parts = (origin, self.python.__qualname__.encode(), self.signature.encode(), str(self.sums).encode())
+        return b"\0".join((*parts, machine().identity))
+
+
+def function(signature: str, *, sums: bool = False) -> Callable[[Any], Native]:
+    """Make a compiled function of the one below.
+
+    Parameters
+    ----------
+    signature : str
+        The C signature over ``double``, ``int64``, ``double*``, ``int64*``, ``double**``.
+    sums : bool
+        Allow sums to be reassociated.
+    """
+    return lambda python: Native(python, signature, sums=sums)
+
+
+def parse(signature: str) -> tuple[str, list[str]]:
+    """The result's type and the arguments' types of a signature."""
+    result, _, rest = signature.partition("(")
+    return result.strip(), [name.strip() for name in rest.rstrip(") ").split(",") if name.strip()]
+
+
+def _unique(key: bytes) -> str:
+    return f"{ENTRY}_{hashlib.sha256(key).hexdigest()[:16]}"
+
+
+@remember
+def _file_digest(path: str) -> bytes:
+    return hashlib.sha256(Path(path).read_bytes()).digest()
+
+
+def _files(python: FunctionType) -> set[bytes]:
+    """Digests of the files that define a function and, through it, its inlined helpers."""
+    found, waiting, seen = set(), [python], set()
+    while waiting:
+        here = waiting.pop()
+        if here in seen:
+            continue
+        seen.add(here)
+        found.add(_file_digest(here.__code__.co_filename))
+        waiting.extend(
+            here.__globals__[name] for name in here.__code__.co_names if is_inline(here.__globals__.get(name))
+        )
+    return found
+
+
+class Machine:
+    """LLVM's engine of this process: object files go in, addresses come out."""
+
+    def __init__(self) -> None:
+        import llvmlite.binding as llvm
+
+        from katamuki.backends import vectormath
+
+        self.llvm = llvm
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+        # A kernel that was compiled against libmvec crashes the process when it is loaded before libmvec is.
+        self.vector_functions = vectormath.load(llvm)
+        target = llvm.Target.from_default_triple()
+        features = llvm.get_host_cpu_features().flatten()
+        self.target = target.create_target_machine(
+            cpu=llvm.get_host_cpu_name(), features=features, opt=3, jit=True, codemodel="jitdefault"
+        )
+        self.engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), self.target)
+        self.identity = b"\0".join(
+            text.encode()
+            for text in (
+                cache.versions(),
+                llvm.get_host_cpu_name(),
+                features,
+                ",".join(sorted(self.vector_functions)),
+            )
+        )
+
+    def add(self, stored: bytes, name: str) -> int:
+        """Load an object file and find its function."""
+        self.engine.add_object_file(self.llvm.ObjectFileRef.from_data(stored))
+        self.engine.finalize_object()
+        address = self.engine.get_function_address(name)
+        if not address:
+            raise RuntimeError(f"the object file has no {name}")
+        return int(address)
+
+
+@remember
+def machine() -> Machine:
+    """The engine, made once; callers hold the lock."""
+    return Machine()
