@@ -10,7 +10,7 @@ from __future__ import annotations
 from types import FunctionType
 from typing import Any
 
-import llvmlite.ir as ir
+from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.core.compiler_lock import global_compiler_lock
@@ -82,34 +82,32 @@ def translate(python: FunctionType, sums: bool, done: dict[FunctionType, Any]) -
 def at(typing: Any, pointer: Any, offset: Any) -> Any:
     """The pointer, ``offset`` elements further on."""
 
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.gep(arguments[0], [arguments[1]])
 
     return pointer(pointer, types.int64), code
 
 
 @intrinsic
-def call_rows(typing: Any, address: Any, *arguments: Any) -> Any:
+def call_rows(
+    typing: Any, address: Any, columns: Any, params: Any, start: Any, m: Any, values: Any, partials: Any, want: Any
+) -> Any:
     """Call a model's rows function by its address."""
     result, names = native.parse(ROWS)
     kinds = [TYPES[name] for name in names]
 
-    def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:  # noqa: ARG001
-        inner = context.get_value_type
-        kind = ir.FunctionType(inner(TYPES[result]), [inner(one) for one in kinds])
-        pointer = builder.inttoptr(values[0], kind.as_pointer())
-        rest = cgutils.unpack_tuple(builder, values[1]) if len(values) == 2 else values[1:]
-        cast = [context.cast(builder, v, have, want) for v, have, want in zip(rest, arguments[0], kinds, strict=True)]
-        return builder.call(pointer, cast)
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = ir.FunctionType(context.get_value_type(TYPES[result]), [context.get_value_type(one) for one in kinds])
+        return builder.call(builder.inttoptr(arguments[0], kind.as_pointer()), arguments[1:])
 
-    return TYPES[result](types.int64, types.StarArgTuple(arguments[0])), code
+    return TYPES[result](types.int64, *kinds), code
 
 
 def _libm(name: str, arity: int) -> Any:
     """A libm function that LLVM may replace by its vector versions inside loops."""
     double = ir.DoubleType()
 
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         declared = cgutils.get_or_insert_function(builder.module, ir.FunctionType(double, [double] * arity), name)
         for attribute in ("nounwind", "readnone"):
             declared.attributes.add(attribute)
@@ -135,32 +133,67 @@ def _libm(name: str, arity: int) -> Any:
 
 def _keep_vector_versions(module: Any, name: str, arity: int) -> None:
     """List the vector versions in ``llvm.compiler.used``: the optimiser drops declarations that nobody calls yet."""
-    wanted = []
+    vectors = {}
     for symbol, lanes in zip(vectormath.symbols(name), vectormath.LANES.values(), strict=True):
         vector = ir.VectorType(ir.DoubleType(), lanes)
-        wanted.append(cgutils.get_or_insert_function(module, ir.FunctionType(vector, [vector] * arity), symbol))
+        vectors[symbol] = cgutils.get_or_insert_function(module, ir.FunctionType(vector, [vector] * arity), symbol)
+    kept = getattr(module, "katamuki_kept", {})
+    if kept.keys() >= vectors.keys():
+        return
+    module.katamuki_kept = kept = kept | vectors
     generic = ir.IntType(8).as_pointer()
-    before = module.globals.pop("llvm.compiler.used", None)
-    kept = list(before.initializer.constant) if before is not None else []
-    kept += [one.bitcast(generic) for one in wanted if one.name not in {str(k) for k in kept}]
+    if module.globals.pop("llvm.compiler.used", None) is not None:
+        module.scope._useset.discard("llvm.compiler.used")
     used = ir.GlobalVariable(module, ir.ArrayType(generic, len(kept)), "llvm.compiler.used")
     used.linkage = "appending"
     used.section = "llvm.metadata"
-    used.initializer = ir.Constant(used.type.pointee, kept)
+    used.initializer = ir.Constant(used.value_type, [one.bitcast(generic) for one in kept.values()])
 
 
 @intrinsic
 def fma(typing: Any, x: Any, y: Any, z: Any) -> Any:
     """x·y + z with one rounding."""
 
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.fma(*arguments)
 
     return types.float64(types.float64, types.float64, types.float64), code
+
+
+def _scope(module: Any) -> Any:
+    """The alias scope of everything that ``put`` writes; ``get`` promises to read nothing of it."""
+    domain = module.add_metadata([ir.MetaDataString(module, "katamuki")])
+    return module.add_metadata([module.add_metadata([ir.MetaDataString(module, "outputs"), domain])])
+
+
+@intrinsic
+def get(typing: Any, pointer: Any, index: Any) -> Any:
+    """``pointer[index]``, of memory that ``put`` never writes: LLVM needs no check for overlap."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        loaded = builder.load(builder.gep(arguments[0], [arguments[1]]))
+        loaded.set_metadata("noalias", _scope(builder.module))
+        return loaded
+
+    return types.float64(pointer, types.int64), code
+
+
+@intrinsic
+def put(typing: Any, pointer: Any, index: Any, value: Any) -> Any:
+    """``pointer[index] = value``."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        stored = builder.store(arguments[2], builder.gep(arguments[0], [arguments[1]]))
+        stored.set_metadata("alias.scope", _scope(builder.module))
+        return context.get_dummy_value()
+
+    return types.void(pointer, types.int64, types.float64), code
 
 
 INTRINSICS: dict[str, Any] = {
     **{name: _libm(name, 1) for name in vectormath.UNARY},
     **{name: _libm(name, 2) for name in vectormath.BINARY},
     "fma": fma,
+    "get": get,
+    "put": put,
 }

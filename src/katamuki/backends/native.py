@@ -71,6 +71,11 @@ class Placeholder:
         raise TypeError(f"{self.name} is an operation of compiled functions")
 
 
+get = Placeholder("get")  # get(x, i): x[i] of memory that no put of the same function writes
+put = Placeholder("put")  # put(x, i, value): x[i] = value
+fma = Placeholder("fma")  # fma(x, y, z): x*y + z with one rounding
+
+
 class Native:
     """One compiled function; compiled or loaded when first called.
 

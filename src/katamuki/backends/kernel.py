@@ -1,0 +1,177 @@
+"""A graph as compiled code: Python source for the value and all partial derivatives of a block of rows.
+
+The source is printed from the derivative graph through the table of operations, one line per node, and compiled by
+:mod:`katamuki.backends.native`; ``Kernel.source`` shows it. Nothing is reassociated or contracted in the model's own
+arithmetic, and NaN and infinity are kept. It works on one block of at most 256 rows: whoever reduces blocks is
+generic and compiled once (:mod:`katamuki.problem.passes`).
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from katamuki.backends import native
+from katamuki.backends.native import Native, Placeholder
+from katamuki.backends.vectormath import BINARY, UNARY
+from katamuki.graph import Graph, Node, derivative
+from katamuki.ops import TABLE
+from katamuki.records import Array
+
+BLOCK = 256
+SIGNATURE = "int64(double**, double*, int64, int64, double*, double*, int64)"
+SCOPE: dict[str, Any] = {name: Placeholder(name) for name in (*UNARY, *BINARY)}
+SCOPE |= {"get": native.get, "put": native.put, "at": native.at, "fma": native.fma}
+
+
+class Kernel:
+    """One model, compiled when first needed.
+
+    Parameters
+    ----------
+    graph : Graph
+        The model's right side: one output.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.parameters = graph.parameters
+        self.columns = graph.columns
+
+    @cached_property
+    def derivative(self) -> Graph:
+        """Value and partial derivatives as one graph."""
+        return derivative(self.graph)
+
+    @cached_property
+    def source(self) -> str:
+        """The Python source that is compiled."""
+        return rows_source(self.derivative)
+
+    @cached_property
+    def native(self) -> Native:
+        """The compiled ``rows`` function."""
+        return compile_source(self.source, "rows", SIGNATURE, SCOPE)
+
+    @property
+    def address(self) -> int:
+        """The address of ``rows``."""
+        return self.native.address
+
+    def evaluate(self, columns: Any, params: Array, n: int, want: bool = False) -> Array:
+        """Values (n,), or with ``want`` values and partials (1 + all_p, n), for columns in the kernel's order."""
+        pointers = np.array([one.ctypes.data for one in columns] or [0], dtype=np.int64)
+        out = np.empty((1 + len(self.parameters), n) if want else (1, n))
+        block = np.empty((1 + len(self.parameters), BLOCK))
+        params = np.ascontiguousarray(params, dtype=np.float64)
+        call = self.native
+        for start in range(0, n, BLOCK):
+            m = min(BLOCK, n - start)
+            call(pointers.ctypes.data, params.ctypes.data, start, m, block.ctypes.data, block[1:].ctypes.data, want)
+            out[:, start : start + m] = block[: len(out), :m]
+        return out if want else out[0]
+
+
+def compile_source(source: str, name: str, signature: str, scope: dict[str, Any], *, sums: bool = False) -> Native:
+    """A compiled function from printed source; only source that this package printed comes here."""
+    space = dict(scope)
+    exec(compile(source, f"<katamuki {name}>", "exec"), space)  # noqa: S102  our own text, names numbered by us
+    return Native(space[name], signature, sums=sums, origin=source.encode())
+
+
+def rows_source(graph: Graph) -> str:
+    """The source of ``rows``: outputs of the graph are the value and one partial per parameter."""
+    varying = rowwise(graph)
+    lines = ["def rows(columns, params, start, m, values, partials, want):"]
+    lines += [f"    c{k} = at(columns[{k}], start)  # {name}" for k, name in enumerate(graph.columns)]
+    lines += [f"    p{k} = params[{k}]  # {name}" for k, name in enumerate(graph.parameters)]
+    everything = needed(graph, graph.outputs)
+    lines += [f"    t{k} = {expression(graph, k)}" for k in everything if k not in varying and is_computed(graph, k)]
+    lines.append("    if want == 0:")
+    lines += loop(graph, needed(graph, graph.outputs[:1]), varying, [("values", "i", graph.outputs[0])], "        ")
+    lines.append("        return 0")
+    stores = [("values", "i", graph.outputs[0])]
+    stores += [("partials", f"{BLOCK * k} + i" if k else "i", out) for k, out in enumerate(graph.outputs[1:])]
+    lines += loop(graph, everything, varying, stores, "    ")
+    lines.append("    return 0")
+    return "\n".join(lines) + "\n"
+
+
+def loop(
+    graph: Graph, nodes: list[int], varying: set[int], stores: list[tuple[str, str, int]], indent: str
+) -> list[str]:
+    """The loop over a block's rows."""
+    lines = [f"{indent}for i in range(m):"]
+    for k in nodes:
+        if k in varying:
+            lines.append(f"{indent}    t{k} = {expression(graph, k)}")
+    lines += [f"{indent}    put({target}, {index}, {operand(graph, out)})" for target, index, out in stores]
+    return lines
+
+
+def rowwise(graph: Graph) -> set[int]:
+    """The nodes that depend on a column, so that each row has its own value."""
+    found: set[int] = set()
+    for k, node in enumerate(graph.nodes):
+        if node.op == "column" or any(argument in found for argument in node.args):
+            found.add(k)
+    return found
+
+
+def needed(graph: Graph, outputs: tuple[int, ...]) -> list[int]:
+    """The nodes that some outputs depend on, in order."""
+    wanted = set(outputs)
+    for k in range(len(graph.nodes) - 1, -1, -1):
+        if k in wanted:
+            wanted.update(graph.nodes[k].args)
+    return sorted(wanted)
+
+
+def is_computed(graph: Graph, k: int) -> bool:
+    """Whether a node is an operation rather than a leaf."""
+    return graph.nodes[k].op not in {"column", "parameter", "constant"}
+
+
+def operand(graph: Graph, k: int) -> str:
+    """How other lines refer to a node."""
+    node = graph.nodes[k]
+    if node.op == "constant":
+        return constant(node)
+    if node.op == "parameter":
+        return f"p{graph.parameters.index(str(node.value))}"
+    return f"t{k}"
+
+
+def constant(node: Node) -> str:
+    """A constant as source; repr of a float reads back to the same bits."""
+    text = repr(float(node.value))  # type: ignore[arg-type]
+    return f"({text})" if text.startswith("-") else text
+
+
+def expression(graph: Graph, k: int) -> str:
+    """The right side of a node's line."""
+    node = graph.nodes[k]
+    if node.op == "column":
+        return f"get(c{graph.columns.index(str(node.value))}, i)"
+    return unroll(TABLE[node.op].sources["kernel"].format(*(operand(graph, a) for a in node.args)))
+
+
+def unroll(text: str) -> str:
+    """Write ``powi(t, 3)`` as multiplications, by squaring."""
+    return re.sub(r"powi\(([^(),]+|\([^()]*\)), (-?\d+)\)", lambda found: power(found[1], int(found[2])), text)
+
+
+def power(base: str, exponent: int) -> str:
+    """An integer power as a product."""
+    if exponent < 0:
+        return f"(1.0 / {power(base, -exponent)})"
+    if exponent == 0:
+        return "1.0"
+    if exponent == 1:
+        return base
+    half = power(base, exponent // 2)
+    square = f"({half} * {half})"
+    return f"({square} * {base})" if exponent % 2 else square

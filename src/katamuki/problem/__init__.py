@@ -1,0 +1,200 @@
+"""A graph and data make a problem: the narrow waist between what is fitted and how.
+
+A solver sees ``loss``, ``gradient`` and ``linearise``; what they return does not grow with the number of rows. Rows
+stand in memory here; a source of another kind builds the same small records.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from katamuki.backends.kernel import Kernel
+from katamuki.problem import passes
+from katamuki.records import Array, Linearisation
+
+BLOCK = passes.BLOCK
+CHUNK = 128 * BLOCK  # rows of one task: its partial result is a leaf of the fixed tree of sums
+SMALL = 2 * CHUNK  # rows up to which one thread is faster than two
+ILL = 1e-5  # a diagonal of a scaled Cholesky factor this small: the normal equations have lost half the digits
+
+
+class Problem:
+    """What a solver needs of a model and rows in memory.
+
+    Parameters
+    ----------
+    kernel : Kernel
+        The compiled model.
+    columns : sequence of (n,) float64
+        The model's columns in the kernel's order, contiguous.
+    y : (n,) float64
+        The response.
+    weights : (n,) float64, optional
+        w of Σ w r²; none: 1.
+    values : mapping
+        Every parameter's value; the fixed ones keep theirs.
+    free : sequence of str
+        The parameters to be fitted.
+    threads : int, optional
+        Threads for large data; by default one per core this process may use.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        columns: Sequence[Array],
+        y: Array,
+        weights: Array | None,
+        values: Mapping[str, float],
+        free: Sequence[str],
+        threads: int | None = None,
+    ) -> None:
+        self.kernel = kernel
+        self.names = kernel.parameters
+        self.free_names = tuple(free)
+        self.columns = columns
+        self.y = y
+        self.weights = weights
+        self.root = None if weights is None else np.sqrt(weights)
+        self.n = len(y)
+        self.p = len(self.free_names)
+        self.all_p = len(self.names)
+        self.values = np.array([values[name] for name in self.names])
+        self.free = np.array([self.names.index(name) for name in self.free_names], dtype=np.int64)
+        self.order = np.array([*(1 + k for k in self.free), 0], dtype=np.int64)
+        self.column_pointers = np.array([one.ctypes.data for one in columns] or [0], dtype=np.int64)
+        self.threads = threads or available_cores()
+        self.evaluations = 0
+        self.ill = False
+
+    @property
+    def tss_about_zero(self) -> float:
+        """Σ w y²: the scale against which residuals are rounding."""
+        scaled = self.y if self.root is None else self.y * self.root
+        return float(np.dot(scaled, scaled))
+
+    def block(self) -> Array:
+        """An uninitialised block: the residuals and one column per parameter."""
+        return np.empty(BLOCK * (1 + self.all_p))
+
+    def full(self, params: Array) -> Array:
+        """All parameters, the free ones replaced by ``params`` (p,)."""
+        values = self.values.copy()
+        values[self.free] = params
+        return values
+
+    def loss(self, params: Array) -> float:
+        """Σ w r² / n at free parameters (p,)."""
+        return self.rss(self.full(params)) / self.n
+
+    def rss(self, values: Array) -> float:
+        """Σ w r² at all parameters (all_p,)."""
+        out = self._over_rows(passes.loss_pass, values, 1, ())
+        return float(out.sum())
+
+    def gradient(self, params: Array) -> Array:
+        """The loss's gradient (p,) at free parameters (p,): −2/n Σ w r ∂f."""
+        return -2.0 / self.n * self.normal(self.full(params))[1 : 1 + self.p]
+
+    def linearise(self, params: Array) -> Linearisation:
+        """J = QR, qtr = Qᵀr and the rss at free parameters (p,)."""
+        out = self.triangle(self.full(params), exact=True)
+        q = self.p + 1
+        triangle = out[1:].reshape(q, q)
+        return Linearisation(triangle[: self.p, : self.p].copy(), triangle[: self.p, self.p].copy(), out[0], self.n)
+
+    def normal(self, values: Array) -> Array:
+        """rss, Jᵀr and the upper triangle of JᵀJ (by rows) at all parameters."""
+        size = 1 + self.p + self.p * (self.p + 1) // 2
+        return self._over_rows(passes.normal_pass, values, size, (self.free.ctypes.data, self.p)).sum(axis=0)
+
+    def triangle(self, values: Array, exact: bool = False) -> Array:
+        """rss and the triangle (p+1, p+1) of [J, r], flat, at all parameters (all_p,).
+
+        From the normal equations where their digits suffice for a step and ``exact`` is not asked for; by blocked QR
+        else.
+        """
+        if not exact and not self.ill:
+            out = self._triangle_of(self.normal(values))
+            if out is not None:
+                return out
+            self.ill = True
+        size = 1 + (self.p + 1) ** 2
+        more = (self.free.ctypes.data, self.p, self.order.ctypes.data)
+        parts = self._over_rows(passes.qr_pass, values, size, more)
+        block = self.block()
+        for part in parts[1:]:
+            passes.merge_triangles(
+                parts[0].ctypes.data, self.p + 1, part.ctypes.data, block.ctypes.data, self.order.ctypes.data
+            )
+        return parts[0]
+
+    def _triangle_of(self, sums: Array) -> Array | None:
+        """The triangle by Cholesky; None where the columns are nearly dependent."""
+        p = self.p
+        if not np.isfinite(sums).all():
+            return np.full(1 + (p + 1) ** 2, np.nan)
+        squares = np.zeros((p, p))
+        squares[np.triu_indices(p)] = sums[1 + p :]
+        scale = np.sqrt(np.diag(squares))
+        if not (scale > 0).all():
+            return None
+        scaled = squares / np.outer(scale, scale)
+        try:
+            factor = np.linalg.cholesky(scaled + np.triu(scaled, 1).T).T
+        except np.linalg.LinAlgError:
+            return None
+        if np.diag(factor).min() < ILL:
+            return None
+        triangle = np.zeros((p + 1, p + 1))
+        triangle[:p, :p] = factor * scale
+        triangle[:p, p] = np.linalg.solve(factor.T, sums[1 : 1 + p] / scale)
+        triangle[p, p] = np.sqrt(max(sums[0] - triangle[:p, p] @ triangle[:p, p], 0.0))
+        return np.concatenate([sums[:1], triangle.ravel()])
+
+    def residuals(self, values: Array) -> Array:
+        """y − f in row order (n,), unweighted, at all parameters."""
+        return self.y - self.kernel.evaluate(self.columns, values, self.n)
+
+    def _over_rows(self, function: Callable[..., int], values: Array, size: int, more: tuple[int, ...]) -> Array:
+        """Run a pass over all chunks: its results (chunks, size), in the order of the rows."""
+        self.evaluations += 1
+        starts = range(0, self.n, CHUNK)
+        parts = np.empty((len(starts), size))
+        root = self.root.ctypes.data if self.root is not None else 0
+        shared = (self.kernel.address, self.column_pointers.ctypes.data, values.ctypes.data, self.y.ctypes.data, root)
+        stop = threading.Event()
+        count = min(self.threads, len(starts)) if self.n > SMALL else 1
+
+        def work(first: int) -> None:
+            block = self.block()
+            for k in range(first, len(starts), count):
+                if stop.is_set():
+                    return
+                start = starts[k]
+                ends = (int(root != 0), start, min(start + CHUNK, self.n))
+                function(*shared, *ends, *more, block.ctypes.data, parts[k].ctypes.data)
+
+        if count == 1:
+            work(0)
+            return parts
+        with ThreadPoolExecutor(count) as pool:
+            try:
+                for done in [pool.submit(work, k) for k in range(count)]:
+                    done.result()
+            finally:
+                stop.set()
+        return parts
+
+
+def available_cores() -> int:
+    """How many cores this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1

@@ -1,0 +1,150 @@
+"""Compiled passes over the rows: loss, normal equations, blocked QR.
+
+Rows are taken in blocks of 256: the model's kernel fills a block of values and partial derivatives that stays in the
+first-level cache, and the loops here reduce it. A pass over a range of rows always does the same operations in the
+same order, so results do not depend on threads. Layout of a block: ``block[k*256 + i]`` is column k, row i; column 0
+holds the values and then the residuals, column 1 + k the derivative by parameter k.
+
+Source of the blocked QR: Golub & Van Loan 2013, section 5.2 (Householder), applied to the triangle above a block.
+"""
+
+from __future__ import annotations
+
+import math
+
+from katamuki.backends.native import at, call_rows, function, inline
+
+BLOCK = 256
+
+
+@inline
+def residual_block(kernel, columns, params, y, root, weighted, start, m, free, p, block, want):  # type: ignore[no-untyped-def]
+    """Fill a block with weighted residuals (column 0) and, if wanted, weighted derivatives; the rss of its rows."""
+    call_rows(kernel, columns, params, start, m, block, at(block, 256), want)
+    total = 0.0
+    if weighted == 0:
+        for i in range(m):
+            block[i] = y[start + i] - block[i]
+            total += block[i] * block[i]
+        return total
+    for i in range(m):
+        block[i] = (y[start + i] - block[i]) * root[start + i]
+        total += block[i] * block[i]
+    if want == 1:
+        for k in range(p):
+            column = at(block, 256 * (1 + free[k]))
+            for i in range(m):
+                column[i] *= root[start + i]
+    return total
+
+
+@function("int64(int64, double**, double*, double*, double*, int64, int64, int64, double*, double*)", sums=True)
+def loss_pass(kernel, columns, params, y, root, weighted, start, stop, block, out):  # type: ignore[no-untyped-def]
+    """``out[0]`` = Σ w r² over rows start to stop."""
+    total = 0.0
+    while start < stop:
+        m = min(256, stop - start)
+        total += residual_block(kernel, columns, params, y, root, weighted, start, m, block, 0, block, 0)
+        start += m
+    out[0] = total
+    return 0
+
+
+@inline
+def dot(a, b, m):  # type: ignore[no-untyped-def]
+    """Σ aᵢbᵢ."""
+    total = 0.0
+    for i in range(m):
+        total += a[i] * b[i]
+    return total
+
+
+@function(
+    "int64(int64, double**, double*, double*, double*, int64, int64, int64, int64*, int64, double*, double*)", sums=True
+)
+def normal_pass(kernel, columns, params, y, root, weighted, start, stop, free, p, block, out):  # type: ignore[no-untyped-def]
+    """``out`` = rss, Jᵀr (p), upper triangle of JᵀJ by rows, over rows start to stop."""
+    size = 1 + p + p * (p + 1) // 2
+    for k in range(size):
+        out[k] = 0.0
+    while start < stop:
+        m = min(256, stop - start)
+        out[0] += residual_block(kernel, columns, params, y, root, weighted, start, m, free, p, block, 1)
+        k = 1 + p
+        for j in range(p):
+            left = at(block, 256 * (1 + free[j]))
+            out[1 + j] += dot(left, block, m)
+            for i in range(j, p):
+                out[k] += dot(left, at(block, 256 * (1 + free[i])), m)
+                k += 1
+        start += m
+    return 0
+
+
+@inline
+def fold(triangle, q, block, order, m):  # type: ignore[no-untyped-def]
+    """Fold m more rows into an upper triangle (q, q) by Householder reflections; destroys the block.
+
+    Column k of the new rows stands at ``block + 256*order[k]``.
+    """
+    for k in range(q):
+        column = at(block, 256 * order[k])
+        below = 0.0
+        for i in range(m):
+            below += column[i] * column[i]
+        if below == 0.0:
+            continue
+        diagonal = triangle[k * q + k]
+        norm = math.sqrt(diagonal * diagonal + below)
+        if diagonal > 0.0:
+            norm = -norm
+        head = diagonal - norm
+        triangle[k * q + k] = norm
+        scale = -1.0 / (norm * head)
+        for j in range(k + 1, q):
+            other = at(block, 256 * order[j])
+            factor = (head * triangle[k * q + j] + dot(column, other, m)) * scale
+            triangle[k * q + j] -= factor * head
+            for i in range(m):
+                other[i] -= factor * column[i]
+
+
+@inline
+def linearise(kernel, columns, params, y, root, weighted, start, stop, free, p, order, block, out):  # type: ignore[no-untyped-def]
+    """``out`` = rss, then the triangle (p+1, p+1) of [J, r] by rows, over rows start to stop.
+
+    ``order`` (p+1) names the block's columns in the triangle's order: 1 + free[k], and 0 for the residuals.
+    """
+    q = p + 1
+    for k in range(1 + q * q):
+        out[k] = 0.0
+    while start < stop:
+        m = min(256, stop - start)
+        out[0] += residual_block(kernel, columns, params, y, root, weighted, start, m, free, p, block, 1)
+        fold(at(out, 1), q, block, order, m)
+        start += m
+
+
+@function(
+    "int64(int64, double**, double*, double*, double*, int64, int64, int64, int64*, int64, int64*, double*, double*)",
+    sums=True,
+)
+def qr_pass(kernel, columns, params, y, root, weighted, start, stop, free, p, order, block, out):  # type: ignore[no-untyped-def]
+    """:func:`linearise` over a range of rows."""
+    linearise(kernel, columns, params, y, root, weighted, start, stop, free, p, order, block, out)
+    return 0
+
+
+@function("int64(double*, int64, double*, double*, int64*)", sums=True)
+def merge_triangles(one, q, other, block, order):  # type: ignore[no-untyped-def]
+    """Fold the triangle ``other`` into ``one``; both are ``qr_pass`` results (rss, then the triangle)."""
+    one[0] += other[0]
+    first = 0
+    while first < q:
+        m = min(256, q - first)
+        for row in range(m):
+            for k in range(q):
+                block[256 * order[k] + row] = other[1 + (first + row) * q + k]
+        fold(at(one, 1), q, block, order, m)
+        first += m
+    return 0

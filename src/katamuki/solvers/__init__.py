@@ -1,0 +1,1 @@
+"""Solvers: each a frozen record of its options, and the method that it names."""

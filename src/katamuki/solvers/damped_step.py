@@ -1,0 +1,393 @@
+"""One attempt of Levenberg–Marquardt, compiled: what to do with an evaluated trial point, and where to try next.
+
+The caller evaluates (in one loop for small data, with threads for large) and calls :func:`advance`; the state lives in
+one array of doubles. Method: damped least squares with Moré's scaling (Moré 1978: the largest column norms so
+far), damping by the gain ratio (Nielsen 1999; Madsen, Nielsen & Tingleff 2004, algorithm 3.16), bounds by an active set
+and clipping, the step from a QR of [R; √damping·D], never from squared columns. Once the gradient is orthogonal to
+rounding (MINPACK's cosine) undamped Gauss–Newton steps polish the answer until they no longer shrink: a test on the
+loss would stop eight digits early. A linear model is one polish from its start.
+"""
+
+from __future__ import annotations
+
+import math
+
+from katamuki.backends.native import at, function, inline
+from katamuki.problem.passes import linearise
+
+# Slots of the state's first 16 numbers.
+RSS, DAMPING, GROWTH, PREDICTED, PHASE, ATTEMPTS, ACCEPTED, SIZE, BEST_SIZE, FAILS, COSINE, OFFSET, REACH = range(13)
+HEAD = 16
+START, DESCEND, POLISH = 0.0, 1.0, 2.0
+GO_ON, CONVERGED, NO_START, STEPS_OVER, STALLED = range(5)
+
+COSINE_MET = 1e-10  # then polish; the gain ratio loses its meaning near sqrt(epsilon)
+ROUNDING = 1e-15  # of the rss: a predicted reduction below this cannot be told from rounding
+OFFSET_MET = 1e-6  # Bates & Watts' relative offset: the step still to go, in units of the residual
+SINGULAR = 1e-11  # a diagonal of R this small against its column: directions that the data hardly determine
+FAINT = 1e-20  # damping of the polish where R is singular: it keeps such directions where they are
+PERFECT = 1e8  # times the floor: residuals that are the noise of the formula's own evaluation
+LEAST_GAIN = 1e-4  # of the predicted reduction, for a step to be accepted
+LONGEST_DAMPING = 1e60
+POLISH_STEPS = 60.0
+
+
+@inline
+def cosine(triangle, p, held):  # type: ignore[no-untyped-def]
+    """The largest |Jₖ·r| / (‖Jₖ‖ ‖r‖) over parameters that are not held at a bound; MINPACK's gradient test."""
+    q = p + 1
+    largest = 0.0
+    length = 0.0
+    for i in range(q):
+        length += triangle[i * q + p] * triangle[i * q + p]
+    for j in range(p):
+        if held[j] != 0.0:
+            continue
+        product = 0.0
+        norm = 0.0
+        for i in range(j + 1):
+            product += triangle[i * q + j] * triangle[i * q + p]
+            norm += triangle[i * q + j] * triangle[i * q + j]
+        if norm > 0.0 and length > 0.0:
+            largest = max(largest, math.fabs(product) / math.sqrt(norm) / math.sqrt(length))
+    return largest
+
+
+@inline
+def hold_at_bounds(triangle, p, x, free, lower, upper, held):  # type: ignore[no-untyped-def]
+    """Mark the parameters that stand at a bound and would be pushed through it by the descent direction."""
+    q = p + 1
+    for j in range(p):
+        descent = 0.0
+        for i in range(j + 1):
+            descent += triangle[i * q + j] * triangle[i * q + p]
+        value = x[free[j]]
+        held[j] = 0.0
+        if (value <= lower[j] and descent < 0.0) or (value >= upper[j] and descent > 0.0) or lower[j] == upper[j]:
+            held[j] = 1.0
+
+
+@inline
+def solve(triangle, p, scale, held, damping, matrix, step):  # type: ignore[no-untyped-def]
+    """The step that minimises ‖R δ − qtr‖² + damping ‖D δ‖² over the parameters that are not held."""
+    q = p + 1
+    rows = 2 * p
+    count = 0
+    root = math.sqrt(damping)
+    for j in range(p):
+        if held[j] != 0.0:
+            continue
+        for i in range(rows):
+            matrix[count * rows + i] = 0.0
+        for i in range(j + 1):
+            matrix[count * rows + i] = triangle[i * q + j]
+        matrix[count * rows + p + count] = root * scale[j]
+        count += 1
+    right = at(matrix, count * rows)
+    for i in range(rows):
+        right[i] = 0.0
+    for i in range(p):
+        right[i] = triangle[i * q + p]
+    for k in range(count):
+        reflect(matrix, rows, k, count)
+    k = count
+    for j in range(p - 1, -1, -1):
+        step[j] = 0.0
+        if held[j] != 0.0:
+            continue
+        k -= 1
+        if matrix[k * rows + k] == 0.0:
+            right[k] = 0.0
+            continue
+        right[k] /= matrix[k * rows + k]
+        for i in range(k):
+            right[i] -= right[k] * matrix[k * rows + i]
+        step[j] = right[k]
+
+
+@inline
+def reflect(matrix, rows, k, count):  # type: ignore[no-untyped-def]
+    """One Householder reflection of column k, applied to the columns after it and to the right side (column count)."""
+    column = at(matrix, k * rows)
+    below = 0.0
+    for i in range(k + 1, rows):
+        below += column[i] * column[i]
+    if below == 0.0:
+        return
+    norm = math.sqrt(column[k] * column[k] + below)
+    if column[k] > 0.0:
+        norm = -norm
+    head = column[k] - norm
+    column[k] = norm
+    for j in range(k + 1, count + 1):
+        other = at(matrix, j * rows)
+        factor = head * other[k]
+        for i in range(k + 1, rows):
+            factor += column[i] * other[i]
+        factor /= -norm * head
+        other[k] -= factor * head
+        for i in range(k + 1, rows):
+            other[i] -= factor * column[i]
+
+
+@inline
+def finite(linearised, q):  # type: ignore[no-untyped-def]
+    """Whether rss and triangle are finite."""
+    total = 0.0
+    for k in range(1 + q * q):
+        total += linearised[k] * 0.0
+    return total == 0.0
+
+
+@inline
+def record(row, x, free, p, triangle, rss, n, step, damping):  # type: ignore[no-untyped-def]
+    """Write a row of the trace: parameters, gradient of the loss, step, loss, damping."""
+    q = p + 1
+    for j in range(p):
+        product = 0.0
+        for i in range(j + 1):
+            product += triangle[i * q + j] * triangle[i * q + p]
+        row[j] = x[free[j]]
+        row[p + j] = -2.0 * product / n
+        row[2 * p + j] = step[j]
+    row[3 * p] = rss / n
+    row[3 * p + 1] = damping
+
+
+def state_size(p: int, all_p: int) -> int:
+    """How many doubles the state needs for p free of all_p parameters."""
+    q = p + 1
+    return HEAD + 3 * all_p + 5 * p + 3 * (1 + q * q) + 2 * p * q
+
+
+@inline
+def fields(state, p, all_p):  # type: ignore[no-untyped-def]
+    """The state's parts: x, trial, best (all_p each); lower, upper, scale, held, step (p each); the linearisations
+    current, fresh, kept (rss and triangle: 1 + (p+1)² each); matrix (2p rows, p+1 columns)."""
+    q = p + 1
+    x = at(state, HEAD)
+    trial = at(x, all_p)
+    best = at(trial, all_p)
+    lower = at(best, all_p)
+    upper = at(lower, p)
+    scale = at(upper, p)
+    held = at(scale, p)
+    step = at(held, p)
+    current = at(step, p)
+    fresh = at(current, 1 + q * q)
+    kept = at(fresh, 1 + q * q)
+    matrix = at(kept, 1 + q * q)
+    return x, trial, best, lower, upper, scale, held, step, current, fresh, kept, matrix
+
+
+@inline
+def propose(state, p, all_p, free, damping):  # type: ignore[no-untyped-def]
+    """Solve for the next step, clip it to the bounds, write the trial point, the predicted reduction and the size."""
+    x, trial, _, lower, upper, scale, held, step, current, _, _, matrix = fields(state, p, all_p)
+    q = p + 1
+    triangle = at(current, 1)
+    solve(triangle, p, scale, held, damping, matrix, step)
+    size = 0.0
+    for j in range(p):
+        before = x[free[j]]
+        after = min(max(before + step[j], lower[j]), upper[j])
+        step[j] = after - before
+        trial[free[j]] = after
+        size = max(size, scale[j] * math.fabs(step[j]))
+    predicted = 0.0
+    for i in range(p):
+        moved = 0.0
+        for j in range(i, p):
+            moved += triangle[i * q + j] * step[j]
+        predicted += moved * (2.0 * triangle[i * q + p] - moved)
+    state[PREDICTED] = predicted
+    state[SIZE] = size
+
+
+@inline
+def accept(state, p, all_p, free):  # type: ignore[no-untyped-def]
+    """The trial point becomes the current one; the scaling remembers the largest column norms."""
+    x, trial, _, lower, upper, scale, held, _, current, fresh, _, _ = fields(state, p, all_p)
+    q = p + 1
+    for k in range(1 + q * q):
+        current[k] = fresh[k]
+    for k in range(all_p):
+        x[k] = trial[k]
+    for j in range(p):
+        norm = 0.0
+        for i in range(j + 1):
+            norm += current[1 + i * q + j] * current[1 + i * q + j]
+        norm = math.sqrt(norm)
+        if norm > scale[j] or state[PHASE] == POLISH:
+            scale[j] = norm
+        if scale[j] == 0.0:
+            scale[j] = 1.0
+    state[RSS] = current[0]
+    hold_at_bounds(at(current, 1), p, x, free, lower, upper, held)
+    state[COSINE] = cosine(at(current, 1), p, held)
+
+
+@inline
+def is_singular(triangle, p, held):  # type: ignore[no-untyped-def]
+    """Whether a diagonal of R is negligible against its column."""
+    q = p + 1
+    for j in range(p):
+        norm = 0.0
+        for i in range(j + 1):
+            norm += triangle[i * q + j] * triangle[i * q + j]
+        if held[j] == 0.0 and math.fabs(triangle[j * q + j]) <= SINGULAR * math.sqrt(norm):
+            return True
+    return False
+
+
+@inline
+def polish(state, p, all_p, free):  # type: ignore[no-untyped-def]
+    """Go on from the current point by an undamped step as long as these steps shrink; else return to the best."""
+    x, _, best, _, _, scale, held, _, current, _, kept, _ = fields(state, p, all_p)
+    q = p + 1
+    faint = 0.0
+    if is_singular(at(current, 1), p, held):
+        faint = FAINT
+    propose(state, p, all_p, free, faint)
+    size = state[SIZE]
+    reach = 0.0
+    for j in range(p):
+        reach = max(reach, scale[j] * math.fabs(x[free[j]]))
+    state[REACH] = reach
+    shrinks = size < 0.9 * state[BEST_SIZE]
+    if size < state[BEST_SIZE]:
+        state[BEST_SIZE] = size
+        for k in range(all_p):
+            best[k] = x[k]
+        for k in range(1 + q * q):
+            kept[k] = current[k]
+    state[FAILS] = 0.0 if shrinks else state[FAILS] + 1.0
+    state[ACCEPTED] += 1.0
+    if size > ROUNDING * reach and state[FAILS] < 2.0 and state[ACCEPTED] < POLISH_STEPS:
+        return GO_ON
+    for k in range(all_p):
+        x[k] = best[k]
+    for k in range(1 + q * q):
+        current[k] = kept[k]
+    state[RSS] = current[0]
+    state[COSINE] = cosine(at(current, 1), p, held)
+    offset = 0.0
+    for i in range(p):
+        offset += current[1 + i * q + p] * current[1 + i * q + p]
+    state[OFFSET] = math.sqrt(offset / current[0]) if current[0] > 0.0 else 0.0
+    return CONVERGED
+
+
+@inline
+def start_polish(state, p, all_p, free):  # type: ignore[no-untyped-def]
+    """Enter the polish at the current point."""
+    state[PHASE] = POLISH
+    state[BEST_SIZE] = math.inf
+    state[FAILS] = 0.0
+    state[ACCEPTED] = 0.0
+    return polish(state, p, all_p, free)
+
+
+@inline
+def descend(state, p, all_p, free, floor):  # type: ignore[no-untyped-def]
+    """Propose the next damped step, or begin the polish where nothing is left to gain that rounding would show."""
+    if state[COSINE] <= COSINE_MET or state[RSS] <= floor:
+        return start_polish(state, p, all_p, free)
+    propose(state, p, all_p, free, state[DAMPING])
+    if state[PREDICTED] <= ROUNDING * state[RSS] or state[DAMPING] > LONGEST_DAMPING:
+        return start_polish(state, p, all_p, free)
+    return GO_ON
+
+
+@inline
+def judge(state, p, all_p, free, fine):  # type: ignore[no-untyped-def]
+    """Accept or refuse the trial point by its gain ratio and adapt the damping; 1.0 if accepted."""
+    fresh = fields(state, p, all_p)[9]
+    ratio = -1.0
+    if fine and state[PREDICTED] > 0.0:
+        ratio = (state[RSS] - fresh[0]) / state[PREDICTED]
+    if ratio > LEAST_GAIN:
+        accept(state, p, all_p, free)
+        bend = 2.0 * ratio - 1.0
+        state[DAMPING] *= max(1.0 / 3.0, 1.0 - bend * bend * bend)
+        state[DAMPING] = max(state[DAMPING], 1e-300)
+        state[GROWTH] = 2.0
+        return 1.0
+    state[DAMPING] *= state[GROWTH]
+    state[GROWTH] *= 2.0
+    return 0.0
+
+
+@inline
+def advance(state, p, all_p, free, n, floor, max_steps, trace):  # type: ignore[no-untyped-def]
+    """Take the evaluated trial point (``fresh``) into account and propose the next; a status.
+
+    ``floor`` is the rss that rounding of the data alone would leave; ``trace`` has 3p + 3 doubles a row, one row per
+    attempt, and the point reached in the row after the last.
+    """
+    x, _, _, _, _, _, _, step, current, fresh, _, _ = fields(state, p, all_p)
+    width = 3 * p + 3
+    fine = finite(fresh, p + 1)
+    status = GO_ON
+    if state[ATTEMPTS] < 0.0:
+        if not fine:
+            return NO_START
+        accept(state, p, all_p, free)
+        state[ATTEMPTS] = 0.0
+        if state[PHASE] == POLISH:
+            status = start_polish(state, p, all_p, free)
+        else:
+            state[PHASE] = DESCEND
+            status = descend(state, p, all_p, free, floor)
+    else:
+        row = at(trace, int(state[ATTEMPTS]) * width)
+        record(row, x, free, p, at(current, 1), current[0], n, step, state[DAMPING])
+        state[ATTEMPTS] += 1.0
+        if state[PHASE] == POLISH:
+            row[3 * p + 1] = 0.0
+            row[3 * p + 2] = 1.0 if fine else 0.0
+            if fine:
+                accept(state, p, all_p, free)
+                status = polish(state, p, all_p, free)
+            else:
+                state[ACCEPTED] = POLISH_STEPS
+                status = polish(state, p, all_p, free)
+        else:
+            row[3 * p + 2] = judge(state, p, all_p, free, fine)
+            status = descend(state, p, all_p, free, floor)
+            if status == GO_ON and state[ATTEMPTS] >= max_steps:
+                status = STEPS_OVER
+    if status != GO_ON:
+        for j in range(p):
+            step[j] = math.nan
+        last = at(trace, int(state[ATTEMPTS]) * width)
+        record(last, x, free, p, at(current, 1), current[0], n, step, state[DAMPING])
+        last[3 * p + 2] = 1.0
+        perfect = current[0] <= PERFECT * floor and state[BEST_SIZE] <= 1e-9 * state[REACH]
+        if status == CONVERGED and state[OFFSET] > OFFSET_MET and current[0] > floor and not perfect:
+            status = STALLED
+    return status
+
+
+@function("int64(double*, int64, int64, int64*, double, double, double, double*)")
+def advance_once(state, p, all_p, free, n, floor, max_steps, trace):  # type: ignore[no-untyped-def]
+    """:func:`advance`, for a caller that evaluates the trial point with threads."""
+    return advance(state, p, all_p, free, n, floor, max_steps, trace)
+
+
+@function(
+    "int64(int64, double**, double*, double*, int64, int64, int64*, int64, int64, int64*, double*, double*, double,"
+    " double, double*, int64)",
+    sums=True,
+)
+def run(  # type: ignore[no-untyped-def]
+    kernel, columns, y, root, weighted, n, free, p, all_p, order, block, state, floor, max_steps, trace, evaluations
+):
+    """Evaluate and advance until a status other than ``GO_ON``, or that many evaluations (one slice) are over."""
+    trial, fresh = fields(state, p, all_p)[1], fields(state, p, all_p)[9]
+    for _ in range(evaluations):
+        linearise(kernel, columns, trial, y, root, weighted, 0, n, free, p, order, block, fresh)
+        status = advance(state, p, all_p, free, float(n), floor, max_steps, trace)
+        if status != GO_ON:
+            return status
+    return GO_ON
