@@ -1,0 +1,89 @@
+"""katamuki (傾き, slope and gradient): fit any formula to data, see every step, check the answer.
+
+The public names, each imported when it is first asked for, so that ``import katamuki`` costs milliseconds and
+imports no NumPy. Nothing is decided here; the verbs live in ``katamuki.api``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from katamuki.api.entry import fit
+    from katamuki.api.result import Fit
+    from katamuki.api.saving import load
+    from katamuki.data import datasets, read
+    from katamuki.errors import (
+        BackendError,
+        BoundsError,
+        DataError,
+        FitWarning,
+        FormulaError,
+        KatamukiError,
+        NotConverged,
+    )
+    from katamuki.solvers.first_order import SGD, Adam, RMSprop
+    from katamuki.solvers.levenberg_marquardt import LevenbergMarquardt
+    from katamuki.solvers.linear import Linear
+
+    __version__: str
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "BackendError",
+    "BoundsError",
+    "DataError",
+    "Fit",
+    "FitWarning",
+    "FormulaError",
+    "KatamukiError",
+    "LevenbergMarquardt",
+    "Linear",
+    "NotConverged",
+    "RMSprop",
+    "__version__",
+    "datasets",
+    "fit",
+    "load",
+    "read",
+]
+
+_HOMES = {
+    "fit": "katamuki.api.entry",
+    "load": "katamuki.api.saving",
+    "Fit": "katamuki.api.result",
+    "read": "katamuki.data",
+    "datasets": "katamuki.data",
+    "LevenbergMarquardt": "katamuki.solvers.levenberg_marquardt",
+    "Linear": "katamuki.solvers.linear",
+    "SGD": "katamuki.solvers.first_order",
+    "RMSprop": "katamuki.solvers.first_order",
+    "Adam": "katamuki.solvers.first_order",
+    "KatamukiError": "katamuki.errors",
+    "FormulaError": "katamuki.errors",
+    "DataError": "katamuki.errors",
+    "BoundsError": "katamuki.errors",
+    "BackendError": "katamuki.errors",
+    "NotConverged": "katamuki.errors",
+    "FitWarning": "katamuki.errors",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        found: object = version("katamuki")
+    elif name in _HOMES:
+        from importlib import import_module
+
+        found = getattr(import_module(_HOMES[name]), name)
+    else:
+        raise AttributeError(f"module 'katamuki' has no attribute {name!r}")
+    globals()[name] = found  # the second look finds it at once
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
