@@ -1,0 +1,48 @@
+# Everything from a fresh clone with Python 3.11 or newer, pip and make. `make` alone lists the targets.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PINNED := --constraint constraints.txt --build-constraint constraints.txt
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+
+demo: $(VENV)/.runs  ## fit the tutorial's eleven points, check the answer, race PyTorch's own loop
+	@$(BIN)/katamuki fit 'y = a*x + b' examples/tutorial.csv
+	@$(BIN)/python examples/demo.py
+
+test: lint  ## lint, types, layers, then all tests
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+lint: $(VENV)/.develops  ## ruff, mypy, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+bench: $(VENV)/.develops  ## the table of speeds, each beside its peer's
+	$(BIN)/python benchmarks/run.py
+
+clean:  ## remove what make made, the environment included
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache benchmarks/results
+
+# A stamp is older than the files it depends on only if something must be installed again.
+$(VENV)/.runs: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo 'katamuki needs Python 3.11 or newer: make PYTHON=python3.11'; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null \
+		|| { echo 'this Python cannot make environments: apt-get install python3-venv'; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --upgrade --constraint constraints.txt pip
+	$(PIP) install $(PINNED) --editable '.[torch]'
+	@touch $@
+
+$(VENV)/.develops: $(VENV)/.runs
+	$(PIP) install $(PINNED) --group dev
+	@touch $@
