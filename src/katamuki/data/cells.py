@@ -1,0 +1,142 @@
+"""What a cell of a text file says: a number, nothing, or something else.
+
+Numbers are written as C and Python write them, with a point or a comma for the decimals; there are no thousands
+separators, for "1.234" and "1,234" would mean two things each. The words for a missing value are those of R, pandas
+and databases. It does not read files.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from katamuki.errors import DataError
+from katamuki.records import Array
+
+EXACT = 2**53  # up to here every whole number is a float64
+MISSING = frozenset(["", "na", "n/a", "#n/a", "nan", "-nan", "null", "none"])
+INFINITE = {"inf": np.inf, "+inf": np.inf, "-inf": -np.inf}
+INFINITE |= {"infinity": np.inf, "+infinity": np.inf, "-infinity": -np.inf}
+NUMBER = {
+    mark: re.compile(rf"[ \t]*[+-]?(?:\d+(?:{re.escape(mark)}\d*)?|{re.escape(mark)}\d+)(?:[eE][+-]?\d+)?[ \t]*", re.A)
+    for mark in ".,"
+}
+DATE = re.compile(
+    r"[ \t]*\d{4}-\d\d?-\d\d?([ T].*)?|[ \t]*\d\d?[./]\d\d?[./]\d{2,4}( .*)?|[ \t]*\d\d?:\d\d(:\d\d.*)?", re.A
+)
+SURROGATE = re.compile("[\udc80-\udcff]")  # a byte that is no UTF-8, as Python carries it
+SHOWN = 30  # characters of a cell that an error shows
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """One column of a text file as it stands there; ``bad`` finds the file's first byte that is no UTF-8."""
+
+    cells: Sequence[str]
+    bad: Callable[[], int | None]
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    def take(self, index: NDArray[np.int64]) -> Cells:
+        """The cells of some rows."""
+        return Cells([self.cells[i] for i in index.tolist()], self.bad)
+
+
+def row(i: int, at: NDArray[np.int64] | None) -> int:
+    """A row's number for people: from 1, without the header, in the source."""
+    return (i if at is None else int(at[i])) + 1
+
+
+def shown(cell: str) -> str:
+    """A cell as an error shows it: short, and with bytes that are no UTF-8 spelled out."""
+    text = SURROGATE.sub(lambda found: f"\\x{ord(found[0]) - 0xDC00:02x}", cell).replace("\n", "\\n").strip()
+    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell is a number with either decimal mark."""
+    return bool(NUMBER["."].fullmatch(cell) or NUMBER[","].fullmatch(cell))
+
+
+def is_missing(cell: str) -> bool:
+    """Whether a cell says that there is no value."""
+    return cell.strip().lower() in MISSING
+
+
+def decimal_mark(
+    columns: Mapping[str, Cells], ats: NDArray[np.int64] | None, separator: str | None, given: str | None
+) -> str:
+    """The decimal mark that all numbers of some columns share.
+
+    A comma is a decimal mark where the cells are not parted by commas; two marks in one file are an error.
+    """
+    if given is not None:
+        return given
+    if separator == "," or not any("," in "\n".join(column.cells) for column in columns.values()):
+        return "."
+    first: dict[str, tuple[int, str, str]] = {}
+    for name, column in columns.items():
+        for i, cell in enumerate(column.cells):
+            if ("." in cell or "," in cell) and is_number(cell):
+                mark = "." if "." in cell else ","
+                if mark not in first or first[mark][0] > i:
+                    first[mark] = (i, name, cell)
+    if len(first) == 2:
+        raise _two_marks(first["."], first[","], ats)
+    return next(iter(first), ".")
+
+
+def _two_marks(point: tuple[int, str, str], comma: tuple[int, str, str], at: NDArray[np.int64] | None) -> DataError:
+    (i, one, a), (j, other, b) = sorted((point, comma), key=lambda found: found[0])
+    key = "data.marks" if one == other else "data.marks_columns"
+    return DataError(
+        "E-NUMBER", key, row=row(j, at), column=other, cell=shown(b), row2=row(i, at), column2=one, cell2=shown(a)
+    )
+
+
+def numbers(column: Cells, name: str, decimal: str, at: NDArray[np.int64] | None) -> Array:
+    """The numbers of a column, NaN where a cell says that there is none; ``DataError`` where it says something else."""
+    match = NUMBER[decimal].fullmatch
+    out = np.empty(len(column.cells))
+    for i, cell in enumerate(column.cells):
+        if match(cell):
+            value = float(cell.replace(",", ".") if decimal == "," else cell)
+            if not -EXACT < value < EXACT:
+                _exact(value, cell, name, row(i, at))
+            out[i] = value
+            continue
+        word = cell.strip().lower()
+        if word in MISSING:
+            out[i] = np.nan
+        elif word in INFINITE:
+            out[i] = INFINITE[word]
+        else:
+            raise _no_number(cell, name, decimal, row(i, at), column)
+    return out
+
+
+def _exact(value: float, cell: str, name: str, where: int) -> None:
+    """A whole number that float64 would round is an error; text such as 1e300 means its nearest float64."""
+    if np.isinf(value):
+        raise DataError("E-NUMBER", "data.too_large", row=where, column=name, cell=shown(cell))
+    digits = cell.strip().lstrip("+-").lstrip("0")
+    if digits.isdigit() and int(digits) != abs(int(value)):
+        raise DataError("E-INTEGER", "data.integer", row=where, column=name, value=shown(cell))
+
+
+def _no_number(cell: str, name: str, decimal: str, where: int, column: Cells) -> DataError:
+    values: dict[str, Any] = {"row": where, "column": name, "cell": shown(cell), "decimal": decimal}
+    if SURROGATE.search(cell):
+        return DataError("E-ENCODING", "data.encoding_cell", position=column.bad(), **values)
+    if is_number(cell):
+        other = "," if decimal == "." else "."
+        return DataError("E-NUMBER", "data.mark", other=other, **values)
+    if DATE.fullmatch(cell):
+        return DataError("E-DATE", "data.date_cell", **values)
+    return DataError("E-NUMBER", "data.number", **values)
