@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from katamuki.backends import double_double as arithmetic
 from katamuki.backends import native
 from katamuki.backends.native import Native, Placeholder
 from katamuki.backends.vectormath import BINARY, UNARY
@@ -24,6 +25,11 @@ from katamuki.records import Array
 BLOCK = 256
 SIGNATURE = "int64(double**, double*, int64, int64, double*, double*, int64)"
 SCOPE: dict[str, Any] = {name: Placeholder(name) for name in (*UNARY, *BINARY)}
+LEAVES = {"column", "parameter", "constant"}
+DOUBLE_DOUBLE: dict[str, Any] = {
+    one.__name__: one
+    for one in (arithmetic.dd_add, arithmetic.dd_sub, arithmetic.dd_mul, arithmetic.dd_neg, arithmetic.dd_powi)
+}
 SCOPE |= {"get": native.get, "put": native.put, "at": native.at, "fma": native.fma}
 
 
@@ -60,6 +66,17 @@ class Kernel:
     def address(self) -> int:
         """The address of ``rows``."""
         return self.native.address
+
+    @cached_property
+    def double_double(self) -> Native:
+        """The same values and partials as high and low doubles; for models linear in what is fitted."""
+        source = double_double_source(self.derivative)
+        return compile_source(source, "rows", SIGNATURE, {**SCOPE, **DOUBLE_DOUBLE})
+
+    @property
+    def double_double_address(self) -> int:
+        """The address of the double-double ``rows``: values are the high parts, partials the low ones."""
+        return self.double_double.address
 
     def evaluate(self, columns: Any, params: Array, n: int, want: bool = False) -> Array:
         """Values (n,), or with ``want`` values and partials (1 + all_p, n), for columns in the kernel's order."""
@@ -100,6 +117,27 @@ def rows_source(graph: Graph) -> str:
     return "\n".join(lines) + "\n"
 
 
+def double_double_source(graph: Graph) -> str:
+    """The source of ``rows`` in double-double: column k of ``high`` and ``low`` is the k-th output."""
+    lines = ["def rows(columns, params, start, m, high, low, want):"]
+    lines += [f"    c{k} = at(columns[{k}], start)  # {name}" for k, name in enumerate(graph.columns)]
+    lines += [f"    p{k} = params[{k}]  # {name}" for k, name in enumerate(graph.parameters)]
+    lines.append("    for i in range(m):")
+    for k in needed(graph, graph.outputs):
+        node = graph.nodes[k]
+        template = "" if node.op in LEAVES else TABLE[node.op].sources.get("dd", "")
+        if template:
+            pairs = [f"h{a}, l{a}" for a in node.args]
+            lines.append(f"        h{k}, l{k} = {template.format(*pairs)}")
+        else:
+            text = operand(graph, k) if node.op in {"constant", "parameter"} else expression(graph, k, "h")
+            lines.append(f"        h{k}, l{k} = {text}, 0.0")
+    for k, out in enumerate(graph.outputs):
+        lines.append(f"        put(high, {BLOCK * k} + i, h{out})")
+        lines.append(f"        put(low, {BLOCK * k} + i, l{out})")
+    return "\n".join([*lines, "    return 0"]) + "\n"
+
+
 def loop(
     graph: Graph, nodes: list[int], varying: set[int], stores: list[tuple[str, str, int]], indent: str
 ) -> list[str]:
@@ -132,17 +170,17 @@ def needed(graph: Graph, outputs: tuple[int, ...]) -> list[int]:
 
 def is_computed(graph: Graph, k: int) -> bool:
     """Whether a node is an operation rather than a leaf."""
-    return graph.nodes[k].op not in {"column", "parameter", "constant"}
+    return graph.nodes[k].op not in LEAVES
 
 
-def operand(graph: Graph, k: int) -> str:
+def operand(graph: Graph, k: int, letter: str = "t") -> str:
     """How other lines refer to a node."""
     node = graph.nodes[k]
     if node.op == "constant":
         return constant(node)
     if node.op == "parameter":
         return f"p{graph.parameters.index(str(node.value))}"
-    return f"t{k}"
+    return f"{letter}{k}"
 
 
 def constant(node: Node) -> str:
@@ -151,12 +189,12 @@ def constant(node: Node) -> str:
     return f"({text})" if text.startswith("-") else text
 
 
-def expression(graph: Graph, k: int) -> str:
+def expression(graph: Graph, k: int, letter: str = "t") -> str:
     """The right side of a node's line."""
     node = graph.nodes[k]
     if node.op == "column":
         return f"get(c{graph.columns.index(str(node.value))}, i)"
-    return unroll(TABLE[node.op].sources["kernel"].format(*(operand(graph, a) for a in node.args)))
+    return unroll(TABLE[node.op].sources["kernel"].format(*(operand(graph, a, letter) for a in node.args)))
 
 
 def unroll(text: str) -> str:

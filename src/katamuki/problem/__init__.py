@@ -71,12 +71,11 @@ class Problem:
         self.threads = threads or available_cores()
         self.evaluations = 0
         self.ill = False
-
-    @property
-    def tss_about_zero(self) -> float:
-        """Σ w y²: the scale against which residuals are rounding."""
-        scaled = self.y if self.root is None else self.y * self.root
-        return float(np.dot(scaled, scaled))
+        sums = np.empty(3)
+        passes.response_pass(
+            y.ctypes.data, 0 if weights is None else weights.ctypes.data, weights is not None, self.n, sums.ctypes.data
+        )
+        _, self.tss_about_zero, self.tss = sums.tolist()  # Σ w y², Σ w (y − ȳ_w)²
 
     def block(self) -> Array:
         """An uninitialised block: the residuals and one column per parameter."""

@@ -1,67 +1,13 @@
 """Normal equations of a linear model in double-double arithmetic: 31 digits, so that squaring columns costs none.
 
-A number is the unevaluated sum of a high and a low double. Each of the 256 rows of a block has its own sum, so that the
-compiler can use vector registers without reordering anything. Sources: Dekker 1971; Hida, Li & Bailey 2001 ("Library
-for double-double and quad-double arithmetic"). Sums, products and integer powers keep all 31 digits; other
-operations of a column have double precision.
+Each of the 256 rows of a block has its own sum, so that the compiler can use vector registers without reordering
+anything. Sums, products and integer powers in a column keep all digits; other operations have double precision.
 """
 
 from __future__ import annotations
 
-from katamuki.backends.native import at, call_rows, fma, function, inline
-
-
-@inline
-def two_sum(a, b):  # type: ignore[no-untyped-def]
-    """a + b and the rounding error of that sum."""
-    total = a + b
-    part = total - a
-    return total, (a - (total - part)) + (b - part)
-
-
-@inline
-def dd_add(ah, al, bh, bl):  # type: ignore[no-untyped-def]
-    """a + b."""
-    high, low = two_sum(ah, bh)
-    tail, rest = two_sum(al, bl)
-    low += tail
-    total = high + low
-    low = low - (total - high) + rest
-    high = total + low
-    return high, low - (high - total)
-
-
-@inline
-def dd_neg(ah, al):  # type: ignore[no-untyped-def]
-    """−a."""
-    return -ah, -al
-
-
-@inline
-def dd_sub(ah, al, bh, bl):  # type: ignore[no-untyped-def]
-    """a − b."""
-    return dd_add(ah, al, -bh, -bl)
-
-
-@inline
-def dd_mul(ah, al, bh, bl):  # type: ignore[no-untyped-def]
-    """a · b."""
-    product = ah * bh
-    error = fma(ah, bh, -product) + (ah * bl + al * bh)
-    high = product + error
-    return high, error - (high - product)
-
-
-@inline
-def dd_powi(ah, al, exponent):  # type: ignore[no-untyped-def]
-    """a to a positive integer power, by squaring."""
-    high, low = 1.0, 0.0
-    while exponent > 0:
-        if exponent & 1:
-            high, low = dd_mul(high, low, ah, al)
-        ah, al = dd_mul(ah, al, ah, al)
-        exponent >>= 1
-    return high, low
+from katamuki.backends.double_double import dd_add, dd_mul
+from katamuki.backends.native import at, call_rows, function, inline
 
 
 @inline

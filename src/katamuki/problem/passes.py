@@ -148,3 +148,25 @@ def merge_triangles(one, q, other, block, order):  # type: ignore[no-untyped-def
         fold(at(one, 1), q, block, order, m)
         first += m
     return 0
+
+
+@function("int64(double*, double*, int64, int64, double*)", sums=True)
+def response_pass(y, weights, weighted, n, out):  # type: ignore[no-untyped-def]
+    """``out`` = Σ w, Σ w y², Σ w (y − ȳ_w)²."""
+    total = 0.0
+    mean = 0.0
+    square = 0.0
+    for i in range(n):
+        w = weights[i] if weighted == 1 else 1.0
+        total += w
+        mean += w * y[i]
+        square += w * y[i] * y[i]
+    mean /= total
+    spread = 0.0
+    for i in range(n):
+        w = weights[i] if weighted == 1 else 1.0
+        spread += w * (y[i] - mean) * (y[i] - mean)
+    out[0] = total
+    out[1] = square
+    out[2] = spread
+    return 0

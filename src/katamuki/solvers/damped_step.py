@@ -241,27 +241,22 @@ def is_singular(triangle, p, held):  # type: ignore[no-untyped-def]
 
 
 @inline
-def polish(state, p, all_p, free):  # type: ignore[no-untyped-def]
-    """Go on from the current point by an undamped step as long as these steps shrink; else return to the best."""
+def keep_best(state, p, all_p, free):  # type: ignore[no-untyped-def]
+    """Judge an undamped step by its size: GO_ON while these steps shrink, else return to the best point: CONVERGED."""
     x, _, best, _, _, scale, held, _, current, _, kept, _ = fields(state, p, all_p)
     q = p + 1
-    faint = 0.0
-    if is_singular(at(current, 1), p, held):
-        faint = FAINT
-    propose(state, p, all_p, free, faint)
     size = state[SIZE]
     reach = 0.0
     for j in range(p):
         reach = max(reach, scale[j] * math.fabs(x[free[j]]))
     state[REACH] = reach
-    shrinks = size < 0.9 * state[BEST_SIZE]
+    state[FAILS] = 0.0 if size < 0.9 * state[BEST_SIZE] else state[FAILS] + 1.0
     if size < state[BEST_SIZE]:
         state[BEST_SIZE] = size
         for k in range(all_p):
             best[k] = x[k]
         for k in range(1 + q * q):
             kept[k] = current[k]
-    state[FAILS] = 0.0 if shrinks else state[FAILS] + 1.0
     state[ACCEPTED] += 1.0
     if size > ROUNDING * reach and state[FAILS] < 2.0 and state[ACCEPTED] < POLISH_STEPS:
         return GO_ON
@@ -279,43 +274,37 @@ def polish(state, p, all_p, free):  # type: ignore[no-untyped-def]
 
 
 @inline
-def start_polish(state, p, all_p, free):  # type: ignore[no-untyped-def]
-    """Enter the polish at the current point."""
-    state[PHASE] = POLISH
-    state[BEST_SIZE] = math.inf
-    state[FAILS] = 0.0
-    state[ACCEPTED] = 0.0
-    return polish(state, p, all_p, free)
-
-
-@inline
-def descend(state, p, all_p, free, floor):  # type: ignore[no-untyped-def]
-    """Propose the next damped step, or begin the polish where nothing is left to gain that rounding would show."""
-    if state[COSINE] <= COSINE_MET or state[RSS] <= floor:
-        return start_polish(state, p, all_p, free)
-    propose(state, p, all_p, free, state[DAMPING])
-    if state[PREDICTED] <= ROUNDING * state[RSS] or state[DAMPING] > LONGEST_DAMPING:
-        return start_polish(state, p, all_p, free)
-    return GO_ON
-
-
-@inline
-def judge(state, p, all_p, free, fine):  # type: ignore[no-untyped-def]
-    """Accept or refuse the trial point by its gain ratio and adapt the damping; 1.0 if accepted."""
-    fresh = fields(state, p, all_p)[9]
+def judge(state, rss):  # type: ignore[no-untyped-def]
+    """Whether the trial point is taken, by its gain ratio; adapts the damping."""
     ratio = -1.0
-    if fine and state[PREDICTED] > 0.0:
-        ratio = (state[RSS] - fresh[0]) / state[PREDICTED]
+    if state[PREDICTED] > 0.0:
+        ratio = (state[RSS] - rss) / state[PREDICTED]
     if ratio > LEAST_GAIN:
-        accept(state, p, all_p, free)
         bend = 2.0 * ratio - 1.0
-        state[DAMPING] *= max(1.0 / 3.0, 1.0 - bend * bend * bend)
-        state[DAMPING] = max(state[DAMPING], 1e-300)
+        state[DAMPING] = max(state[DAMPING] * max(1.0 / 3.0, 1.0 - bend * bend * bend), 1e-300)
         state[GROWTH] = 2.0
-        return 1.0
+        return True
     state[DAMPING] *= state[GROWTH]
     state[GROWTH] *= 2.0
-    return 0.0
+    return False
+
+
+@inline
+def next_trial(state, p, all_p, free, floor):  # type: ignore[no-untyped-def]
+    """Propose the next trial point; enters the polish where nothing is left to gain that rounding would show."""
+    held, current = fields(state, p, all_p)[6], fields(state, p, all_p)[8]
+    while True:
+        if state[PHASE] == DESCEND and (state[COSINE] <= COSINE_MET or state[RSS] <= floor):
+            state[PHASE] = POLISH
+        damping = state[DAMPING]
+        if state[PHASE] == POLISH:
+            damping = FAINT if is_singular(at(current, 1), p, held) else 0.0
+        propose(state, p, all_p, free, damping)
+        if state[PHASE] == POLISH:
+            return keep_best(state, p, all_p, free)
+        if state[PREDICTED] > ROUNDING * state[RSS] and state[DAMPING] <= LONGEST_DAMPING:
+            return GO_ON
+        state[PHASE] = POLISH
 
 
 @inline
@@ -327,46 +316,49 @@ def advance(state, p, all_p, free, n, floor, max_steps, trace):  # type: ignore[
     """
     x, _, _, _, _, _, _, step, current, fresh, _, _ = fields(state, p, all_p)
     width = 3 * p + 3
-    fine = finite(fresh, p + 1)
-    status = GO_ON
+    taken = finite(fresh, p + 1)
     if state[ATTEMPTS] < 0.0:
-        if not fine:
+        if not taken:
             return NO_START
-        accept(state, p, all_p, free)
-        state[ATTEMPTS] = 0.0
-        if state[PHASE] == POLISH:
-            status = start_polish(state, p, all_p, free)
-        else:
-            state[PHASE] = DESCEND
-            status = descend(state, p, all_p, free, floor)
+        state[BEST_SIZE] = math.inf
     else:
         row = at(trace, int(state[ATTEMPTS]) * width)
         record(row, x, free, p, at(current, 1), current[0], n, step, state[DAMPING])
-        state[ATTEMPTS] += 1.0
         if state[PHASE] == POLISH:
             row[3 * p + 1] = 0.0
-            row[3 * p + 2] = 1.0 if fine else 0.0
-            if fine:
-                accept(state, p, all_p, free)
-                status = polish(state, p, all_p, free)
-            else:
+            if not taken:
                 state[ACCEPTED] = POLISH_STEPS
-                status = polish(state, p, all_p, free)
+        elif taken:
+            taken = judge(state, fresh[0])
         else:
-            row[3 * p + 2] = judge(state, p, all_p, free, fine)
-            status = descend(state, p, all_p, free, floor)
-            if status == GO_ON and state[ATTEMPTS] >= max_steps:
-                status = STEPS_OVER
+            state[DAMPING] *= state[GROWTH]
+            state[GROWTH] *= 2.0
+        row[3 * p + 2] = 1.0 if taken else 0.0
+    state[ATTEMPTS] += 1.0
+    if taken:
+        accept(state, p, all_p, free)
+    if state[PHASE] == START:
+        state[PHASE] = DESCEND
+    status = next_trial(state, p, all_p, free, floor)
+    if status == GO_ON and state[PHASE] == DESCEND and state[ATTEMPTS] >= max_steps:
+        status = STEPS_OVER
     if status != GO_ON:
-        for j in range(p):
-            step[j] = math.nan
-        last = at(trace, int(state[ATTEMPTS]) * width)
-        record(last, x, free, p, at(current, 1), current[0], n, step, state[DAMPING])
-        last[3 * p + 2] = 1.0
-        perfect = current[0] <= PERFECT * floor and state[BEST_SIZE] <= 1e-9 * state[REACH]
-        if status == CONVERGED and state[OFFSET] > OFFSET_MET and current[0] > floor and not perfect:
+        close(state, p, all_p, free, n, trace)
+        perfect = state[RSS] <= PERFECT * floor and state[BEST_SIZE] <= 1e-9 * state[REACH]
+        if status == CONVERGED and state[OFFSET] > OFFSET_MET and state[RSS] > floor and not perfect:
             status = STALLED
     return status
+
+
+@inline
+def close(state, p, all_p, free, n, trace):  # type: ignore[no-untyped-def]
+    """Write the point reached into the trace's last row."""
+    x, _, _, _, _, _, _, step, current, _, _, _ = fields(state, p, all_p)
+    for j in range(p):
+        step[j] = math.nan
+    last = at(trace, int(state[ATTEMPTS]) * (3 * p + 3))
+    record(last, x, free, p, at(current, 1), current[0], n, step, state[DAMPING])
+    last[3 * p + 2] = 1.0
 
 
 @function("int64(double*, int64, int64, int64*, double, double, double, double*)")

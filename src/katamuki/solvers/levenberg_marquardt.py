@@ -221,9 +221,7 @@ def _close(problem: Problem, state: Array, row: Array, triangle: Array) -> None:
     row[3 * p :] = state[core.RSS] / problem.n, state[core.DAMPING], 1.0
 
 
-def _pause(
-    state: Array, n: int, began: float, max_seconds: float | None, progress: Progress | None
-) -> Ending | None:
+def _pause(state: Array, n: int, began: float, max_seconds: float | None, progress: Progress | None) -> Ending | None:
     """Between slices: tell how far it is, and end it where the time is over."""
     if progress is not None:
         progress(int(state[core.ATTEMPTS]), float(state[core.RSS]) / n)

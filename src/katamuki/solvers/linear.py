@@ -19,7 +19,9 @@ from katamuki.records import Array
 
 CONDITION = 1e3  # of the scaled columns: beyond it QR in doubles leaves fewer than 12 digits
 DIGITS = 64
-DEPENDENT = Decimal("1e-26")  # a scaled pivot: columns that agree to 13 digits cannot be told apart in data held in doubles
+DEPENDENT = Decimal(
+    "1e-26"
+)  # a scaled pivot: columns that agree to 13 digits cannot be told apart in data held in doubles
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +75,9 @@ def refine(problem: Problem) -> ExactAnswer | None:
     if not np.isfinite(out).all():
         return None
     with localcontext(Context(prec=DIGITS)):
-        return _solve([Decimal(h) + Decimal(t) for h, t in zip(out[::2].tolist(), out[1::2].tolist(), strict=True)], problem.p)
+        return _solve(
+            [Decimal(h) + Decimal(t) for h, t in zip(out[::2].tolist(), out[1::2].tolist(), strict=True)], problem.p
+        )
 
 
 def _solve(sums: list[Decimal], p: int) -> ExactAnswer | None:

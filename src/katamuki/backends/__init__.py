@@ -1,0 +1,1 @@
+"""Backends: a graph as functions over columns."""
