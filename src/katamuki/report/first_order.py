@@ -1,0 +1,141 @@
+"""The middle of the report of an SGD, RMSprop or Adam run: its result beside least squares, and how it ended.
+
+A run of so many steps ends where it ends. The report says how far that is from the answer, in units of the learning
+rate and of the standard error, and why it does not come nearer. All numbers are in the solution and its trace.
+"""
+
+from __future__ import annotations
+
+import math
+
+from katamuki import messages
+from katamuki.records import Solution, Trace
+from katamuki.report.layout import Style, hanging, unstyled
+from katamuki.report.numbers import MINUS, brief, grouped, number, table
+from katamuki.report.reported import Reported
+
+SOLVERS = frozenset({"sgd", "rmsprop", "adam"})
+HANG = 10  # where the text of why, floor and remedy begins
+HALF = 0.02  # how near to lr/2 a difference is called lr/2
+
+
+def applies(claim: Solution) -> bool:
+    """Whether this is a run of a first-order solver with a least-squares answer to compare with."""
+    return claim.solver in SOLVERS and claim.reference is not None
+
+
+def _say(key: str, lang: str, **values: object) -> str:
+    return messages.sentence("report." + key, lang, **values)
+
+
+def result(fit: Reported, lang: str = "en", style: Style = unstyled) -> list[str]:
+    """The table of both answers, and the loss along the way."""
+    claim = fit.solution
+    reference = claim.reference
+    assert reference is not None  # by applies()
+    lr = float(claim.options.get("lr", math.nan))
+    rows = [["", _say("solver." + claim.solver, lang), _say("least_squares", lang), _say("difference", lang)]]
+    notes = [""]
+    for name in claim.params:
+        if name not in claim.free:
+            continue
+        value, best = claim.params[name], reference.params[name]
+        rows.append([name, number(value), number(best), _signed(value - best)])
+        notes.append(_distance(value - best, lr, reference.stderr.get(name), lang))
+    rows.append(
+        [
+            _say("mse.name.weighted" if claim.weighted else "mse.name", lang),
+            number(claim.loss),
+            number(reference.loss),
+            _signed(claim.loss - reference.loss),
+        ]
+    )
+    notes.append(_say("after", lang, steps=grouped(claim.steps)))
+    lines = [line + ("     " + note if note else "") for line, note in zip(table(rows), notes, strict=True)]
+    lines[0] = style("strong", lines[0])
+    if fit.trace is not None and len(fit.trace) > 1:
+        lines += ["", "  " + _losses(fit.trace, lang)]
+    return lines
+
+
+def _signed(difference: float) -> str:
+    return ("+" if difference > 0 else "") + brief(difference, 3)
+
+
+def _distance(difference: float, lr: float, stderr: float | None, lang: str) -> str:
+    parts = []
+    if lr > 0 and abs(abs(difference) - lr / 2) <= HALF * lr / 2:
+        parts.append(f"{'+' if difference > 0 else MINUS}lr/2")
+    if stderr is not None and stderr > 0:
+        parts.append(_say("in_stderr", lang, value=brief(abs(difference) / stderr, 2)))
+    return "     ".join(parts)
+
+
+def _losses(trace: Trace, lang: str) -> str:
+    """The loss before steps 1, 10, 100, …, and before the last."""
+    steps = [int(index) + 1 for index in trace.index[:-1]]
+    wanted = [10**k for k in range(12) if 10**k < steps[-1]] + [steps[-1]]
+    where = {step: row for row, step in enumerate(steps)}
+    said = [f"{grouped(step)} {number(float(trace.loss[where[step]]))}" for step in wanted if step in where]
+    return _say("losses", lang, losses="   ".join(said))
+
+
+def ending(fit: Reported, lang: str = "en", width: int = 80, style: Style = unstyled) -> list[str]:
+    """How the run ended: a cycle, too few steps, or an answer."""
+    claim = fit.solution
+    if claim.state == "cycle" and claim.cycle is not None:
+        return _cycle(claim, lang, width, style)
+    if claim.state == "slow":
+        lines = [style("look", _say("slow", lang, steps=grouped(claim.steps)))]
+        lines += hanging("  " + _say("remedy", lang), _say("slow.remedy", lang), columns=width, hang=HANG)
+        return lines
+    return []
+
+
+def _cycle(claim: Solution, lang: str, width: int, style: Style) -> list[str]:
+    cycle = claim.cycle
+    assert cycle is not None  # by ending()
+    lines = [style("look", _say("cycle", lang, since=grouped(cycle.since)))]
+    pairs = [f"{name} {number(cycle.low[name])} <-> {number(cycle.high[name])}" for name in cycle.low]
+    middle = _say("cycle.middle", lang, values=" ".join(number(value) for value in cycle.middle.values()))
+    if len(pairs) <= 2:
+        lines.append("  " + "     ".join([*pairs, middle]))
+    else:
+        lines += ["  " + pair for pair in pairs] + ["  " + middle]
+    why = _say(f"cycle.why.{claim.solver}", lang)
+    stability = _stability(claim, lang)
+    lines += hanging("  " + _say("why", lang), why + (" " + stability if stability else ""), columns=width, hang=HANG)
+    assert claim.reference is not None  # by applies()
+    floor = claim.loss - claim.reference.loss
+    lines += hanging("  " + _say("floor", lang), _floor(claim, floor, lang), columns=width, hang=HANG)
+    lines += hanging("  " + _say("remedy", lang), _say("cycle.remedy", lang), columns=width, hang=HANG)
+    return lines
+
+
+def _floor(claim: Solution, floor: float, lang: str) -> str:
+    """The loss above the minimum; ½ΣΣH (lr/2)² where every parameter swings by lr/2 in step (sign by cycle)."""
+    lr = claim.options.get("lr")
+    cycle, reference = claim.cycle, claim.reference
+    assert cycle is not None  # by ending()
+    assert reference is not None  # by applies()
+    half = [cycle.high[name] - cycle.middle[name] for name in claim.free]
+    if isinstance(lr, float) and all(abs(abs(one) - lr / 2) <= HALF * lr / 2 for one in half):
+        signs = [math.copysign(1.0, one) for one in half]
+        bend = 0.5 * sum(
+            float(reference.curvature[i, j]) * signs[i] * signs[j] for i in range(len(half)) for j in range(len(half))
+        )
+        if abs(bend * (lr / 2) ** 2 - floor) <= 0.01 * abs(floor):
+            return _say("cycle.floor.lr", lang, factor=brief(bend, 4), value=brief(floor, 3))
+    return _say("cycle.floor", lang, value=brief(floor, 3))
+
+
+def _stability(claim: Solution, lang: str) -> str:
+    facts = claim.reason
+    if "stability" not in facts:
+        return ""
+    parts = [_say("stability", lang, value=f"{float(facts['stability']):.4f}")]
+    if facts.get("passed") is not None:
+        parts.append(_say("stability.passed", lang, step=grouped(int(facts["passed"]))))
+    if facts.get("zigzag") is not None:
+        parts.append(_say("stability.zigzag", lang, step=grouped(int(facts["zigzag"]))))
+    return "(" + "; ".join(parts[:1]) + ("; " + ", ".join(parts[1:]) if parts[1:] else "") + ")."

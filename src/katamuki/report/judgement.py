@@ -1,0 +1,104 @@
+"""The answer check's judgement as text: one verdict, what it rests on, and both answers where they differ."""
+
+from __future__ import annotations
+
+import math
+
+from katamuki import messages
+from katamuki.records import CheckReport, Solution
+from katamuki.report.layout import HANG, Style, hanging, unstyled
+from katamuki.report.numbers import DASH, brief, number, table
+
+KINDS = {"PASS": "good", "FAIL": "failed", "CANNOT TELL": "look"}
+
+
+def check_text(
+    check: CheckReport,
+    claim: Solution,
+    lang: str = "en",
+    width: int = 80,
+    style: Style = unstyled,
+    full: bool = False,
+) -> list[str]:
+    """Lines about the answer check: in a report, and with ``full`` by itself.
+
+    Parameters
+    ----------
+    check : CheckReport
+        The judgement.
+    claim : Solution
+        What was judged.
+    lang, width, style
+        As in :func:`katamuki.report.text`.
+    full : bool
+        Whether both answers are printed even where they agree.
+
+    Returns
+    -------
+    list of str
+        Lines.
+
+    Example
+    -------
+    >>> import katamuki as km
+    >>> fit = km.fit("y ~ a*x + b", km.datasets("tutorial"))
+    >>> check_text(fit.check(), fit.solution)[0].split()[:2]
+    ['checked', 'PASS']
+    """
+    verdict = messages.sentence("report.check." + check.verdict.replace(" ", "_"), lang)
+    reason = messages.sentence(check.reason, lang, **check.values)
+    lines = hanging(
+        messages.sentence("report.checked", lang),
+        f"{style(KINDS[check.verdict], verdict)}   {reason}",
+        style,
+        columns=width + (len(style(KINDS[check.verdict], verdict)) - len(verdict)),
+    )
+    grounds = _grounds(check, lang)
+    if grounds:
+        lines += [" " * HANG + line for line in grounds]
+    if check.answer and (full or check.verdict == "FAIL"):
+        lines += ["", *_both(check, claim, lang, style)]
+    return lines
+
+
+def _grounds(check: CheckReport, lang: str) -> list[str]:
+    facts, parts = check.facts, []
+    if _finite(facts.get("gradient")):
+        parts.append(messages.sentence("report.check.gradient", lang, value=brief(float(facts["gradient"]))))
+    if "rank" in facts and "parameters" in facts:
+        parts.append(messages.sentence("report.check.rank", lang, rank=facts["rank"], parameters=facts["parameters"]))
+    shared = [value for value in check.digits.values() if math.isfinite(value)]
+    bars = [value for value in check.stderr_digits.values() if math.isfinite(value)]
+    if shared:
+        key = "report.check.digits" if bars else "report.check.digits_only"
+        parts.append(
+            messages.sentence(key, lang, digits=math.floor(min(shared)), stderr_digits=math.floor(min(bars, default=0)))
+        )
+    return ["   ".join(parts)] if parts else []
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
+
+
+def _both(check: CheckReport, claim: Solution, lang: str, style: Style) -> list[str]:
+    def say(key: str) -> str:
+        return messages.sentence("report.check." + key, lang)
+
+    rows = [["", say("ours"), say("theirs"), say("shared"), say("shared_stderr")]]
+    for name, other in check.answer.items():
+        rows.append(
+            [
+                name,
+                number(claim.params.get(name)),
+                number(other),
+                _digits(check.digits.get(name)),
+                _digits(check.stderr_digits.get(name)),
+            ]
+        )
+    lines = table(rows)
+    return [style("strong", lines[0]), *lines[1:]]
+
+
+def _digits(value: float | None) -> str:
+    return DASH if value is None or math.isnan(value) else f"{max(0.0, value):.1f}"

@@ -1,0 +1,77 @@
+"""Lines of a report: cells at fixed places, hanging text, and words that may be coloured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from katamuki.report.numbers import left, width
+
+SECOND, THIRD = 17, 57  # where the second and third cell of a head line begin
+HANG = 9  # where text begins after "checked", "warning" …
+
+Style = Callable[[str, str], str]
+"""``style(kind, text)``: the text, marked for a terminal; kinds are strong, good, look, failed, warning, note."""
+
+
+def unstyled(kind: str, text: str) -> str:
+    """The text as it is."""
+    del kind
+    return text
+
+
+def head(first: str, *cells: str, columns: int = 80) -> list[str]:
+    """A head line: the first cell at 0, the next at 17, the third at 57; what does not fit goes to the next line.
+
+    Example
+    -------
+    >>> print("\\n".join(head("weights none", "loss", "least squares")))
+    weights none     loss                                    least squares
+    """
+    lines = [first]
+    if width(first) > SECOND - 2:
+        lines.append("")
+    for cell in cells:
+        at = SECOND if width(lines[-1]) <= SECOND - 2 else THIRD
+        if width(lines[-1]) > at - 2 or at + width(cell) > columns:
+            at = width(lines[-1]) + 3
+        if at + width(cell) > columns and lines[-1]:
+            lines.append("")
+            at = SECOND
+        pieces = wrapped(cell, columns - SECOND)
+        lines[-1] = left(lines[-1], at) + pieces[0]
+        lines.extend(" " * SECOND + piece for piece in pieces[1:])
+    return [line.rstrip() for line in lines]
+
+
+def hanging(
+    word: str, text: str, style: Style = unstyled, kind: str = "strong", columns: int = 80, hang: int = HANG
+) -> list[str]:
+    """A word at the margin, and text beside it, wrapped.
+
+    Example
+    -------
+    >>> hanging("note", "a few words")
+    ['note     a few words']
+    """
+    pieces = [piece for part in text.split("\n") for piece in wrapped(part, columns - hang)]
+    first = style(kind, word) + " " * max(1, hang - width(word)) + pieces[0]
+    return [first, *(" " * hang + piece for piece in pieces[1:])]
+
+
+def wrapped(text: str, columns: int) -> list[str]:
+    """The text in lines of at most so many cells, broken at spaces; runs of spaces are kept.
+
+    Example
+    -------
+    >>> wrapped("one two   three", 9)
+    ['one two', 'three']
+    """
+    lines, line = [], ""
+    for word in text.split(" "):
+        longer = f"{line} {word}" if line else word
+        if width(longer) > columns and line.strip():
+            lines.append(line.rstrip())
+            longer = word
+        line = longer
+    lines.append(line.rstrip())
+    return lines

@@ -1,0 +1,187 @@
+"""How numbers look on paper: six significant digits, a true minus, never −0.000000, and display width.
+
+Machine output (JSON, CSV with full digits) does not pass through here, except for :func:`cell`.
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Iterable
+
+MINUS = "−"  # U+2212
+DASH = "—"  # stands where there is no number
+ASCII = str.maketrans(
+    {
+        MINUS: "-",
+        DASH: "-",
+        "±": "+/-",
+        "²": "^2",
+        "χ": "chi",
+        "·": "*",
+        "×": "x",
+        "√": "sqrt ",
+        "ŷ": "yhat",
+        "–": "-",
+        "…": "...",
+        "‖": "|",
+        "≤": "<=",
+        "≥": ">=",
+        "α": "alpha",
+        "“": '"',
+        "”": '"',
+        "’": "'",
+    }
+)
+
+
+def number(value: float | None) -> str:
+    """A number for people: six significant digits, seven where the first stands before the decimal point.
+
+    Parameters
+    ----------
+    value : float or None
+        What to print, any unit; ``None`` and NaN print as a dash.
+
+    Returns
+    -------
+    str
+        Such as ``0.500091``, ``3.000091``, ``1.23457e−05``.
+
+    Example
+    -------
+    >>> [number(v) for v in (0.50009090909, -45.018181818, 1234567.8, 1.5e-9, -1e-320, 0.0)]
+    ['0.500091', '−45.01818', '1234568', '1.50000e−09', '−9.99989e−321', '0']
+    """
+    if value is None or math.isnan(value):
+        return DASH
+    return _digits(float(value)).replace("-", MINUS)
+
+
+def _digits(value: float) -> str:
+    if value == 0.0:
+        return "0"
+    if math.isinf(value):
+        return "inf" if value > 0 else "-inf"
+    power = int(f"{value:.6e}".partition("e")[2])  # the power after rounding: 9.9999999 is 10.00000
+    if power > 6 or power < -4:
+        return f"{value:.6e}" if power > 6 else f"{value:.5e}"
+    return f"{value:.{6 - power}f}" if power >= 0 else f"{value:.{5 - power}f}"
+
+
+def cell(value: float, *, full: bool = False) -> str:
+    """A number for a CSV cell, ASCII: as :func:`number` prints it, or the shortest text that reads back the same.
+
+    Example
+    -------
+    >>> cell(-45.018181818181816), cell(-45.018181818181816, full=True), cell(float("nan"))
+    ('-45.01818', '-45.018181818181816', '')
+    """
+    if math.isnan(value):
+        return ""
+    if not full:
+        return _digits(value)
+    text = repr(float(value))
+    return text.removesuffix(".0")
+
+
+def brief(value: float, digits: int = 1) -> str:
+    """A size for people, few digits: ``3e−14``, ``0.0042``.
+
+    Example
+    -------
+    >>> brief(3.21e-14), brief(0.004243, 2), brief(-0.9427, 3), brief(12.0), brief(-0.0)
+    ('3e−14', '0.0042', '−0.943', '10', '0')
+    """
+    if value == 0.0:
+        return "0"
+    text = f"{value:.{digits}g}"
+    if "e+" in text and abs(value) < 1e7:
+        text = f"{float(text):.0f}"
+    return text.replace("-", MINUS)
+
+
+def plain(value: float) -> str:
+    """A number that somebody chose, as they would type it: ``0.001``, ``1e-08``, ``6000``.
+
+    Example
+    -------
+    >>> plain(0.001), plain(1e-8), plain(3.0), plain(True)
+    ('0.001', '1e-08', '3', 'true')
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value).removesuffix(".0")
+
+
+def seconds(value: float) -> str:
+    """A time: ``0.4 ms``, ``22 ms``, ``3.1 s``.
+
+    Example
+    -------
+    >>> seconds(0.00042), seconds(0.0221), seconds(3.14), seconds(75.0)
+    ('0.42 ms', '22 ms', '3.1 s', '75 s')
+    """
+    amount, unit = (value, "s") if value >= 1.0 else (value * 1e3, "ms")
+    return f"{amount:.2g} {unit}" if amount < 10 else f"{amount:.0f} {unit}"
+
+
+def grouped(value: int) -> str:
+    """A count with thin groups: ``1 240 000``; below ten thousand as it is."""
+    return f"{value:,}".replace(",", " ") if value >= 10_000 else str(value)
+
+
+def width(text: str) -> int:
+    """How many cells a terminal gives a text: two for East Asian wide characters, none for combining marks.
+
+    Example
+    -------
+    >>> width("y = a*x"), width("傾き"), width("e" + chr(0x301))
+    (7, 4, 1)
+    """
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(one) else 2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in text
+    )
+
+
+def left(text: str, cells: int) -> str:
+    """The text, padded on its right to a number of cells."""
+    return text + " " * max(0, cells - width(text))
+
+
+def right(text: str, cells: int) -> str:
+    """The text, padded on its left to a number of cells."""
+    return " " * max(0, cells - width(text)) + text
+
+
+def table(rows: Iterable[Iterable[str]], *, gap: int = 4, first: int = 2) -> list[str]:
+    """Lines of a table: the first column left, the others right, ``gap`` cells between them.
+
+    Example
+    -------
+    >>> table([["", "value"], ["a", "0.5"], ["width", "12"]])
+    ['           value', '  a          0.5', '  width       12']
+    """
+    cells = [list(row) for row in rows]
+    columns = max(len(row) for row in cells)
+    wide = [max(width(row[j]) for row in cells if j < len(row)) for j in range(columns)]
+    lines = []
+    for row in cells:
+        line = " " * first + left(row[0], wide[0])
+        for j, text in enumerate(row[1:], start=1):
+            line += " " * gap + right(text, wide[j])
+        lines.append(line.rstrip())
+    return lines
+
+
+def ascii_only(text: str) -> str:
+    """The text in ASCII: signs by their usual spelling, anything else as its escape.
+
+    Example
+    -------
+    >>> ascii_only("R² −0.5 ± 1"), ascii_only("傾")
+    ('R^2 -0.5 +/- 1', '\\\\u50be')
+    """
+    return text.translate(ASCII).encode("ascii", "backslashreplace").decode("ascii")

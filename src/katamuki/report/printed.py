@@ -1,0 +1,251 @@
+"""The report of a fit as text: what was fitted to what, the numbers with their error bars, what to doubt, the check.
+
+The layout is the one of the README: at most 80 columns, aligned by display width. Runs of first-order solvers have
+their own middle part (:mod:`katamuki.report.first_order`). It prints what the records say and computes nothing but s,
+the standard error of one reading.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from katamuki import messages
+from katamuki.records import CheckReport, Solution, Source
+from katamuki.report import first_order
+from katamuki.report.judgement import check_text
+from katamuki.report.layout import Style, hanging, head, unstyled
+from katamuki.report.numbers import DASH, brief, grouped, number, plain, seconds, table
+from katamuki.report.reported import Reported
+
+STRONG = 0.9  # |correlation| from which a pair of many parameters is worth a word
+PAIRS = 3  # pairs named at most
+
+
+def text(
+    fit: Reported,
+    check: CheckReport | None = None,
+    plot: str | None = None,
+    lang: str = "en",
+    width: int = 80,
+    style: Style = unstyled,
+) -> str:
+    """The report, as ``print(fit)`` and the command line show it.
+
+    Parameters
+    ----------
+    fit : Reported
+        A fit.
+    check : CheckReport, optional
+        The answer check's judgement, printed last.
+    plot : str, optional
+        A picture of characters to put in the middle.
+    lang : str
+        The language of the catalogue.
+    width : int
+        Columns at most, where the texts allow it.
+    style : callable
+        ``style(kind, text)`` marks words for a terminal; by default nothing is marked.
+
+    Returns
+    -------
+    str
+        Lines without a newline at the end.
+
+    Example
+    -------
+    >>> import katamuki as km
+    >>> from katamuki import report
+    >>> print(report.text(km.fit("y ~ a*x + b", km.datasets("tutorial"))).split("\\n")[0])
+    y ~ a*x + b      response y, variable x, parameters a b  linear in a b
+    """
+    claim = fit.solution
+    lines = _head(claim, fit.data, lang, width)
+    lines.append("")
+    if first_order.applies(claim):
+        lines.extend(first_order.result(fit, lang, style))
+    else:
+        lines.extend(_parameters(fit, lang, style))
+        lines.append("")
+        lines.extend(_statistics(fit, lang))
+    if plot:
+        lines.extend(["", *("  " + line if line else "" for line in plot.split("\n"))])
+    ending = first_order.ending(fit, lang, width, style) if first_order.applies(claim) else []
+    if ending:
+        lines.extend(["", *ending])
+    lines.append("")
+    lines.extend(_findings(fit, lang, width, style))
+    if check is not None:
+        lines.extend(check_text(check, claim, lang, width, style))
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _say(key: str, lang: str, **values: object) -> str:
+    return messages.sentence("report." + key, lang, **values)
+
+
+def _head(claim: Solution, source: Source, lang: str, width: int) -> list[str]:
+    variables = [name for name in claim.columns if name != claim.response]
+    shape = "linear" if claim.linear else "nonlinear"
+    names = _say(
+        f"names.{min(len(variables), 2)}.{min(len(claim.params), 2)}",
+        lang,
+        response=claim.response,
+        variables=" ".join(variables),
+        parameters=" ".join(claim.params),
+    )
+    lines = head(claim.formula, names, _say(shape, lang, free=" ".join(claim.free)), columns=width)
+    lines += head(source.name, _read(source, lang), _left_out(source, lang), columns=width)
+    weights = "known" if claim.sigma_is == "known" else "relative" if claim.sigma_is else "given"
+    lines += head(
+        _say(f"weights.{weights if claim.weighted else 'none'}", lang),
+        _say("loss.weighted" if claim.weighted else "loss.plain", lang),
+        _method(claim, lang),
+        columns=width,
+    )
+    if claim.start is not None and not (claim.linear and claim.solver == "levenbergmarquardt"):
+        start = " ".join(f"{name} {plain(value)}" for name, value in claim.start.items() if name in claim.free)
+        steps = _say("steps", lang, steps=grouped(claim.steps), seconds=seconds(claim.seconds))
+        lines += head(_say("start", lang), start, steps, columns=width)
+    held = [f"{name} {plain(claim.params[name])}" for name in claim.params if name not in claim.free]
+    if held:
+        lines += head(_say("fixed", lang), " ".join(held), columns=width)
+    if claim.bounds:
+        limits = [_limits(name, *pair, lang) for name, pair in claim.bounds.items()]
+        lines += head(_say("bounds", lang), "   ".join(limits), columns=width)
+    return lines
+
+
+def _limits(name: str, low: float, high: float, lang: str) -> str:
+    if math.isinf(low):
+        return _say("bounds.high", lang, name=name, high=plain(high))
+    if math.isinf(high):
+        return _say("bounds.low", lang, name=name, low=plain(low))
+    return _say("bounds.both", lang, name=name, low=plain(low), high=plain(high))
+
+
+def _read(source: Source, lang: str) -> str:
+    parts = [_say("rows" if source.rows != 1 else "row", lang, rows=grouped(source.rows))]
+    if source.separator is not None:
+        shown = {"\t": "tab", " ": "spaces"}.get(source.separator)
+        separator = _say("separator." + shown, lang) if shown else f'"{source.separator}"'
+        parts.append(_say("separator", lang, separator=separator))
+    if source.decimal not in (None, "."):
+        parts.append(_say("decimal", lang, decimal=source.decimal))
+    if source.kind in ("csv", "tsv"):
+        if source.header is None:
+            parts.append(_say("no_header", lang))
+        else:
+            shown_names = ",".join(source.header[:6]) + (",…" if len(source.header) > 6 else "")
+            parts.append(_say("header", lang, names=shown_names))
+    return ", ".join(parts)
+
+
+def _left_out(source: Source, lang: str) -> str:
+    parts = []
+    if source.dropped:
+        parts.append(_say("dropped.one" if source.dropped == 1 else "dropped", lang, count=grouped(source.dropped)))
+    if source.where is not None:
+        parts.append(_say("filtered", lang, count=grouped(source.filtered), where=source.where))
+    return ", ".join(parts) or _say("dropped.none", lang)
+
+
+def _method(claim: Solution, lang: str) -> str:
+    name = _say("solver." + claim.solver, lang)
+    options = [
+        f"{option} {'/'.join(plain(one) for one in value) if isinstance(value, (tuple, list)) else plain(value)}"
+        for option, value in claim.options.items()
+        if option != "steps" and value is not False and value is not None and (value != 0.0 or option == "lr")
+    ]
+    if claim.solver == "levenbergmarquardt":
+        return _say("solver.exact", lang) if claim.state == "exact" else name
+    return " ".join([name, *options])
+
+
+def _parameters(fit: Reported, lang: str, style: Style) -> list[str]:
+    claim, intervals = fit.solution, fit.interval(0.95)
+    rows = [["", _say("value", lang), _say("stderr", lang), _say("interval", lang), ""]]
+    for name, value in claim.params.items():
+        stderr = claim.stderr.get(name)
+        low, high = intervals.get(name, (math.nan, math.nan))
+        if stderr is not None and math.isfinite(low):
+            span, note = _say("to", lang, low=number(low), high=number(high)), ""
+        else:
+            span, note = DASH, _why_no_bar(claim, name, lang)
+        rows.append([name, number(value), number(stderr), span, note])
+    if len(claim.free) == 2 and len(rows) > 1:
+        between = float(np.asarray(fit.correlation)[0, 1])
+        if math.isfinite(between):
+            first, second = claim.free
+            row = next(row for row in rows if row[0] == second)
+            row[4] = _say("correlation", lang, first=first, second=second, value=brief(between, 3))
+    lines = table([row[:4] for row in rows])
+    lines = [line + ("     " + row[4] if row[4] else "") for line, row in zip(lines, rows, strict=True)]
+    lines[0] = style("strong", lines[0])
+    return lines + _correlations(fit, lang) + _combinations(claim, lang)
+
+
+def _why_no_bar(claim: Solution, name: str, lang: str) -> str:
+    if name not in claim.free:
+        return _say("no_bar.fixed", lang)
+    if name in claim.at_bound:
+        return _say("no_bar.bound", lang)
+    if any(name in one.names for one in claim.combinations):
+        return _say("no_bar.undetermined", lang)
+    return _say("no_bar.freedom", lang) if claim.dof == 0 else ""
+
+
+def _correlations(fit: Reported, lang: str) -> list[str]:
+    names = fit.solution.free
+    if len(names) < 3:
+        return []
+    matrix = np.asarray(fit.correlation)
+    pairs = [(abs(float(matrix[i, j])), i, j) for i in range(len(names)) for j in range(i)]
+    strong = sorted((pair for pair in pairs if pair[0] >= STRONG), reverse=True)[:PAIRS]
+    if not strong:
+        return []
+    said = [f"{names[j]},{names[i]} {brief(float(matrix[i, j]), 3)}" for _, i, j in strong]
+    return ["", "  " + _say("correlations", lang, pairs="   ".join(said))]
+
+
+def _combinations(claim: Solution, lang: str) -> list[str]:
+    lines = []
+    for one in claim.combinations:
+        if one.text is not None and one.value is not None:
+            key = "determined" if one.exact else "determined.near"
+            lines.append("  " + _say(key, lang, text=one.text, value=number(one.value)))
+    return ["", *lines] if lines else []
+
+
+def _statistics(fit: Reported, lang: str) -> list[str]:
+    claim = fit.solution
+    loss = _say("mse.weighted" if claim.weighted else "mse", lang, value=number(claim.loss))
+    if claim.dof < 1:
+        return ["  " + "   ".join([loss, _say("no_freedom", lang), _say("r2", lang, value=number(fit.r2))])]
+    scale = math.sqrt(claim.rss / claim.dof)
+    key = "freedom.one" if claim.dof == 1 else "freedom"
+    if claim.sigma_is == "known":
+        spread = _say("chi2", lang, value=number(claim.rss)) + " " + _say(key, lang, dof=claim.dof)
+    else:
+        spread = _say("s", lang, value=number(scale)) + " " + _say(key, lang, dof=claim.dof)
+    lines = ["  " + "   ".join([loss, spread, _say("r2", lang, value=number(fit.r2))])]
+    if claim.sigma_is == "known":
+        scaled = [f"{name} {number(stderr * scale)}" for name, stderr in claim.stderr.items() if stderr is not None]
+        lines.append("  " + _say("known", lang, s=number(scale), scaled="   ".join(scaled)))
+    elif claim.sigma_is == "relative":
+        lines.append("  " + _say("relative", lang))
+    return lines
+
+
+def _findings(fit: Reported, lang: str, width: int, style: Style) -> list[str]:
+    order = {"failure": 0, "warning": 1, "note": 2}
+    lines = []
+    for one in sorted(fit.findings, key=lambda finding: order[finding.severity]):
+        kind = "failed" if one.severity == "failure" else one.severity
+        said = f"{one.text} [{one.code}]"
+        if one.remedy:
+            said += "\n" + messages.sentence("label.try", lang) + " " + one.remedy
+        lines += hanging(_say("severity." + one.severity, lang), said, style, kind, width)
+    verdict = _say("verdict." + fit.verdict, lang)
+    return lines + hanging(_say("verdict", lang), style(fit.verdict, verdict), style, "strong", width)
