@@ -110,7 +110,8 @@ class Problem:
     def normal(self, values: Array) -> Array:
         """rss, Jᵀr and the upper triangle of JᵀJ (by rows) at all parameters."""
         size = 1 + self.p + self.p * (self.p + 1) // 2
-        return self._over_rows(passes.normal_pass, values, size, (self.free.ctypes.data, self.p)).sum(axis=0)
+        parts = self._over_rows(passes.normal_pass, values, size + 4, (self.free.ctypes.data, self.p))
+        return parts[:, :size].sum(axis=0)
 
     def triangle(self, values: Array, exact: bool = False) -> Array:
         """rss and the triangle (p+1, p+1) of [J, r], flat, at all parameters (all_p,).

@@ -59,12 +59,52 @@ def dot(a, b, m):  # type: ignore[no-untyped-def]
     return total
 
 
+@inline
+def four_dots(a, b, c, d, e, m, sums):  # type: ignore[no-untyped-def]
+    """a·b, a·c, a·d and a·e in one walk, so that a is loaded once; ``sums[3]`` is a·e."""
+    ab, ac, ad, ae = 0.0, 0.0, 0.0, 0.0
+    for i in range(m):
+        ab += a[i] * b[i]
+        ac += a[i] * c[i]
+        ad += a[i] * d[i]
+        ae += a[i] * e[i]
+    sums[0] = ab
+    sums[1] = ac
+    sums[2] = ad
+    sums[3] = ae
+
+
+@inline
+def three_dots(a, b, c, d, m, sums):  # type: ignore[no-untyped-def]
+    """a·b, a·c and a·d in one walk; ``sums[3]`` is a·d."""
+    ab, ac, ad = 0.0, 0.0, 0.0
+    for i in range(m):
+        ab += a[i] * b[i]
+        ac += a[i] * c[i]
+        ad += a[i] * d[i]
+    sums[0] = ab
+    sums[1] = ac
+    sums[3] = ad
+
+
+@inline
+def two_dots(a, b, c, m, sums):  # type: ignore[no-untyped-def]
+    """a·b and a·c in one walk; ``sums[3]`` is a·c."""
+    ab, ac = 0.0, 0.0
+    for i in range(m):
+        ab += a[i] * b[i]
+        ac += a[i] * c[i]
+    sums[0] = ab
+    sums[3] = ac
+
+
 @function(
     "int64(int64, double**, double*, double*, double*, int64, int64, int64, int64*, int64, double*, double*)", sums=True
 )
 def normal_pass(kernel, columns, params, y, root, weighted, start, stop, free, p, block, out):  # type: ignore[no-untyped-def]
-    """``out`` = rss, Jᵀr (p), upper triangle of JᵀJ by rows, over rows start to stop."""
+    """``out`` = rss, Jᵀr (p), upper triangle of JᵀJ by rows, over rows start to stop; then room for four sums."""
     size = 1 + p + p * (p + 1) // 2
+    sums = at(out, size)
     for k in range(size):
         out[k] = 0.0
     while start < stop:
@@ -73,10 +113,21 @@ def normal_pass(kernel, columns, params, y, root, weighted, start, stop, free, p
         k = 1 + p
         for j in range(p):
             left = at(block, 256 * (1 + free[j]))
-            out[1 + j] += dot(left, block, m)
-            for i in range(j, p):
-                out[k] += dot(left, at(block, 256 * (1 + free[i])), m)
-                k += 1
+            i = j
+            while i < p:
+                one = at(block, 256 * (1 + free[i]))
+                two = at(block, 256 * (1 + free[i + 1])) if i + 1 < p else block
+                if i + 2 < p:
+                    four_dots(left, one, two, at(block, 256 * (1 + free[i + 2])), block, m, sums)
+                elif i + 1 < p:
+                    three_dots(left, one, two, block, m, sums)
+                else:
+                    two_dots(left, one, block, m, sums)
+                for t in range(min(3, p - i)):
+                    out[k] += sums[t]
+                    k += 1
+                i += 3
+            out[1 + j] += sums[3]
         start += m
     return 0
 
