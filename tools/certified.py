@@ -1,0 +1,360 @@
+"""Make the files of ``katamuki.certified`` from NIST's published tables, and refine their figures to 20 digits.
+
+    python tools/certified.py FOLDER --copy "where the texts came from" [--only NAME ...]
+
+FOLDER holds the texts as NIST publishes them (``Misra1a.dat``, ...). Everything in a file of ours is parsed from such
+a text; nothing is typed by hand. NIST prints 11 digits (15 for the linear problems), fewer than double carries, so the
+same least-squares problem is solved again: linear ones exactly, in rational arithmetic; nonlinear ones by Newton's
+method in 80 digits from the certified values. Twice each: on the data as published, in decimals (``refined``), and
+on the data rounded to double (``rounded``), which is all that a program in double ever sees.
+
+It does not fetch anything, and shares no code with katamuki: what it writes is there to judge katamuki.
+Source: NIST/ITL Statistical Reference Datasets, https://www.itl.nist.gov/div898/strd/ (public domain).
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from mpmath import mp, mpf
+
+PACKAGE = Path(__file__).parent.parent / "src/katamuki/certified"
+SOURCE = "NIST/ITL Statistical Reference Datasets (StRD), public domain, US Government; dataset {}"
+NUMBER = r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[Ee][-+]?\d+)?)"
+WORKING = 80  # digits carried; the files get 20
+PRINTED = 20
+NOTES = {
+    "Rat43": "NIST's table prints 9 degrees of freedom; 15 rows less 4 parameters are 11, which its own residual "
+    "standard deviation uses; 11 stands here."
+}
+
+# --- the published text ------------------------------------------------------------------------------------------
+
+
+def parse(text: str) -> dict[str, Any]:
+    """Everything of one published text, numbers as the decimal text printed there."""
+    name = only(r"^Dataset Name:\s+(\w+)", text)
+    linear = "Linear Least Squares" in only(r"^Procedure:\s+(.+)$", text) and "Nonlinear" not in text
+    columns = table(text)
+    starts, params, stderr = parameters(text, linear)
+    dof = only(r"^Residual\s+(\d+)\s" if linear else r"^Degrees of Freedom:\s+(\d+)", text)
+    rss = only(r"^Residual\s+\d+\s+" + NUMBER if linear else r"^Residual Sum of Squares:\s+" + NUMBER, text)
+    rsd = only(r"^\s+Standard Deviation\s+" + NUMBER if linear else r"^Residual Standard Deviation:\s+" + NUMBER, text)
+    n = len(next(iter(columns.values())))
+    if int(dof) != n - len(params) and name not in NOTES:
+        raise ValueError(f"{name}: {dof} degrees of freedom, {n} rows, {len(params)} parameters")
+    return {
+        "name": name,
+        "suite": "linear" if linear else "nonlinear",
+        "difficulty": only(r"(Lower|Average|Higher) Level of Difficulty", text),
+        "kind": only(r"(Observed|Generated) Data", text),
+        "formula": formula(text, tuple(params), tuple(columns)[1:]),
+        "n": n,
+        "dof": n - len(params),
+        "columns": columns,
+        "starts": starts,
+        "certified": {"params": params, "stderr": stderr, "rss": rss, "rsd": rsd},
+        "note": NOTES.get(name),
+    }
+
+
+def only(pattern: str, text: str) -> str:
+    """The one match of a pattern; two different ones, or none, are an error."""
+    found = set(re.findall(pattern, text, re.MULTILINE))
+    if len(found) != 1:
+        raise ValueError(f"{pattern!r} matches {sorted(found)}")
+    return str(found.pop())
+
+
+def table(text: str) -> dict[str, list[str]]:
+    """The data, at exactly the lines that the text's own header announces, as many rows as it announces."""
+    lines = text.splitlines()
+    first, last = (int(k) for k in re.findall(r"^\s+Data\s+\(lines (\d+) to\s+(\d+)\)", text, re.MULTILINE)[0])
+    if not lines[first - 2].startswith("Data:"):
+        raise ValueError(f"line {first - 1} is not the head of the data: {lines[first - 2]!r}")
+    names = lines[first - 2].removeprefix("Data:").split()
+    rows = [line.split() for line in lines[first - 1 : last]]
+    if any(line.strip() for line in lines[last:]) or any(len(row) != len(names) for row in rows):
+        raise ValueError("the data do not end, or do not fill the columns, as announced")
+    if len(rows) != int(only(r"(\d+) Observations$", re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE))):
+        raise ValueError(f"{len(rows)} rows of data, another number announced")
+    if not all(re.fullmatch(NUMBER, cell) for row in rows for cell in row):
+        raise ValueError("a cell of the data is no number")
+    return {name: [row[k] for row in rows] for k, name in enumerate(names)}
+
+
+def parameters(text: str, linear: bool) -> tuple[list[dict[str, str]] | None, dict[str, str], dict[str, str]]:
+    """Starts, certified values and certified standard errors by name."""
+    if linear:
+        rows = re.findall(rf"^\s+(B\d+)\s+{NUMBER}\s+{NUMBER}\s*$", text, re.MULTILINE)
+        return None, {r[0]: r[1] for r in rows}, {r[0]: r[2] for r in rows}
+    rows = re.findall(rf"^\s*(b\d+)\s*=\s+{NUMBER}\s+{NUMBER}\s+{NUMBER}\s+{NUMBER}\s*$", text, re.MULTILINE)
+    return [{r[0]: r[k] for r in rows} for k in (1, 2)], {r[0]: r[3] for r in rows}, {r[0]: r[4] for r in rows}
+
+
+def formula(text: str, names: Sequence[str], predictors: Sequence[str]) -> str:
+    """The model in katamuki's spelling: ``~``, round brackets, ``atan``, no error term, dots written out."""
+    model = re.search(
+        r"^Model:.*?Parameters?[^\n]*\n(.*?)(?:Starting [Vv]alues|Certified Regression)", text, re.S | re.M
+    )
+    if model is None or int(only(r"(\d+) Parameters? \(", text)) != len(names):
+        raise ValueError("no model, or another number of parameters than announced")
+    said = " ".join(line for line in model[1].split("\n") if not line.strip().startswith("pi ="))
+    left, right = re.sub(r"\+\s*e\s*$", "", said.strip()).replace("[", "(").replace("]", ")").split("=")
+    if "..." in right:
+        (x,) = predictors
+        powers = [f"{b}*({x}**{k})" if k > 1 else f"{b}*{x}" if k else b for k, b in enumerate(names)]
+        if not right.strip().endswith(" + ".join(["...", *powers[-2:]])):
+            raise ValueError(f"cannot write out {right!r}")
+        right = " + ".join(powers)
+    tree = ast.parse(right.replace("arctan", "atan").strip(), mode="eval")
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    if not set(names) | set(predictors) <= used:
+        raise ValueError(f"the model {right!r} does not use {set(names) | set(predictors) - used}")
+    return f"{left.strip()} ~ {ast.unparse(tree)}"
+
+
+# --- values with their derivatives, in any exact arithmetic ------------------------------------------------------
+
+
+class Jet:
+    """A value and its partial derivatives by the parameters; forward mode, for rationals and mpmath alike."""
+
+    def __init__(self, value: Any, partials: Sequence[Any]) -> None:
+        self.value, self.partials = value, partials
+
+    def chain(self, value: Any, slope: Any) -> Jet:
+        return Jet(value, [slope * d for d in self.partials])
+
+    def __neg__(self) -> Jet:
+        return self.chain(-self.value, -1)
+
+    def __add__(self, other: Any) -> Jet:
+        if isinstance(other, Jet):
+            return Jet(self.value + other.value, [a + b for a, b in zip(self.partials, other.partials, strict=True)])
+        return Jet(self.value + other, self.partials)
+
+    def __mul__(self, other: Any) -> Jet:
+        if isinstance(other, Jet):
+            pairs = zip(self.partials, other.partials, strict=True)
+            return Jet(self.value * other.value, [a * other.value + self.value * b for a, b in pairs])
+        return self.chain(self.value * other, other)
+
+    def __pow__(self, other: Any) -> Jet:
+        if isinstance(other, Jet):
+            return function("exp", other * function("log", self))
+        return self.chain(self.value**other, other * self.value ** (other - 1))
+
+    def __rpow__(self, other: Any) -> Jet:
+        return function("exp", self * function("log", other))
+
+    def __sub__(self, other: Any) -> Jet:
+        return self + -other
+
+    def __rsub__(self, other: Any) -> Jet:
+        return -self + other
+
+    def __truediv__(self, other: Any) -> Jet:
+        if isinstance(other, Jet):
+            return self * other**-1
+        return Jet(self.value / other, [d / other for d in self.partials])
+
+    def __rtruediv__(self, other: Any) -> Jet:
+        return self**-1 * other
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+
+SLOPES: dict[str, Callable[[Any], Any]] = {
+    "exp": mp.exp,
+    "log": lambda u: 1 / u,
+    "sin": mp.cos,
+    "cos": lambda u: -mp.sin(u),
+    "atan": lambda u: 1 / (1 + u * u),
+}
+OPERATIONS: dict[type, Callable[[Any, Any], Any]] = {
+    ast.Add: lambda a, b: a + b,
+    ast.Sub: lambda a, b: a - b,
+    ast.Mult: lambda a, b: a * b,
+    ast.Div: lambda a, b: a / b,
+    ast.Pow: lambda a, b: a**b,
+}
+
+
+def function(name: str, argument: Any) -> Any:
+    """One elementary function of a number or a jet."""
+    if isinstance(argument, Jet):
+        return argument.chain(getattr(mp, name)(argument.value), SLOPES[name](argument.value))
+    return getattr(mp, name)(argument)
+
+
+def evaluate(node: ast.AST, scope: Mapping[str, Any]) -> Any:
+    """The value of a formula's tree, every name taken from ``scope``."""
+    if isinstance(node, ast.Expression):
+        return evaluate(node.body, scope)
+    if isinstance(node, ast.Name):
+        return scope[node.id]
+    if isinstance(node, ast.Constant) and isinstance(node.value, int):
+        return node.value
+    if isinstance(node, ast.Constant):
+        return mpf(str(node.value))
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        return -evaluate(node.operand, scope)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        return function(node.func.id, evaluate(node.args[0], scope))
+    if isinstance(node, ast.BinOp):
+        a, b = evaluate(node.left, scope), evaluate(node.right, scope)
+        if isinstance(node.op, ast.Div) and isinstance(a, int) and isinstance(b, int):
+            return Fraction(a, b)
+        return OPERATIONS[type(node.op)](a, b)
+    raise ValueError(f"not in a certified formula: {ast.dump(node)}")
+
+
+# --- the same problem, solved again ------------------------------------------------------------------------------
+
+
+def refine(problem: Mapping[str, Any], rounded: bool = False) -> dict[str, Any]:
+    """The least-squares solution of a problem to 20 digits; ``rounded``: of its data rounded to double."""
+    with mp.workdps(WORKING):
+        solve = exactly if problem["suite"] == "linear" else by_newton
+        number = Fraction if problem["suite"] == "linear" else mpf
+        columns = {
+            name: [number(float(t)) if rounded else number(t) for t in texts]
+            for name, texts in problem["columns"].items()
+        }
+        values, variances, rss = solve(problem, columns)
+        names = tuple(problem["certified"]["params"])
+        return {
+            "params": {name: said(v) for name, v in zip(names, values, strict=True)},
+            "stderr": {name: said(mp.sqrt(real(v))) for name, v in zip(names, variances, strict=True)},
+            "rss": said(rss),
+            "rsd": said(mp.sqrt(real(rss) / problem["dof"])),
+        }
+
+
+def real(value: Any) -> Any:
+    return mpf(value.numerator) / value.denominator if isinstance(value, Fraction) else mpf(value)
+
+
+def said(value: Any) -> str:
+    return str(mp.nstr(real(value), PRINTED, strip_zeros=False)) if value else "0.0"
+
+
+def system(
+    problem: Mapping[str, Any], columns: Mapping[str, Sequence[Any]], at: Sequence[Any]
+) -> tuple[list[list[Any]], list[Any], Any]:
+    """At the parameters ``at``: JᵀJ (p, p), Jᵀr (p,) and rᵀr, with r = left side − right side."""
+    left, right = (ast.parse(side.strip(), mode="eval") for side in problem["formula"].split("~"))
+    p, names = len(at), tuple(problem["certified"]["params"])
+    jets = {name: Jet(at[k], [at[k] * 0 + int(j == k) for j in range(p)]) for k, name in enumerate(names)}
+    square, cross, rss = [[0] * p for _ in range(p)], [0] * p, 0
+    for row in zip(*columns.values(), strict=True):
+        scope: dict[str, Any] = {"pi": mp.pi, **dict(zip(columns, row, strict=True))}
+        model = evaluate(right, {**scope, **jets})
+        residual = evaluate(left, scope) - model.value
+        rss += residual * residual
+        for j, d in enumerate(model.partials):
+            cross[j] += d * residual
+            for k in range(j + 1):
+                square[j][k] += d * model.partials[k]
+    for j in range(p):
+        for k in range(j):
+            square[k][j] = square[j][k]
+    return square, cross, rss
+
+
+def inverse(matrix: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    """Gauss and Jordan with row exchanges; exact for rationals."""
+    p = len(matrix)
+    work = [[*row, *(int(j == k) for k in range(p))] for j, row in enumerate(matrix)]
+    for j in range(p):
+        pivot = max(range(j, p), key=lambda i: abs(work[i][j]))
+        work[j], work[pivot] = work[pivot], work[j]
+        work[j] = [v / work[j][j] for v in work[j]]
+        for i in range(p):
+            if i != j:
+                work[i] = [v - work[i][j] * w for v, w in zip(work[i], work[j], strict=True)]
+    return [row[p:] for row in work]
+
+
+def exactly(problem: Mapping[str, Any], columns: Mapping[str, Sequence[Any]]) -> tuple[list[Any], list[Any], Any]:
+    """The normal equations of a linear problem in rational arithmetic: no rounding at all before the square root."""
+    p = len(problem["certified"]["params"])
+    square, cross, _ = system(problem, columns, [Fraction(0)] * p)
+    inv = inverse(square)
+    values = [sum(a * c for a, c in zip(row, cross, strict=True)) for row in inv]
+    rss = system(problem, columns, values)[2]
+    return values, [inv[k][k] * rss / problem["dof"] for k in range(p)], rss
+
+
+def by_newton(problem: Mapping[str, Any], columns: Mapping[str, Sequence[Any]]) -> tuple[list[Any], list[Any], Any]:
+    """Newton's method on the gradient Jᵀr, whose derivative comes from differences of 30 digits.
+
+    Each step gains some 28 digits. Gauss–Newton would do where residuals are small; Newton does not need them to be.
+    """
+    values = [mpf(v) for v in problem["certified"]["params"].values()]
+    p, nudge = len(values), mpf(10) ** -30
+    for _ in range(12):
+        gradient = system(problem, columns, values)[1]
+        slopes = []
+        for k in range(p):
+            moved = [v * (1 + nudge) if j == k else v for j, v in enumerate(values)]
+            ahead = system(problem, columns, moved)[1]
+            slopes.append([(a - g) / (values[k] * nudge) for a, g in zip(ahead, gradient, strict=True)])
+        inv = inverse([[slopes[k][j] for k in range(p)] for j in range(p)])
+        step = [-sum(a * g for a, g in zip(row, gradient, strict=True)) for row in inv]
+        values = [v + s for v, s in zip(values, step, strict=True)]
+        if max(abs(s / v) for s, v in zip(step, values, strict=True)) < mpf(10) ** -35:
+            square, _, rss = system(problem, columns, values)
+            inv = inverse(square)
+            return values, [inv[k][k] * rss / problem["dof"] for k in range(p)], rss
+    raise ValueError(f"{problem['name']}: Newton's method does not settle")
+
+
+# --- files -------------------------------------------------------------------------------------------------------
+
+
+def written(problem: Mapping[str, Any]) -> str:
+    """One file of ours: a line per fact, a line per column of data, its cells separated by blanks."""
+    lines = []
+    for key, value in problem.items():
+        if key == "columns":
+            cells = (f"  {json.dumps(name)}: {json.dumps(' '.join(texts))}" for name, texts in value.items())
+            lines.append(' "columns": {\n' + ",\n".join(cells) + "\n }")
+        elif key in {"certified", "refined", "rounded"}:
+            facts = (f"  {json.dumps(name)}: {json.dumps(fact)}" for name, fact in value.items())
+            lines.append(f" {json.dumps(key)}: {{\n" + ",\n".join(facts) + "\n }")
+        else:
+            lines.append(f" {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def main() -> None:
+    """Read the published texts of a folder and write the package's files."""
+    asked = argparse.ArgumentParser(description="Make the files of katamuki.certified from NIST's published texts.")
+    asked.add_argument("folder", type=Path, help="where the .dat texts are")
+    asked.add_argument("--only", nargs="+", help="names of data sets; all without")
+    asked.add_argument("--copy", required=True, help="where the texts came from, for the files")
+    given = asked.parse_args()
+    for path in sorted(given.folder.glob("*.dat")):
+        if given.only and path.stem not in given.only:
+            continue
+        problem = parse(path.read_text(encoding="ascii"))
+        problem |= {"refined": refine(problem), "rounded": refine(problem, rounded=True)}
+        problem |= {"source": SOURCE.format(problem["name"]), "copy": given.copy}
+        home = PACKAGE / problem["suite"] / f"{problem['name']}.json"
+        home.parent.mkdir(parents=True, exist_ok=True)
+        home.write_text(written(problem), encoding="utf-8")
+        print(problem["name"], problem["formula"], sep="\t")
+
+
+if __name__ == "__main__":
+    main()
