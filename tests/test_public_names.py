@@ -1,0 +1,102 @@
+"""What is public is importable, documented and explained; what is documented exists."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import katamuki
+
+ROOT = Path(__file__).parent.parent
+REFERENCE = ROOT / "docs" / "reference.md"
+NAMES = [name for name in katamuki.__all__ if not name.startswith("_")]
+ERRORS = {
+    name
+    for name in NAMES
+    if isinstance(getattr(katamuki, name), type) and issubclass(getattr(katamuki, name), Exception)
+}
+
+
+def documented(text: str, name: str) -> bool:
+    """Whether a document has an entry for a name: the name, called or not, as code at the start of a row or heading."""
+    return re.search(rf"^(\| |#+ |\* )`(km\.|fit\.)?{re.escape(name)}[`(\[ ]", text, re.MULTILINE) is not None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_public_name_is_documented(name: str) -> None:
+    assert documented(REFERENCE.read_text(encoding="utf-8"), name)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ERRORS])
+def test_a_public_name_has_a_docstring_with_an_example(name: str) -> None:
+    doc = inspect.getdoc(getattr(katamuki, name)) or ""
+    assert "Example" in doc, name
+    assert ">>>" in doc, name
+
+
+@pytest.mark.parametrize("name", sorted(ERRORS))
+def test_an_error_says_when_it_is_raised(name: str) -> None:
+    assert inspect.getdoc(getattr(katamuki, name))
+
+
+def test_dir_shows_every_public_name() -> None:
+    assert set(katamuki.__all__) <= set(dir(katamuki))
+    assert katamuki.__all__ == sorted(katamuki.__all__, key=_order)
+
+
+def _order(name: str) -> tuple[int, str]:
+    return (0 if name.isupper() else 1 if name[:1].isupper() else 2, name)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="nothing_here"):
+        katamuki.nothing_here  # noqa: B018
+
+
+def test_every_name_is_found_in_a_fresh_process() -> None:
+    code = "import katamuki\nfor name in katamuki.__all__: getattr(katamuki, name)"
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+@pytest.mark.parametrize("name", [name for name in dir(katamuki.Fit) if not name.startswith("_")])
+def test_an_attribute_of_fit_is_documented_and_explained(name: str) -> None:
+    assert documented(REFERENCE.read_text(encoding="utf-8"), name)
+    assert inspect.getdoc(getattr(katamuki.Fit, name)) or name in katamuki.Fit.__annotations__
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name in NAMES
+        if inspect.isclass(getattr(katamuki, name)) and hasattr(getattr(katamuki, name), "__dataclass_fields__")
+    ],
+)
+def test_every_option_of_a_solver_is_explained(name: str) -> None:
+    solver = getattr(katamuki, name)
+    for option in solver.__dataclass_fields__:
+        assert re.search(rf"^\s*{option}\b.* : ", inspect.getdoc(solver) or "", re.MULTILINE), f"{name}.{option}"
+
+
+def test_every_argument_of_fit_is_explained() -> None:
+    doc = inspect.getdoc(katamuki.fit) or ""
+    for argument in inspect.signature(katamuki.fit).parameters:
+        assert re.search(rf"^(.*, )?{argument}\b.* : ", doc, re.MULTILINE), argument
+
+
+def test_what_the_reference_names_exists() -> None:
+    text = REFERENCE.read_text(encoding="utf-8")
+    for name in re.findall(r"^(?:\| |#+ |\* )`km\.(\w+)", text, re.MULTILINE):
+        assert name in katamuki.__all__, name
+    for name in re.findall(r"^(?:\| |#+ |\* )`fit\.(\w+)", text, re.MULTILINE):
+        assert hasattr(katamuki.Fit, name) or name in getattr(katamuki.Fit, "__annotations__", {}), name
+
+
+def test_an_undocumented_name_is_found() -> None:
+    assert not documented("| `km.fit(model, data)` | fits |", "fits")
+    assert documented("| `km.fit(model, data)` | fits |", "fit")
