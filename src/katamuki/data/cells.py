@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from katamuki.data.names import printable
 from katamuki.errors import DataError
 from katamuki.records import Array
 
@@ -54,8 +55,8 @@ def row(i: int, at: NDArray[np.int64] | None) -> int:
 
 
 def shown(cell: str) -> str:
-    """A cell as an error shows it: short, and with bytes that are no UTF-8 spelled out."""
-    text = SURROGATE.sub(lambda found: f"\\x{ord(found[0]) - 0xDC00:02x}", cell).replace("\n", "\\n").strip()
+    """A cell as an error shows it: short and printable."""
+    text = printable(cell.strip())
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
 
 
@@ -135,8 +136,7 @@ def _no_number(cell: str, name: str, decimal: str, where: int, column: Cells) ->
     if SURROGATE.search(cell):
         return DataError("E-ENCODING", "data.encoding_cell", position=column.bad(), **values)
     if is_number(cell):
-        other = "," if decimal == "." else "."
-        return DataError("E-NUMBER", "data.mark", other=other, **values)
+        return DataError("E-NUMBER", "data.mark_comma" if decimal == "." else "data.mark", **values)
     if DATE.fullmatch(cell):
         return DataError("E-DATE", "data.date_cell", **values)
     return DataError("E-NUMBER", "data.number", **values)

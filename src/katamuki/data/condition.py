@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from katamuki.data.names import printable
 from katamuki.errors import DataError
 from katamuki.records import Array
 
@@ -100,7 +101,7 @@ def parse(text: str) -> Condition:
             tree = ast.parse(QUOTED.sub(hide, text).strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         key = "data.where_equal" if re.search(r"[^=!<>]=[^=]", text) else "data.where_syntax"
-        raise DataError("E-WHERE", key, text=text[:200]) from None
+        raise DataError("E-WHERE", key, text=printable(text[:200])) from None
     reader = _Reader(text, ticked)
     reader.truth(tree, 0)
     return Condition(text, tree, tuple(reader.numeric), tuple(reader.textual), ticked)
@@ -121,7 +122,7 @@ class _Reader:
             part = self.text
         for hidden, name in self.ticked.items():
             part = part.replace(hidden, f"`{name}`")
-        return DataError("E-WHERE", key, text=self.text[:200], part=part[:80])
+        return DataError("E-WHERE", key, text=printable(self.text[:200]), part=printable(part[:80]))
 
     def deep(self, node: ast.AST, depth: int) -> None:
         if depth > DEPTH:
@@ -139,7 +140,7 @@ class _Reader:
         elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitAnd | ast.BitOr):
             raise self.refuse(node, "data.where_bits")
         else:
-            raise self.refuse(node, "data.where_truth")
+            raise self.refuse(node, "data.where_truth" if isinstance(node, ast.Name) else "data.where_part")
 
     def comparison(self, node: ast.Compare, depth: int) -> None:
         members = isinstance(node.ops[0], ast.In | ast.NotIn)

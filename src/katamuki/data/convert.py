@@ -191,11 +191,11 @@ def number(column: Plain, name: str, decimal: str = ".", at: At = None) -> Array
     elif kind not in "fb":
         raise _wrong(kind, column, name, at)
     with np.errstate(over="ignore"):  # a long double beyond float64 becomes inf, which select refuses
-        return np.require(column, F8, ["C", "A"])
+        return np.require(np.asarray(column), F8, ["C", "A"])
 
 
 def _beyond(array: NDArray[Any]) -> bool:
-    return bool(len(array)) and bool(np.nanmax(np.abs(array), initial=0.0) > EXACT)
+    return bool(len(array)) and bool(np.nanmax(np.abs(array), initial=0.0) >= EXACT)
 
 
 def _check_integers(column: NDArray[Any], name: str, at: At) -> None:

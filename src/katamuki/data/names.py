@@ -65,10 +65,23 @@ def nearest(name: str, names: Iterable[str], limit: int = 2) -> str | None:
     return best
 
 
+def printable(text: str) -> str:
+    """A text as an error may show it: without control characters and halves of characters, which are spelled out."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else _spelled(char) for char in text)
+
+
+def _spelled(char: str) -> str:
+    if "\udc80" <= char <= "\udcff":  # a byte that is no UTF-8, as Python carries it
+        return f"\\x{ord(char) - 0xDC00:02x}"
+    return char.encode("unicode_escape").decode("ascii")
+
+
 def some(parts: Sequence[str], limit: int = 8, count: int | None = None) -> str:
     """Words joined by commas, cut after ``limit`` with the full count in brackets."""
     whole = len(parts) if count is None else count
-    shown = ", ".join(parts[:limit])
+    shown = printable(", ".join(parts[:limit]))
     return shown if whole <= limit else f"{shown}, … ({whole})"
 
 
@@ -82,7 +95,7 @@ def find(name: str, names: Sequence[str], place: str) -> int:
         return places[0]
     if places:
         where = some([str(i + 1) for i in places])
-        raise DataError("E-DUPLICATE", "data.duplicate", column=name, place=place, positions=where)
+        raise DataError("E-DUPLICATE", "data.duplicate", column=printable(name), place=place, positions=where)
     raise no_column(name, names, place)
 
 
@@ -92,4 +105,5 @@ def no_column(name: str, names: Sequence[str], place: str) -> DataError:
     key = "data.no_column"
     if near is not None:
         key = "data.no_column_case" if near.casefold() == name.casefold() else "data.no_column_near"
-    return DataError("E-COLUMN", key, column=name, place=place, columns=some(names, 20), nearest=near or "")
+    shown = printable(name)
+    return DataError("E-COLUMN", key, column=shown, place=place, columns=some(names, 20), nearest=printable(near or ""))

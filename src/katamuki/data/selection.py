@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from katamuki.data import condition as conditions
 from katamuki.data.cells import Cells, is_missing, row
 from katamuki.data.convert import Plain, absent, quick
-from katamuki.data.names import some
+from katamuki.data.names import printable, some
 from katamuki.data.sources import Mapped
 from katamuki.data.table import Table
 from katamuki.errors import DataError
@@ -109,7 +109,7 @@ def _select(rows: Rows, used: Sequence[str], where: str | None, missing: Missing
         raw = {name: raw[name] for name in used}
         raw = {name: _take(column, index) for name, column in raw.items()}
         if not len(index):
-            raise DataError("E-EMPTY", "data.where_none", where=where, count=n, place=place)
+            raise DataError("E-EMPTY", "data.where_none", condition=printable(where or ""), count=n, place=place)
     mark = table.mark({name: raw[name] for name in used}, index) if table else "."
     arrays = {name: _number(table, name, raw[name], mark, index) for name in used}
     arrays, index, more = _finite(arrays, index, missing, place)

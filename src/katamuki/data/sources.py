@@ -167,7 +167,7 @@ def _frame(data: Any) -> Table | None:
         return Table(
             names, lambda places, text: {k: data.iloc[:, k] for k in places}, Source("data", "pandas", len(data))
         )
-    if home == "polars" and hasattr(data, "columns") and hasattr(data, "height"):
+    if home == "polars" and hasattr(data, "height"):
         names = tuple(data.columns)
         return Table(
             names, lambda places, text: {k: data[names[k]] for k in places}, Source("data", "polars", len(data))
@@ -193,9 +193,10 @@ def _relation(data: Any) -> Table:
         table = data.project(quoted).to_arrow_table()
         return {k: table.column(i) for i, k in enumerate(places)}
 
-    return Table(
-        names, fetch, Source("data", "duckdb", -1), count=lambda: int(data.aggregate("count(*)").fetchone()[0])
-    )
+    def count() -> int:
+        return int(data.aggregate("count(*) as n").to_arrow_table().column(0)[0].as_py())
+
+    return Table(names, fetch, Source("data", "duckdb", -1), count=count)
 
 
 def _narwhals(data: Any) -> Table | None:
