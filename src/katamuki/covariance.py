@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -322,16 +323,18 @@ def uncertainty(
         return _conditional(r, rss, n, sigma_known, dof, held)
     r = np.require(r, np.float64, ("C", "W")) if r.dtype != np.float64 or not r.flags.carray else r
     buffer = np.empty(5 * p * p + 4 * p + 1)
-    rank = spread_of(_address(r), p, rss, n, -1.0 if dof is None else dof, sigma_known, _address(buffer))
+    rank = spread_of(address(r), p, rss, n, -1.0 if dof is None else dof, sigma_known, address(buffer))
     if rank < 0:
         buffer.fill(math.nan)
         buffer[3 * p * p + 4 * p] = max(0, n - p)
     return Uncertainty(buffer, p, max(rank, 0))
 
 
-def _address(array: Array) -> int:
-    """``array.ctypes.data`` of a writable array, three times as fast: small fits are made of such costs."""
-    return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type]
+def address(array: NDArray[Any]) -> int:
+    """``array.ctypes.data`` of a contiguous array, three times as fast: small fits are made of such costs."""
+    if array.flags.writeable:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type]
+    return array.ctypes.data
 
 
 def _conditional(
@@ -340,7 +343,7 @@ def _conditional(
     """The same with some parameters held where they are: their columns leave R."""
     p, loose = len(r), np.flatnonzero(~held)
     few = len(loose)
-    reduced: Array = np.linalg.qr(r[:, loose], mode="r")[:few]
+    reduced: Array = np.asarray(np.linalg.qr(r[:, loose], mode="r"))[:few]
     inner = uncertainty(reduced, rss, n, sigma_known, dof)
     found = Uncertainty(np.full(5 * p * p + 4 * p + 1, math.nan), p, inner.rank)
     found.buffer[3 * p * p + 4 * p] = inner.dof

@@ -1,0 +1,381 @@
+"""One compiled pass over the rows at an answer: the sums and extremes from which findings about residuals follow.
+
+Rows are taken in blocks of 256, as in :mod:`katamuki.problem.passes`, and chunks are merged in the order of the rows,
+so the facts do not depend on threads. Leverages come from the triangle at the answer (h = ‖W'j‖², W its inverse):
+Belsley, Kuh & Welsch 1980; for a nonlinear model they are those of its linearisation. Nothing is judged here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from katamuki.backends.native import at, call_rows, function, inline
+from katamuki.covariance import address, uncertainty
+from katamuki.records import Array
+
+if TYPE_CHECKING:
+    from katamuki.problem import Problem
+
+SMALL = 4096  # rows up to which the pass is called directly
+SORTABLE = 100_000  # rows up to which residuals are kept and put in the order of the first predictor
+LONE = 1e-8  # 1 − leverage below this: the row fits itself, its residual says nothing
+
+# Slots of a chunk's result. Extremes stand beside their rows; the projections (p) and the scratch follow the head.
+# The sums U to VVFF are over u (studentised squares), v = 1 − h and f (predictions), named for their factors.
+ROWS, SQUARES, LEVEL, CURVE, CURVES, U, UU, V, VF, VUF, VV, VVF, VVFF = range(13)
+POSITIVE, NEGATIVE, CHANGES, FIRST, LAST, FALLS, RISES = range(13, 20)
+OUTLIER, OUTLIER_ROW, COOK, COOK_ROW, LEVERAGE, LEVERAGE_ROW = range(20, 26)
+HEAD = 26
+SCRATCH = 5 * 256
+
+
+@dataclass(slots=True)
+class ResidualFacts:
+    """What one pass over the weighted residuals e at an answer found; rows are counted from 0 among the fitted ones.
+
+    ``squares`` is Σ e², ``level`` Σ w y². ``outlier`` is the largest e²/(s²(1 − h)), no unit; ``cook`` the largest of
+    Cook's distances, ``leverage`` the largest h, each with its row. ``spread`` is the correlation of the squared
+    studentised residuals with the prediction, rows weighted by 1 − h; ``curve`` the share of Σ e² that the squared
+    prediction would explain (NaN where the model already contains it). ``positive`` and ``negative`` count signs,
+    ``runs`` the runs of equal signs along the first predictor (−1: no order). ``inflation`` (p,), ``condition`` and
+    ``rank`` are those of :class:`katamuki.covariance.Uncertainty`.
+    """
+
+    rows: int
+    dof: int
+    squares: float
+    level: float
+    outlier: float
+    outlier_row: int
+    cook: float
+    cook_row: int
+    leverage: float
+    leverage_row: int
+    spread: float
+    curve: float
+    positive: int
+    negative: int
+    runs: int
+    inflation: Array
+    condition: float
+    rank: int
+
+
+@inline
+def leverages(block, p, free, root, h, z, curve, out):  # type: ignore[no-untyped-def]
+    """``h`` of a block's rows, and the sums Q'q of the curve q along the orthonormal columns of JW."""
+    for i in range(256):
+        h[i] = 0.0
+    for k in range(p):
+        for i in range(256):
+            z[i] = 0.0
+        used = False
+        for j in range(p):
+            weight = root[j * p + k]
+            if weight != 0.0:
+                used = True
+                column = at(block, 256 * (1 + free[j]))
+                for i in range(256):
+                    z[i] += weight * column[i]
+        if not used:
+            continue
+        total = 0.0
+        for i in range(256):
+            h[i] += z[i] * z[i]
+            total += z[i] * curve[i]
+        out[HEAD + k] += total
+
+
+@inline
+def count_signs(e, m, out):  # type: ignore[no-untyped-def]
+    """Count signs and their changes from row to row; a zero is passed over."""
+    positive = 0.0
+    negative = 0.0
+    changes = 0.0
+    for i in range(m):
+        positive += 1.0 if e[i] > 0.0 else 0.0
+        negative += 1.0 if e[i] < 0.0 else 0.0
+    out[POSITIVE] += positive
+    out[NEGATIVE] += negative
+    if positive + negative == m and out[LAST] != 0.0:
+        for i in range(1, m):
+            changes += 1.0 if (e[i] < 0.0) != (e[i - 1] < 0.0) else 0.0
+        changes += 1.0 if (e[0] < 0.0) != (out[LAST] < 0.0) else 0.0
+        out[LAST] = 1.0 if e[m - 1] > 0.0 else -1.0
+    else:
+        for i in range(m):
+            if e[i] == 0.0:
+                continue
+            sign = 1.0 if e[i] > 0.0 else -1.0
+            if out[LAST] == 0.0:
+                out[FIRST] = sign
+            elif sign != out[LAST]:
+                changes += 1.0
+            out[LAST] = sign
+    out[CHANGES] += changes
+
+
+@inline
+def keep_largest(values, m, start, out, slot):  # type: ignore[no-untyped-def]
+    """Remember the largest of a block's values and its row; looks at single rows only where one is larger."""
+    best = out[slot]
+    above = 0.0
+    for i in range(m):
+        above += 1.0 if values[i] > best else 0.0
+    if above > 0.0:
+        for i in range(m):
+            if values[i] > out[slot]:
+                out[slot] = values[i]
+                out[slot + 1] = start + i
+
+
+@inline
+def fill_block(kernel, columns, params, y, root, weighted, start, m, free, p, shift, block, f, curve):  # type: ignore[no-untyped-def]
+    """Weighted residuals (block's column 0) and derivatives, predictions less ``shift``, their weighted squares."""
+    call_rows(kernel, columns, params, start, m, block, at(block, 256), 1)
+    for i in range(m):
+        f[i] = block[i] - shift
+        curve[i] = f[i] * f[i]
+        block[i] = y[start + i] - block[i]
+    if weighted != 0:
+        for i in range(m):
+            curve[i] *= root[start + i]
+            block[i] *= root[start + i]
+        for k in range(p):
+            column = at(block, 256 * (1 + free[k]))
+            for i in range(m):
+                column[i] *= root[start + i]
+    if m < 256:
+        for k in range(p):
+            column = at(block, 256 * (1 + free[k]))
+            for i in range(m, 256):
+                column[i] = 0.0
+        for i in range(m, 256):
+            curve[i] = 0.0
+
+
+@inline
+def add_squares(e, y, root, weighted, curve, start, m, out):  # type: ignore[no-untyped-def]
+    """Add a block's squares and its bend to the sums."""
+    ee = 0.0
+    level = 0.0
+    c1 = 0.0
+    c2 = 0.0
+    for i in range(m):
+        ee += e[i] * e[i]
+        c1 += curve[i] * e[i]
+        c2 += curve[i] * curve[i]
+    if weighted == 0:
+        for i in range(m):
+            level += y[start + i] * y[start + i]
+    else:
+        for i in range(m):
+            level += (y[start + i] * root[start + i]) * (y[start + i] * root[start + i])
+    out[SQUARES] += ee
+    out[LEVEL] += level
+    out[CURVE] += c1
+    out[CURVES] += c2
+
+
+@inline
+def add_spread(e, f, h, u, m, precision, out):  # type: ignore[no-untyped-def]
+    """Studentised squares of a block in ``u``, and its part of the sums that tell whether they follow f."""
+    u1 = 0.0
+    u2 = 0.0
+    v1 = 0.0
+    vf = 0.0
+    vuf = 0.0
+    vv = 0.0
+    vvf = 0.0
+    vvff = 0.0
+    for i in range(m):
+        v = 1.0 - h[i]
+        own = e[i] * e[i] * precision
+        u[i] = own / v if v > LONE else 0.0
+        g = v * f[i]
+        u1 += u[i]
+        u2 += u[i] * u[i]
+        v1 += v
+        vf += g
+        vuf += own * f[i]
+        vv += v * v
+        vvf += v * g
+        vvff += g * g
+    out[U] += u1
+    out[UU] += u2
+    out[V] += v1
+    out[VF] += vf
+    out[VUF] += vuf
+    out[VV] += vv
+    out[VVF] += vvf
+    out[VVFF] += vvff
+
+
+@inline
+def count_order(x, start, m, out):  # type: ignore[no-untyped-def]
+    """Count how often the predictor falls and rises from one row to the next, the step into this block included."""
+    falls = 0.0
+    rises = 0.0
+    first = start if start > 0 else 1
+    for i in range(first, start + m):
+        falls += 1.0 if x[i] < x[i - 1] else 0.0
+        rises += 1.0 if x[i] > x[i - 1] else 0.0
+    out[FALLS] += falls
+    out[RISES] += rises
+
+
+@function(
+    "int64(int64, double**, double*, double*, double*, int64, int64, int64, int64*, int64, double*, double, double,"
+    " int64, double*, int64, double*, double*)",
+    sums=True,
+)
+def facts_pass(  # type: ignore[no-untyped-def]
+    kernel, columns, params, y, root, weighted, start, stop, free, p, inverse, precision, shift, ordered, kept, keep,
+    block, out
+):  # fmt: skip
+    """A chunk's facts; ``precision`` is 1/s², ``inverse`` W (p, p), ``ordered`` says whether there is a predictor."""
+    for k in range(HEAD + p):
+        out[k] = 0.0
+    out[OUTLIER] = out[COOK] = out[LEVERAGE] = -1.0
+    f = at(out, HEAD + p)
+    h, u, z, curve = at(f, 256), at(f, 512), at(f, 768), at(f, 1024)
+    out[ROWS] = stop - start
+    while start < stop:
+        m = min(256, stop - start)
+        fill_block(kernel, columns, params, y, root, weighted, start, m, free, p, shift, block, f, curve)
+        leverages(block, p, free, inverse, h, z, curve, out)
+        add_squares(block, y, root, weighted, curve, start, m, out)
+        add_spread(block, f, h, u, m, precision, out)
+        for i in range(m):
+            z[i] = 0.0 if u[i] == 0.0 else u[i] * h[i] / (1.0 - h[i])
+        keep_largest(u, m, start, out, OUTLIER)
+        keep_largest(z, m, start, out, COOK)
+        keep_largest(h, m, start, out, LEVERAGE)
+        count_signs(block, m, out)
+        if ordered == 1:
+            count_order(columns[0], start, m, out)
+        if keep == 1:
+            for i in range(m):
+                kept[start + i] = block[i]
+        start += m
+    return 0
+
+
+def residual_facts(
+    problem: Problem, values: Array, triangle: Array, rss: float, dof: int, held: Array | None = None
+) -> ResidualFacts:
+    """The facts about the residuals at an answer, from one pass over the data.
+
+    ``h = ‖Wᵀ j‖²``, ``u = e² / (s² (1 − h))``, with W the inverse of the triangle and s² = rss / dof.
+
+    Parameters
+    ----------
+    problem : Problem
+        The model and its rows.
+    values : (all_p,) float64
+        All parameters at the answer.
+    triangle : (p, p) float64
+        R of the weighted Jacobian there.
+    rss : float
+        Σ w r² there.
+    dof : int
+        Degrees of freedom.
+    held : (p,) bool, optional
+        Parameters that stand at a bound.
+
+    Returns
+    -------
+    ResidualFacts
+        Named numbers.
+
+    Source
+    ------
+    Belsley, Kuh & Welsch 1980, chapter 2; Cook 1977; Koenker 1981; Ramsey 1969 (the squared prediction as a further
+    column); Wald & Wolfowitz 1940.
+
+    Example
+    -------
+    See ``tests/test_residual_facts.py``; a fit's facts stand behind ``fit.findings``.
+    """
+    p, n = problem.p, problem.n
+    spread = uncertainty(triangle, rss, n, False, dof, held)
+    precision = dof / float(rss) if rss > 0.0 and dof > 0 else 0.0
+    shift = 0.5 * float(problem.y[0] + problem.y[n - 1])
+    ordered = len(problem.columns) > 0
+    keep = ordered and n <= SORTABLE
+    kept = np.empty(n if keep else 1)
+    more = (address(problem.free), p, address(spread.root), precision, shift, int(ordered), address(kept), int(keep))
+    size = HEAD + p + SCRATCH
+    if n <= SMALL:
+        out, block = np.empty(size), np.empty(256 * (1 + problem.all_p))
+        root = address(problem.root) if problem.root is not None else 0
+        ends = (int(root != 0), 0, n)
+        pointers = (address(problem.column_pointers), address(values), address(problem.y), root)
+        facts_pass(problem.kernel.address, *pointers, *ends, *more, address(block), address(out))
+        total = out[: HEAD + p].tolist()
+    else:
+        total = _merge(problem._over_rows(facts_pass, values, size, more)[:, : HEAD + p])
+    runs = -1
+    if ordered and not (total[FALLS] and total[RISES]):
+        runs = int(total[CHANGES]) + 1
+    elif keep:
+        runs = _runs(kept[np.argsort(problem.columns[0])])
+    return _named(total, precision, runs, p, dof, spread.inflation, spread.condition, spread.rank)
+
+
+def _merge(parts: Array) -> list[float]:
+    """One result from the chunks', in the order of the rows."""
+    total: list[float] = parts[0].tolist()
+    for part in parts[1:].tolist():
+        for k in (*range(VVFF + 1), POSITIVE, NEGATIVE, FALLS, RISES, *range(HEAD, len(total))):
+            total[k] += part[k]
+        total[CHANGES] += part[CHANGES] + (total[LAST] * part[FIRST] < 0)
+        total[FIRST] = total[FIRST] or part[FIRST]
+        total[LAST] = part[LAST] or total[LAST]
+        for k in (OUTLIER, COOK, LEVERAGE):
+            if part[k] > total[k]:
+                total[k], total[k + 1] = part[k], part[k + 1]
+    return total
+
+
+def _runs(e: Array) -> int:
+    """How many runs of equal signs a sequence has; zeros are passed over."""
+    signs = e[e != 0.0] > 0.0
+    return int(np.count_nonzero(signs[1:] != signs[:-1])) + 1
+
+
+def _named(
+    total: list[float], precision: float, runs: int, p: int, dof: int, inflation: Array, condition: float, rank: int
+) -> ResidualFacts:
+    """The chunk's slots under their names, correlations made from the sums."""
+    n = total[ROWS]
+    middle = total[VF] / total[V] if total[V] > 0.0 else 0.0
+    follows = total[VUF] - middle * total[SQUARES] * precision
+    width = total[VVFF] - middle * (2.0 * total[VVF] - middle * total[VV])
+    scale = (total[UU] - total[U] * total[U] / n) * width
+    inside = sum([one * one for one in total[HEAD:]])
+    beyond = total[CURVES] - inside
+    explained = total[SQUARES] * beyond
+    return ResidualFacts(
+        int(n),
+        dof,
+        total[SQUARES],
+        total[LEVEL],
+        total[OUTLIER],
+        int(total[OUTLIER_ROW]),
+        total[COOK] / p,
+        int(total[COOK_ROW]),
+        total[LEVERAGE],
+        int(total[LEVERAGE_ROW]),
+        follows / scale**0.5 if scale > 0.0 and width > 1e-20 * total[VVFF] else 0.0,
+        total[CURVE] * total[CURVE] / explained if beyond > 1e-8 * total[CURVES] and explained > 0.0 else float("nan"),
+        int(total[POSITIVE]),
+        int(total[NEGATIVE]),
+        runs,
+        inflation,
+        condition,
+        rank,
+    )
