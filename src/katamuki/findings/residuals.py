@@ -298,7 +298,7 @@ def residual_facts(
 
     Example
     -------
-    See ``tests/test_residual_facts.py``; a fit's facts stand behind ``fit.findings``.
+    See ``tests/test_findings_residuals.py``; a fit's facts stand behind ``fit.findings``.
     """
     p, n = problem.p, problem.n
     spread = uncertainty(triangle, rss, n, False, dof, held)

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from katamuki import messages, tails
-from katamuki.aliasing import phase_steps
+from katamuki.findings.aliasing import phase_steps
+from katamuki.findings.residuals import ResidualFacts, residual_facts
 from katamuki.records import Array, Finding, Severity, Solution, Verdict
-from katamuki.residual_facts import ResidualFacts, residual_facts
 
 if TYPE_CHECKING:
     from katamuki.graph import Graph
@@ -53,7 +53,7 @@ def examine(
     solution : Solution
         The claim.
     facts : ResidualFacts, optional
-        :func:`katamuki.residual_facts.residual_facts` at the answer; without them nothing is said about residuals.
+        :func:`katamuki.findings.residuals.residual_facts` at the answer; without them nothing is said about residuals.
     columns : mapping, optional
         The data columns of the model, (n,) each, for ALIAS.
     graph : Graph, optional
