@@ -8,8 +8,8 @@ https://www.itl.nist.gov/div898/strd/), one JSON file each, in the folders ``lin
 * ``certified``: the published figures, digit for digit (11 digits; 15 for the linear problems);
 * ``refined``: the same solution to 20 digits, of the data as published. Digits are counted against these;
 * ``rounded``: the solution of the data rounded to double, which is all that a program in double ever sees. It differs
-  from ``refined`` by up to 6e-13 in a parameter and 2e-11 in a standard error (Lanczos2). Lanczos1 is the exception: its
-  residuals are hardly larger than the rounding, and the standard errors differ in the fourth digit already.
+  from ``refined`` by up to 6e-13 in a parameter and 2e-11 in a standard error (Lanczos2). Lanczos1 is the exception:
+  its residuals are hardly larger than the rounding, and the standard errors differ in the fourth digit already.
 
 ``tools/certified.py`` parsed the files from the published texts and refined the figures, in rational arithmetic and in
 80 digits, sharing no code with katamuki. Nothing here fits anything. One printed figure is mended, and its file
@@ -126,7 +126,7 @@ def problem(name: str) -> Problem:
     Raises
     ------
     DataError
-        ``E-NAME``: no problem is called so.
+        ``E-DATASET``: no problem is called so.
 
     Source
     ------
@@ -140,7 +140,7 @@ def problem(name: str) -> Problem:
     ('y ~ b1 * (1 - exp(-b2 * x))', 14, {'b1': 250.0, 'b2': 0.0005}, '2.3894212918E+02')
     """
     if name not in names():
-        raise DataError("E-NAME", "certified.no_problem", name=name, names=", ".join(names()))
+        raise DataError("E-DATASET", "certified.no_problem", name=name, names=", ".join(names()))
     import numpy as np
 
     said = _read(name)
