@@ -100,3 +100,33 @@ def test_what_the_reference_names_exists() -> None:
 def test_an_undocumented_name_is_found() -> None:
     assert not documented("| `km.fit(model, data)` | fits |", "fits")
     assert documented("| `km.fit(model, data)` | fits |", "fit")
+
+
+def test_every_flag_and_command_is_documented() -> None:
+    from katamuki.cli.arguments import COMMANDS, FLAGS
+
+    text = REFERENCE.read_text(encoding="utf-8")
+    for command in COMMANDS:
+        assert f"| `katamuki {command}` |" in text, command
+    for flag in FLAGS:
+        for spelling in flag.spellings:
+            assert re.search(rf"^\| `[^|]*{re.escape(spelling)}\b", text, re.MULTILINE), spelling
+    known = {one for flag in FLAGS for one in flag.spellings} | {"--help", "--version"}
+    known |= {"--no-" + one.lstrip("-") for flag in FLAGS if flag.both for one in flag.spellings}
+    for spelling in set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text)):
+        assert spelling in known, spelling
+
+
+def test_every_finding_is_documented() -> None:
+    from katamuki import messages
+
+    text = REFERENCE.read_text(encoding="utf-8")
+    codes = {key.split(".")[1] for key in messages.catalogue("en") if key.startswith("finding.")}
+    assert codes == set(re.findall(r"^\| `([A-Z][A-Z0-9_]+)` \|", text, re.MULTILINE))
+
+
+def test_every_error_code_is_documented() -> None:
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
+    codes = set(re.findall(r"\"(E-[A-Z]+)\"", sources))
+    assert len(codes) > 20
+    assert codes == set(re.findall(r"`(E-[A-Z]+)`", REFERENCE.read_text(encoding="utf-8")))
