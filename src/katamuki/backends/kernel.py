@@ -8,7 +8,6 @@ generic and compiled once (:mod:`katamuki.problem.passes`).
 
 from __future__ import annotations
 
-import re
 from functools import cached_property
 from typing import Any
 
@@ -30,7 +29,7 @@ DOUBLE_DOUBLE: dict[str, Any] = {
     one.__name__: one
     for one in (arithmetic.dd_add, arithmetic.dd_sub, arithmetic.dd_mul, arithmetic.dd_neg, arithmetic.dd_powi)
 }
-SCOPE |= {"get": native.get, "put": native.put, "at": native.at, "fma": native.fma}
+SCOPE |= {"sqrt": math.sqrt, "get": native.get, "put": native.put, "at": native.at, "fma": native.fma}
 
 
 class Kernel:
@@ -126,7 +125,10 @@ def double_double_source(graph: Graph) -> str:
     for k in needed(graph, graph.outputs):
         node = graph.nodes[k]
         template = "" if node.op in LEAVES else TABLE[node.op].sources.get("dd", "")
-        if template:
+        if node.op == "powi" and exponent(graph, node) >= 0:
+            base = node.args[0]
+            lines.append(f"        h{k}, l{k} = dd_powi(h{base}, l{base}, {exponent(graph, node)})")
+        elif template and node.op != "powi":
             pairs = [f"h{a}, l{a}" for a in node.args]
             lines.append(f"        h{k}, l{k} = {template.format(*pairs)}")
         else:
@@ -194,12 +196,15 @@ def expression(graph: Graph, k: int, letter: str = "t") -> str:
     node = graph.nodes[k]
     if node.op == "column":
         return f"get(c{graph.columns.index(str(node.value))}, i)"
-    return unroll(TABLE[node.op].sources["kernel"].format(*(operand(graph, a, letter) for a in node.args)))
+    operands = [operand(graph, a, letter) for a in node.args]
+    if node.op == "powi":
+        return power(operands[0], exponent(graph, node))
+    return TABLE[node.op].sources["kernel"].format(*operands)
 
 
-def unroll(text: str) -> str:
-    """Write ``powi(t, 3)`` as multiplications, by squaring."""
-    return re.sub(r"powi\(([^(),]+|\([^()]*\)), (-?\d+)\)", lambda found: power(found[1], int(found[2])), text)
+def exponent(graph: Graph, node: Node) -> int:
+    """The constant exponent of an integer power."""
+    return int(graph.nodes[node.args[1]].value)  # type: ignore[arg-type]
 
 
 def power(base: str, exponent: int) -> str:
