@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import math
 import threading
 from collections.abc import Callable
+from fractions import Fraction
 from functools import cache as remember
 from pathlib import Path
 from types import FunctionType
@@ -73,7 +75,19 @@ class Placeholder:
 
 get = Placeholder("get")  # get(x, i): x[i] of memory that no put of the same function writes
 put = Placeholder("put")  # put(x, i, value): x[i] = value
-fma = Placeholder("fma")  # fma(x, y, z): x*y + z with one rounding
+
+
+class ExactSum(Placeholder):
+    """``fma(x, y, z)``: x·y + z with one rounding; in plain Python by exact fractions, slow and right."""
+
+    def __call__(self, *args: Any) -> Any:
+        if not all(math.isfinite(one) for one in args):
+            return args[0] * args[1] + args[2]
+        x, y, z = (Fraction(float(one)) for one in args)
+        return float(x * y + z)
+
+
+fma = ExactSum("fma")
 
 
 class Native:
