@@ -8,6 +8,7 @@ generic and compiled once (:mod:`katamuki.problem.passes`).
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import Any
 
