@@ -129,8 +129,6 @@ def find(
     if decimal not in (None, ".", ","):
         raise DataError("E-DECIMAL", "data.decimal", decimal=decimal)
     given = separator_of(separator)
-    if decimal is not None and decimal == given:
-        raise DataError("E-DECIMAL", "data.decimal_separator", decimal=decimal)
     skipped = preamble(sample)
     text = sample[skipped:]
     if not text.strip():
@@ -170,9 +168,9 @@ def _rows(text: str, separator: str | None, whole: bool) -> list[list[str]]:
 def _separator(text: str, whole: bool, decimal: str | None) -> str | None:
     best, score = None, 0.0
     for candidate in CANDIDATES:
-        if candidate == decimal:
-            continue
         rows = _rows(text, candidate, whole)
+        if candidate == decimal and not any(decimal in cell for row in rows for cell in row):
+            continue  # a comma is both only where cells with a decimal comma are quoted
         widths = Counter(len(row) for row in rows)
         if not widths:
             continue

@@ -58,7 +58,7 @@ class TextFile:
     def fetch(self, places: Sequence[int], text: Iterable[int] = ()) -> dict[int, Any]:
         """Columns by position: arrays of float64, or cells where Arrow did not read them or ``text`` asks for cells."""
         words = set(text)
-        if self.size > LARGE and self._cells is None and self.layout.separator not in (None, " "):
+        if self.size > LARGE and self._cells is None and self.layout.separator not in (None, " ", self.layout.likely):
             found = self._fast(places, words)
             if found is not None:
                 return found
