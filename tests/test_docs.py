@@ -34,7 +34,7 @@ MODULES = ["katamuki", *(one.name for one in pkgutil.walk_packages(katamuki.__pa
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NOT_RUN = {"make test", "make lint", "make bench", "make clean"}  # this test is part of the first
-LANGUAGES = {"console", "python", "text"}  # a text block is the output of the program before it
+LANGUAGES = {"console", "python", "text"}
 PRELUDE = """
 import warnings, katamuki
 warnings.simplefilter("error")
