@@ -343,6 +343,11 @@ def _conditional(
     """The same with some parameters held where they are: their columns leave R."""
     p, loose = len(r), np.flatnonzero(~held)
     few = len(loose)
+    if not few:
+        nothing = Uncertainty(np.full(5 * p * p + 4 * p + 1, math.nan), p, 0)
+        nothing.root[:] = nothing.null[:] = 0.0
+        nothing.buffer[3 * p * p + 4 * p] = n if dof is None else dof
+        return nothing
     reduced: Array = np.asarray(np.linalg.qr(r[:, loose], mode="r"))[:few]
     inner = uncertainty(reduced, rss, n, sigma_known, dof)
     found = Uncertainty(np.full(5 * p * p + 4 * p + 1, math.nan), p, inner.rank)

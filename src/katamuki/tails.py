@@ -18,12 +18,14 @@ LARGE = 1e6
 
 def student(t: float, dof: float) -> float:
     """P(|T| > t) for Student's t with ``dof`` degrees of freedom."""
-    return beta(dof / (dof + t * t), 0.5 * dof, 0.5)
+    whole = dof + t * t
+    return beta(dof / whole, t * t / whole, 0.5 * dof, 0.5)
 
 
 def fisher(f: float, above: float, below: float) -> float:
     """P(F > f) for an F ratio of ``above`` and ``below`` degrees of freedom."""
-    return beta(below / (below + above * f), 0.5 * below, 0.5 * above)
+    whole = below + above * f
+    return beta(below / whole, above * f / whole, 0.5 * below, 0.5 * above)
 
 
 def normal(z: float) -> float:
@@ -45,14 +47,14 @@ def wilson_hilferty(x: float, dof: float) -> float:
     return (math.cbrt(x / dof) - 1.0 + ninth) / math.sqrt(ninth)
 
 
-def beta(x: float, a: float, b: float) -> float:
-    """The regularised incomplete beta function I_x(a, b)."""
-    if x <= 0.0 or x >= 1.0:
+def beta(x: float, rest: float, a: float, b: float) -> float:
+    """The regularised incomplete beta function I_x(a, b), with ``rest`` = 1 − x, which may be too small to subtract."""
+    if x <= 0.0 or rest <= 0.0:
         return 0.0 if x <= 0.0 else 1.0
-    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x))
+    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log(rest))
     if x < (a + 1.0) / (a + b + 2.0):
         return front * _beta_fraction(x, a, b) / a
-    return 1.0 - front * _beta_fraction(1.0 - x, b, a) / b
+    return 1.0 - front * _beta_fraction(rest, b, a) / b
 
 
 def _beta_fraction(x: float, a: float, b: float) -> float:
