@@ -95,6 +95,8 @@ def parse(text: str) -> Condition:
         ticked[key] = found[1]
         return key
 
+    if "#" in QUOTED.sub("", text):  # Python would leave out what follows
+        raise DataError("E-WHERE", "data.where_syntax", text=printable(text[:200]))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # such as an escape that Python does not know
