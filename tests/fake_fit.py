@@ -53,6 +53,15 @@ REFERENCE = Reference({"a": A, "b": B}, dict(STDERR), RSS / 11, 2 / 11 * np.arra
 
 
 @dataclass
+class Band:
+    """A prediction with its band."""
+
+    value: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+@dataclass
 class FakeFit:
     """The attributes that reports read, from a solution."""
 
@@ -66,6 +75,23 @@ class FakeFit:
     aic: float = 1.0
     aicc: float = 2.0
     bic: float = 3.0
+
+    predictors: tuple[str, ...] = ("x",)
+
+    @property
+    def residuals(self) -> np.ndarray:
+        return self.columns["y"] - self.predict(self.columns)
+
+    def predict(self, data: Mapping[str, Any], interval: str | None = None, level: float = 0.95) -> Any:
+        a, b = self.solution.params.values()
+        value = a * np.asarray(data["x"]) + b
+        if interval is None:
+            return value
+        assert level == 0.95
+        variance = self.solution.covariance
+        x = np.asarray(data["x"])
+        spread = variance[0, 0] * x**2 + 2 * variance[0, 1] * x + variance[1, 1] + (S2 if interval == "new" else 0.0)
+        return Band(value, value - T95 * np.sqrt(spread), value + T95 * np.sqrt(spread))
 
     @property
     def state(self) -> str:

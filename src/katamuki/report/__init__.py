@@ -5,11 +5,11 @@
 Nothing here fits or judges: a number that is missing is printed as missing.
 """
 
-from katamuki.report.document import SCHEMA, as_dict
+from katamuki.report.document import SCHEMA, as_dict, check_dict, jsonable
 from katamuki.report.judgement import check_text
 from katamuki.report.layout import Style, unstyled
 from katamuki.report.markup import html
-from katamuki.report.numbers import ascii_only, brief, cell, number
+from katamuki.report.numbers import ascii_only, brief, cell, number, quoted
 from katamuki.report.printed import text
 from katamuki.report.reported import Reported
 
@@ -21,9 +21,12 @@ __all__ = [
     "ascii_only",
     "brief",
     "cell",
+    "check_dict",
     "check_text",
     "html",
+    "jsonable",
     "number",
+    "quoted",
     "text",
     "unstyled",
 ]

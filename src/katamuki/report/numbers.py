@@ -85,6 +85,19 @@ def cell(value: float, *, full: bool = False) -> str:
     return text.removesuffix(".0")
 
 
+def quoted(text: str) -> str:
+    """A CSV cell of text, in quotes where a comma, a quote or a newline asks for them.
+
+    Example
+    -------
+    >>> print(quoted("y"), quoted("log(y, 2)"), quoted('say "x"'))
+    y "log(y, 2)" "say ""x""\"
+    """
+    if any(one in text for one in ',"\n\r'):
+        return '"' + text.replace('"', '""') + '"'
+    return text
+
+
 def brief(value: float, digits: int = 1) -> str:
     """A size for people, few digits: ``3e−14``, ``0.0042``.
 

@@ -61,7 +61,7 @@ def text(
     y ~ a*x + b      response y, variable x, parameters a b  linear in a b
     """
     claim = fit.solution
-    lines = _head(claim, fit.data, lang, width)
+    lines = _head(fit, lang, width)
     lines.append("")
     if first_order.applies(claim):
         lines.extend(first_order.result(fit, lang, style))
@@ -85,8 +85,8 @@ def _say(key: str, lang: str, **values: object) -> str:
     return messages.sentence("report." + key, lang, **values)
 
 
-def _head(claim: Solution, source: Source, lang: str, width: int) -> list[str]:
-    variables = [name for name in claim.columns if name != claim.response]
+def _head(fit: Reported, lang: str, width: int) -> list[str]:
+    claim, source, variables = fit.solution, fit.data, fit.predictors
     shape = "linear" if claim.linear else "nonlinear"
     names = _say(
         f"names.{min(len(variables), 2)}.{min(len(claim.params), 2)}",

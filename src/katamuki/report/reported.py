@@ -20,6 +20,10 @@ class Reported(Protocol):
         """What was read."""
 
     @property
+    def predictors(self) -> tuple[str, ...]:
+        """The columns that the right side of the formula reads."""
+
+    @property
     def trace(self) -> Trace | None:
         """The steps taken, where there were any."""
 

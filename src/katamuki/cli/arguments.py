@@ -1,0 +1,248 @@
+"""The arguments of every command: one row per flag, read by argparse, with errors that say what to type instead.
+
+Values stay text here; :mod:`katamuki.cli.values` turns them into what the library takes. Only the standard library is
+imported, so that ``--help`` and mistakes answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from katamuki.errors import KatamukiError
+
+if TYPE_CHECKING:
+    from katamuki.cli.terminal import Terminal
+
+FITTING = frozenset({"fit", "check", "trace", "plot", "predict"})
+COMMANDS = ("fit", "check", "trace", "plot", "predict", "data", "completion", "help")
+FILES = {"bash": "_shtab_compgen_files"}
+COLUMNS = {"bash": "_katamuki_columns"}
+NEAR = 2  # edits within which a word is suggested
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One flag: its spellings, what its value is called (None: it has none), and the commands that have it."""
+
+    spellings: tuple[str, ...]
+    value: str | None
+    group: str
+    commands: frozenset[str] = FITTING
+    choices: tuple[str, ...] = ()
+    complete: dict[str, str] | None = None
+    both: bool = False  # --header has --no-header
+    many: bool = False  # may be given several times
+
+    @property
+    def name(self) -> str:
+        """The name in the parsed arguments."""
+        return self.spellings[-1].lstrip("-").replace("-", "_")
+
+
+def only(*commands: str) -> frozenset[str]:
+    """These commands."""
+    return frozenset(commands)
+
+
+EVERYWHERE = frozenset({*COMMANDS})
+FLAGS = (
+    Flag(("--start",), "a=0.5,b=0.5", "model", many=True),
+    Flag(("--params",), "a,b", "model"),
+    Flag(("--fix",), "b=3", "model", many=True),
+    Flag(("--bounds",), "a=0:1,b=0:", "model", many=True),
+    Flag(("--sigma",), "COLUMN|NUMBER", "model", complete=COLUMNS),
+    Flag(("--sigma-is",), "known|relative", "model", choices=("known", "relative")),
+    Flag(("--weights",), "COLUMN", "model", complete=COLUMNS),
+    Flag(("--loss",), "squared", "model", choices=("squared",)),
+    Flag(("--solver",), "NAME[:OPTION=VALUE,…]", "solver", choices=("auto", "linear", "lm", "sgd", "rmsprop", "adam")),
+    Flag(("--lr",), "NUMBER", "solver"),
+    Flag(("--steps",), "NUMBER", "solver"),
+    Flag(("--max-seconds",), "SECONDS", "solver"),
+    Flag(("--seed",), "NUMBER", "solver"),
+    Flag(("--where",), "CONDITION", "data", complete=COLUMNS),
+    Flag(("--missing",), "error|drop", "data", choices=("error", "drop")),
+    Flag(("--sep",), "CHARACTER", "data"),
+    Flag(("--decimal",), "CHARACTER", "data", choices=(".", ",")),
+    Flag(("--header",), None, "data", both=True),
+    Flag(("--time",), "t=s", "data", many=True),
+    Flag(("--at",), "FILE", "output", only("predict"), complete=FILES),
+    Flag(("--interval",), "mean|new", "output", only("plot", "predict"), choices=("mean", "new")),
+    Flag(("--level",), "0.95", "output", only("plot", "predict")),
+    Flag(("--every",), "N|geometric", "output", only("trace"), choices=("geometric",)),
+    Flag(("--full",), None, "output", only("trace", "predict")),
+    Flag(("--json",), None, "output"),
+    Flag(("--csv",), None, "output", only("fit")),
+    Flag(("--plot",), None, "output", only("fit"), both=True),
+    Flag(("-o", "--output"), "FILE.svg|FILE.png", "output", only("plot"), complete=FILES),
+    Flag(("--save",), "FILE.json", "output", only("fit"), complete=FILES),
+    Flag(("--strict",), None, "output", only("fit", "check")),
+    Flag(("--quiet",), None, "output"),
+    Flag(("--lang",), "en", "output", EVERYWHERE, choices=("en",)),
+    Flag(("--color",), "auto|always|never", "output", EVERYWHERE, choices=("auto", "always", "never")),
+    Flag(("--debug",), None, "output", EVERYWHERE),
+)
+FREE = frozenset({"solver", "every", "loss"})  # their choices are examples; the values are checked later
+
+
+class Reader(argparse.ArgumentParser):
+    """argparse, whose errors are ours."""
+
+    def error(self, message: str) -> NoReturn:
+        """Turn a complaint of argparse into ours."""
+        raise usage("cli.argument", detail=message)
+
+
+def usage(key: str, **values: Any) -> KatamukiError:
+    """A mistake in the arguments."""
+    return KatamukiError("E-USAGE", key, **values)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line as an argparse parser: for reading, and for making completions."""
+    top = Reader(prog="katamuki", add_help=False, allow_abbrev=False, exit_on_error=False)
+    top.add_argument("--help", "-h", action="store_true")
+    top.add_argument("--version", action="store_true")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND")
+    for name in COMMANDS:
+        one = commands.add_parser(name, add_help=False, allow_abbrev=False, exit_on_error=False)
+        _positionals(one, name)
+        for flag in FLAGS:
+            if name in flag.commands:
+                _add(one, flag)
+        one.add_argument("--help", "-h", action="store_true")
+    return top
+
+
+def _positionals(one: argparse.ArgumentParser, name: str) -> None:
+    if name in FITTING:
+        one.add_argument("formula", nargs="?", metavar="FORMULA")
+        file = one.add_argument("file", nargs="?", metavar="FILE")
+        file.complete = FILES  # type: ignore[attr-defined]
+    elif name == "data":
+        one.add_argument("name", nargs="?", metavar="NAME")
+    elif name == "completion":
+        one.add_argument("shell", nargs="?", metavar="SHELL", choices=("bash",))
+    else:
+        one.add_argument("topic", nargs="?", metavar="TOPIC", choices=("functions", *COMMANDS))
+
+
+def _add(one: argparse.ArgumentParser, flag: Flag) -> None:
+    if flag.both:
+        one.add_argument(*flag.spellings, dest=flag.name, action=argparse.BooleanOptionalAction, default=None)
+    elif flag.value is None:
+        one.add_argument(*flag.spellings, dest=flag.name, action="store_true")
+    else:
+        kind = "append" if flag.many else "store"
+        made = one.add_argument(*flag.spellings, dest=flag.name, action=kind, metavar=flag.value)
+        if flag.complete is not None:
+            made.complete = flag.complete  # type: ignore[attr-defined]
+
+
+def read(given: Sequence[str], terminal: Terminal) -> argparse.Namespace | None:
+    """The arguments, checked as far as words go; None where help or the version was all that was asked for."""
+    if given and given[0] == "__columns":
+        return argparse.Namespace(command="__columns", files=list(given[1:]))
+    lang = terminal.lang
+    words = [word for word in given if not word.startswith("-")]
+    if words and given[0] == words[0] and words[0] not in COMMANDS:
+        raise _suggested("cli.unknown_command", words[0], COMMANDS, all=", ".join(COMMANDS))
+    top = parser()
+    try:
+        chosen, extra = top.parse_known_args(given)
+    except argparse.ArgumentError as problem:
+        raise _complaint(problem) from None
+    if extra:
+        raise _unknown(extra, chosen.command)
+    if chosen.command is None and chosen.version:
+        from katamuki.cli.start import version
+
+        terminal.print(version(lang))
+        return None
+    if chosen.help or chosen.command is None:
+        from katamuki.cli import helping
+
+        if chosen.command is None and not chosen.help:
+            raise usage("cli.no_command")
+        terminal.print(helping.page(chosen.command, lang))
+        return None
+    _check(chosen)
+    return chosen
+
+
+def _complaint(problem: argparse.ArgumentError) -> KatamukiError:
+    name = (problem.argument_name or "").split("/")[-1]
+    found = re.match(r"invalid choice: '(.*?)' \(choose from (.*)\)", problem.message, re.DOTALL)
+    if found:
+        known = [word.strip(" '") for word in found.group(2).split(",")]
+        return _suggested("cli.choice", found.group(1), known, flag=name, all=", ".join(known))
+    if problem.message.startswith("expected"):
+        value = next((flag.value for flag in FLAGS if name in flag.spellings), None)
+        return usage("cli.needs_value", flag=name, value=value or "")
+    if problem.message.startswith("ignored explicit argument"):
+        return usage("cli.takes_no_value", flag=name)
+    return usage("cli.argument", detail=str(problem))
+
+
+def _unknown(extra: list[str], command: str | None) -> KatamukiError:
+    flags = [word.partition("=")[0] for word in extra if word.startswith("-") and word != "-"]
+    if not flags:
+        return usage("cli.too_many", extra=" ".join(extra))
+    elsewhere = sorted(set(_having(flags[0])))
+    if command in elsewhere:
+        return usage("cli.flag_before", flag=flags[0], command=command)
+    if elsewhere and command is not None:
+        return usage("cli.flag_elsewhere", flag=flags[0], command=command, commands=", ".join(elsewhere))
+    known = [one for flag in FLAGS if command in flag.commands for one in flag.spellings]
+    return _suggested("cli.flag", flags[0], [*known, "--help", "--version"], command=command or "help")
+
+
+def _having(spelling: str) -> Iterable[str]:
+    for flag in FLAGS:
+        both = ["--no-" + one.lstrip("-") for one in flag.spellings if flag.both]
+        if spelling in (*flag.spellings, *both):
+            yield from flag.commands
+
+
+def _suggested(key: str, word: str, known: Iterable[str], **values: Any) -> KatamukiError:
+    near = nearest(word, known)
+    return usage(key + ("_near" if near else ""), word=word, near=near, **values)
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word at most two edits away, the nearest first.
+
+    Example
+    -------
+    >>> nearest("--sovler", ["--solver", "--start"]), nearest("fti", ["fit", "data"]), nearest("race", ["fit"])
+    ('--solver', 'fit', None)
+    """
+    distances = sorted((edits(word, one), one) for one in known)
+    if not distances or distances[0][0] > min(NEAR, max(1, len(word.strip("-")) - 1)):
+        return None
+    return distances[0][1]
+
+
+def edits(one: str, other: str) -> int:
+    """Levenshtein's distance (1966): insertions, deletions and replacements between two words."""
+    row = list(range(len(other) + 1))
+    for i, a in enumerate(one, start=1):
+        last, row[0] = row[0], i
+        for j, b in enumerate(other, start=1):
+            last, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, last + (a != b))
+    return row[-1]
+
+
+def _check(chosen: argparse.Namespace) -> None:
+    if chosen.command in FITTING and chosen.formula is None:
+        raise usage("cli.no_formula", command=chosen.command)
+    if chosen.command == "completion" and chosen.shell is None:
+        raise usage("cli.no_shell")
+    for flag in FLAGS:
+        value = getattr(chosen, flag.name, None)
+        if flag.choices and flag.name not in FREE and isinstance(value, str) and value not in flag.choices:
+            known = ", ".join(flag.choices)
+            raise _suggested("cli.choice", value, flag.choices, flag=flag.spellings[-1], all=known)

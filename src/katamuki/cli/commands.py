@@ -1,0 +1,253 @@
+"""What each command does once its arguments are read; each is a few public verbs of the library."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+import katamuki as km
+from katamuki import messages, report
+from katamuki.cli import values
+from katamuki.cli.arguments import usage
+from katamuki.cli.fitting import Outcome, certain, fitted, read
+from katamuki.cli.steps import trace
+from katamuki.cli.terminal import Terminal, utf8
+from katamuki.errors import DataError, KatamukiError
+from katamuki.records import CheckReport
+
+UNCONVERGED, CONTRADICTED = 5, 6
+PICTURES = (".svg", ".png", ".pdf")
+
+
+def run(chosen: Namespace, terminal: Terminal) -> int:
+    """Run the command that was chosen; its exit code."""
+    commands = {
+        "fit": fit,
+        "check": check,
+        "trace": trace,
+        "plot": plot,
+        "predict": predict,
+        "data": data,
+        "completion": completion,
+        "help": explain,
+        "__columns": columns,
+    }
+    return commands[chosen.command](chosen, terminal)
+
+
+def fit(chosen: Namespace, terminal: Terminal) -> int:
+    """``katamuki fit``: fit, check, report."""
+    if chosen.json and chosen.csv:
+        raise usage("cli.both", first="--json", second="--csv")
+    outcome = fitted(chosen, terminal)
+    if outcome.error is not None:
+        if outcome.fit.state == "interrupted" and not (chosen.json or chosen.csv):
+            terminal.print(_text(outcome, None, chosen, terminal))
+        raise outcome.error
+    judged = outcome.fit.check()
+    if chosen.json:
+        terminal.print(_json(report.as_dict(outcome.fit, judged, terminal.lang)))
+    elif chosen.csv:
+        _csv(outcome.fit, judged, chosen, terminal)
+    elif chosen.quiet:
+        _numbers(outcome.fit, terminal)
+    else:
+        terminal.print(_text(outcome, judged, chosen, terminal))
+    if chosen.json or chosen.csv:
+        for text in outcome.warned:
+            terminal.warn(text)
+    if chosen.save is not None:
+        outcome.fit.save(chosen.save)
+    return _judged(outcome, judged, chosen, terminal)
+
+
+def _text(outcome: Outcome, judged: CheckReport | None, chosen: Namespace, terminal: Terminal) -> str:
+    wanted = sys.stdout.isatty() if chosen.plot is None else chosen.plot
+    picture = _picture(outcome.fit) if wanted and outcome.error is None else None
+    return report.text(outcome.fit, judged, picture, terminal.lang, style=terminal.style)
+
+
+def _picture(fit: Any) -> str:
+    from katamuki import plot as pictures
+
+    room = shutil.get_terminal_size().columns
+    return pictures.terminal(fit, width=max(40, min(room, 80) - 4), unicode=utf8(sys.stdout))
+
+
+def _judged(outcome: Outcome, judged: CheckReport, chosen: Namespace, terminal: Terminal) -> int:
+    """The exit code of a fit that returned, and the message where it is not 0."""
+    if judged.verdict == "FAIL":
+        return terminal.fail(KatamukiError("E-CHECK", "cli.contradicted"), CONTRADICTED)
+    if outcome.fit.state == "not_identifiable":
+        return terminal.fail(_undetermined(outcome.fit, terminal.lang), UNCONVERGED)
+    if getattr(chosen, "strict", False) and outcome.fit.verdict != "good":
+        codes = ", ".join(one.code for one in outcome.fit.findings if one.severity != "note")
+        error = KatamukiError("E-STRICT", "cli.strict", verdict=outcome.fit.verdict, codes=codes or outcome.fit.state)
+        return terminal.fail(error, UNCONVERGED)
+    return 0
+
+
+def _undetermined(fit: Any, lang: str) -> KatamukiError:
+    """The message of a fit whose data do not determine some parameters."""
+    parts = fit.solution.combinations
+    if not parts:
+        names = [name for name in fit.free if fit.stderr[name] is None]
+        return KatamukiError("E-IDENT", "cli.undetermined", names=", ".join(names), last=names[-1] if names else "")
+    one = parts[0]
+    names = one.names
+    known = {"names": messages.listing(names, lang), "last": names[-1]}
+    if one.text is None or one.value is None:
+        return KatamukiError("E-IDENT", "cli.undetermined", **known)
+    key = "cli.undetermined.exact" if one.exact else "cli.undetermined.near"
+    return KatamukiError("E-IDENT", key, text=one.text, value=report.number(one.value), **known)
+
+
+def _json(found: Any) -> str:
+    return json.dumps(found, allow_nan=False, ensure_ascii=not utf8(sys.stdout), indent=2)
+
+
+def _csv(fit: Any, judged: CheckReport, chosen: Namespace, terminal: Terminal) -> None:
+    """One row with its header; --quiet leaves the header out, for loops."""
+    names, cells = [], []
+    for name, value in fit.params.items():
+        stderr = fit.stderr[name]
+        names += [name, f"{name}_stderr"]
+        cells += [report.cell(value, full=True), report.cell(math.nan if stderr is None else stderr, full=True)]
+    for name in ("loss", "rss", "n", "dof", "r2"):
+        names.append(name)
+        cells.append(report.cell(getattr(fit, name), full=True))
+    names += ["verdict", "state", "check"]
+    cells += [fit.verdict, fit.state, judged.verdict]
+    if not chosen.quiet:
+        terminal.print(",".join(report.quoted(name) for name in names))
+    terminal.print(",".join(cells))
+
+
+def _numbers(fit: Any, terminal: Terminal) -> None:
+    """``--quiet``: the parameters and nothing else."""
+    for name, value in fit.params.items():
+        bar = fit.stderr[name]
+        terminal.print(f"{name} {report.number(value)} " + (f"± {report.number(bar)}" if bar is not None else "±—"))
+
+
+def check(chosen: Namespace, terminal: Terminal) -> int:
+    """``katamuki check``: fit, and judge the answer by another route, both answers printed."""
+    outcome = fitted(chosen, terminal)
+    if outcome.error is not None:
+        raise outcome.error
+    judged = outcome.fit.check()
+    if chosen.json:
+        terminal.print(_json(report.check_dict(judged, terminal.lang)))
+    else:
+        lines = report.check_text(judged, outcome.fit.solution, terminal.lang, style=terminal.style, full=True)
+        terminal.print("\n".join(lines))
+    return _judged(outcome, judged, chosen, terminal)
+
+
+def plot(chosen: Namespace, terminal: Terminal) -> int:
+    """``katamuki plot``: a picture in the terminal, or in a file."""
+    target = None if chosen.output is None else Path(chosen.output)
+    if target is not None and target.suffix.lower() not in PICTURES:
+        raise usage("cli.picture", given=chosen.output, all=", ".join(PICTURES))
+    level = _level(chosen)
+    outcome = certain(chosen, terminal)
+    if target is None:
+        terminal.print(_picture(outcome.fit))
+        return 0
+    from katamuki import plot as pictures
+
+    pictures.save(outcome.fit, target, interval=chosen.interval, level=level, lang=terminal.lang)
+    return 0
+
+
+def _level(chosen: Namespace) -> float:
+    if chosen.level is None:
+        return 0.95
+    text = chosen.level.strip()
+    level = values.number("--level", text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    if not 0 < level < 1:
+        raise usage("cli.level", given=chosen.level)
+    return level
+
+
+def predict(chosen: Namespace, terminal: Terminal) -> int:
+    """``katamuki predict``: the formula's values at new data, as CSV."""
+    level = _level(chosen)
+    saved = chosen.file is None and chosen.formula.endswith(".json") and "~" not in chosen.formula
+    if saved:
+        if chosen.at is None:
+            raise usage("cli.at")
+        model = km.load(chosen.formula)
+    else:
+        if chosen.at == "-" and chosen.file in (None, "-"):
+            raise usage("cli.stdin_twice")
+        model = certain(chosen, terminal).fit
+    where = chosen.at if chosen.at is not None else chosen.file
+    if where is None:
+        raise usage("cli.at")
+    table = read(where, chosen)
+    found = model.predict(table, interval=chosen.interval, level=level)
+    names = list(model.predictors)
+    series = [table[name] for name in names]
+    names.append(model.response)
+    series += [found] if chosen.interval is None else [found.value, found.low, found.high]
+    names += [] if chosen.interval is None else ["low", "high"]
+    if chosen.json:
+        for row in zip(*series, strict=True):
+            terminal.print(json.dumps(report.jsonable(dict(zip(names, row, strict=True))), allow_nan=False))
+        return 0
+    if not chosen.quiet:
+        terminal.print(",".join(report.quoted(name) for name in names))
+    for row in zip(*series, strict=True):
+        terminal.print(",".join(report.cell(float(value), full=True) for value in row))
+    return 0
+
+
+def data(chosen: Namespace, terminal: Terminal) -> int:
+    """``katamuki data``: the built-in sets, or one of them as CSV."""
+    if chosen.name is None:
+        for name in km.datasets():
+            said = messages.optional("cli.set." + name, terminal.lang) or ""
+            terminal.print(f"{name:<12} {said}".rstrip())
+        return 0
+    table = km.datasets(chosen.name)
+    names = table.names
+    terminal.print(",".join(report.quoted(name) for name in names))
+    for row in zip(*(table[name] for name in names), strict=True):
+        terminal.print(",".join(report.cell(float(value), full=True) for value in row))
+    return 0
+
+
+def completion(chosen: Namespace, terminal: Terminal) -> int:
+    """``katamuki completion bash``: the script that the shell evaluates."""
+    script = Path(__file__).with_name(f"completion.{chosen.shell}")
+    terminal.print(script.read_text(encoding="utf-8"), end="")
+    return 0
+
+
+def columns(chosen: Namespace, terminal: Terminal) -> int:
+    """``katamuki __columns FILE …``: the columns' names of the first file that has any, for completion."""
+    for path in chosen.files:
+        try:
+            names = km.read(path).names
+        except (DataError, OSError):
+            continue
+        terminal.print("\n".join(names))
+        return 0
+    return 0
+
+
+def explain(chosen: Namespace, terminal: Terminal) -> int:
+    """``katamuki help``: the functions that formulas know, or a command's page."""
+    from katamuki.cli import helping
+
+    if chosen.topic == "functions":
+        terminal.print(helping.functions(terminal.lang))
+    else:
+        terminal.print(helping.page(chosen.topic, terminal.lang))
+    return 0

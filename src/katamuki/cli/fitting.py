@@ -1,0 +1,105 @@
+"""The part that fit, check, trace, plot and predict share: read the data, fit, and collect what was warned of."""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import katamuki as km
+from katamuki import messages
+from katamuki.cli import values
+from katamuki.cli.arguments import usage
+from katamuki.cli.terminal import Terminal
+from katamuki.report import brief
+from katamuki.report.numbers import grouped, seconds
+
+QUIET_SECONDS = 1.0  # work shorter than this shows no progress
+
+
+@dataclass
+class Outcome:
+    """A fit, or what was reached before it failed; and the warnings on the way."""
+
+    fit: Any
+    error: km.NotConverged | None = None
+    warned: list[str] = field(default_factory=list)
+
+
+def read(path: str | None, chosen: Namespace) -> Any:
+    """The table to fit: a file, or standard input where there is none."""
+    if path is None or path == "-":
+        if sys.stdin is None or sys.stdin.isatty():
+            raise usage("cli.no_file", command=chosen.command)
+        path = "-"
+    return km.read(path, **values.read_options(chosen))
+
+
+def fitted(chosen: Namespace, terminal: Terminal) -> Outcome:
+    """Fit what the arguments say; a failure that holds a fit is returned, not raised."""
+    options = values.fit_options(chosen)
+    data = read(chosen.file, chosen)
+    progress = Progress(terminal, getattr(options["solver"], "steps", None))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            outcome = Outcome(km.fit(chosen.formula, data, progress=progress.hook(), **options))
+        except km.NotConverged as error:
+            if error.fit is None:
+                raise
+            outcome = Outcome(error.fit, error)
+        finally:
+            progress.done()
+    for one in caught:
+        kind = "" if issubclass(one.category, km.FitWarning) else one.category.__name__ + ": "
+        outcome.warned.append(kind + str(one.message))
+    return outcome
+
+
+def certain(chosen: Namespace, terminal: Terminal) -> Outcome:
+    """Fit what the arguments say; a failure is raised, its warnings are said."""
+    outcome = fitted(chosen, terminal)
+    if outcome.error is not None:
+        raise outcome.error
+    for text in outcome.warned:
+        terminal.warn(text)
+    return outcome
+
+
+class Progress:
+    """One rewritten line on standard error, where that is a terminal and the work is long."""
+
+    def __init__(self, terminal: Terminal, steps: int | None) -> None:
+        self.terminal = terminal
+        self.steps = steps
+        self.began = self.last = time.monotonic()
+        self.shown = False
+
+    def hook(self) -> Callable[[int, float], None] | None:
+        """What ``katamuki.fit`` calls; None where nobody would see it."""
+        return self.step if sys.stderr.isatty() and not self.terminal.quiet else None
+
+    def step(self, step: int, loss: float) -> None:
+        """Show how far it is."""
+        now = time.monotonic()
+        if now - self.began < QUIET_SECONDS or now - self.last < 0.1:
+            return
+        self.last, self.shown = now, True
+        spent = now - self.began
+        said = {"step": grouped(step), "loss": brief(loss, 5), "spent": seconds(spent)}
+        key = "cli.progress"
+        if self.steps and step:
+            key = "cli.progress.of"
+            said |= {"steps": grouped(self.steps), "left": seconds(spent * (self.steps - step) / step)}
+        sys.stderr.write("\r\x1b[K" + messages.sentence(key, self.terminal.lang, **said))
+        sys.stderr.flush()
+
+    def done(self) -> None:
+        """Take the line away."""
+        if self.shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()

@@ -1,0 +1,64 @@
+"""The pages of ``--help`` and ``katamuki help``: plain text, 80 columns, from the catalogue and the table of flags."""
+
+from __future__ import annotations
+
+import textwrap
+
+from katamuki import messages
+from katamuki.cli.arguments import COMMANDS, FLAGS, Flag
+
+COLUMN = 26  # where explanations begin
+
+
+def page(command: str | None, lang: str) -> str:
+    """The help of one command, or of all."""
+    return _overview(lang) if command is None else _command(command, lang)
+
+
+def _say(key: str, lang: str) -> str:
+    return messages.sentence("cli." + key, lang)
+
+
+def _overview(lang: str) -> str:
+    lines = [_say("about", lang), "", _say("usage", lang), ""]
+    for name in COMMANDS:
+        lines += _entry(_say("usage." + name, lang), _say("command." + name, lang), 30)
+    lines += ["", *_say("examples", lang).split("\n"), "", _say("more", lang)]
+    return "\n".join(lines)
+
+
+def _command(name: str, lang: str) -> str:
+    lines = ["katamuki " + _say("usage." + name, lang), "", *textwrap.wrap(_say("about." + name, lang), 80)]
+    group = ""
+    for flag in FLAGS:
+        if name not in flag.commands:
+            continue
+        if flag.group != group:
+            group = flag.group
+            lines += ["", _say("group." + group, lang)]
+        lines += _entry(_spelled(flag), _say("help." + flag.name, lang), COLUMN)
+    lines += _entry("--help", _say("help.help", lang), COLUMN)
+    return "\n".join(lines)
+
+
+def _spelled(flag: Flag) -> str:
+    names = ", ".join(flag.spellings)
+    if flag.both:
+        names = f"{names}, --no-{flag.name}"
+    return f"{names} {flag.value}" if flag.value else names
+
+
+def _entry(left: str, right: str, column: int) -> list[str]:
+    wrapped = textwrap.wrap(right, 80 - column - 2)
+    if len(left) > column - 2:
+        return ["  " + left, *(" " * (column + 2) + line for line in wrapped)]
+    lines = [f"  {left:<{column}}{wrapped[0]}"]
+    return lines + [" " * (column + 2) + line for line in wrapped[1:]]
+
+
+def functions(lang: str) -> str:
+    """The functions that formulas know, from the table of operations."""
+    from katamuki.formula import functions as known
+
+    names = textwrap.wrap(" ".join(known()), 76, break_on_hyphens=False)
+    return "\n".join([_say("functions", lang), *("  " + line for line in names), _say("functions.also", lang)])

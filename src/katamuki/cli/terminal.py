@@ -1,0 +1,120 @@
+"""What the command line knows of its streams: colour, encoding, language, and how it says that something failed."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TextIO
+
+from katamuki import messages
+from katamuki.errors import KatamukiError
+
+ERROR_SCHEMA = "katamuki.error/1"
+COLOURS = {"strong": "1", "good": "32", "look": "33", "failed": "31", "warning": "33", "note": "2"}
+LANGUAGES = ("en",)
+
+
+@dataclass
+class Terminal:
+    """The settings of one run; ``colour`` is "auto", "always" or "never"."""
+
+    lang: str = "en"
+    colour: str = "auto"
+    json: bool = False
+    quiet: bool = False
+    debug: bool = False
+
+    @classmethod
+    def of_process(cls, given: Sequence[str]) -> Terminal:
+        """What can be known before the arguments are read, so that their errors look right too."""
+        wanted = os.environ.get("KATAMUKI_LANG") or os.environ.get("LC_MESSAGES") or ""
+        lang = next((one for one in LANGUAGES if wanted.startswith(one)), "en")
+        colour = "auto"
+        for flag, value in zip(given, [*given, ""][1:], strict=True):
+            if flag == "--color" and value in ("auto", "always", "never"):
+                colour = value
+            elif flag.startswith("--color="):
+                colour = flag.partition("=")[2]
+        debug = "--debug" in given or bool(os.environ.get("KATAMUKI_DEBUG"))
+        return cls(lang, colour, "--json" in given, "--quiet" in given, debug)
+
+    def settle(self, chosen: Namespace) -> None:
+        """Take over what the arguments say."""
+        self.lang = getattr(chosen, "lang", None) or self.lang
+        self.colour = getattr(chosen, "color", None) or self.colour
+        self.json = bool(getattr(chosen, "json", False))
+        self.quiet = bool(getattr(chosen, "quiet", False))
+
+    def coloured(self, stream: TextIO) -> bool:
+        """Whether words on this stream are coloured."""
+        if self.colour != "auto":
+            return self.colour == "always"
+        return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb" and stream.isatty()
+
+    def style(self, kind: str, text: str) -> str:
+        """Mark a word of the report for standard output."""
+        return self._painted(kind, text, sys.stdout)
+
+    def _painted(self, kind: str, text: str, stream: TextIO) -> str:
+        return f"\x1b[{COLOURS[kind]}m{text}\x1b[0m" if self.coloured(stream) else text
+
+    def print(self, text: str, end: str = "\n") -> None:
+        """Write a result to standard output."""
+        sys.stdout.write(fitting(text, sys.stdout) + end)
+
+    def fail(self, error: KatamukiError, code: int) -> int:
+        """Say on standard error what went wrong; the exit code comes back."""
+        if self.json:
+            told = {
+                "schema": ERROR_SCHEMA,
+                "code": error.code,
+                "text": error.text(self.lang),
+                "where": error.where,
+                "remedy": error.advice(self.lang, "cli"),
+            }
+            self._err(json.dumps(told))
+        else:
+            name = self._painted("failed", "katamuki:", sys.stderr)
+            self._err(f"{name} {error.render(self.lang, 'cli')}")
+        return code
+
+    def warn(self, text: str) -> None:
+        """Say something on standard error that needs a look."""
+        if not self.quiet:
+            word = messages.sentence("cli.warning", self.lang)
+            self._err(f"{self._painted('warning', word, sys.stderr)} {text}")
+
+    def note(self, text: str) -> None:
+        """Say something on standard error that is good to know."""
+        if not self.quiet:
+            self._err(text)
+
+    def _err(self, text: str) -> None:
+        try:
+            sys.stderr.write(fitting(text, sys.stderr) + "\n")
+            sys.stderr.flush()
+        except OSError:
+            pass  # nobody can be told that nobody can be told
+
+
+def utf8(stream: TextIO) -> bool:
+    """Whether a stream takes every character."""
+    return (stream.encoding or "").lower().replace("-", "") in ("utf8", "utf8sig", "utf16", "utf32")
+
+
+def fitting(text: str, stream: TextIO) -> str:
+    """The text, in ASCII where the stream takes no more."""
+    if text.isascii() or utf8(stream):
+        # a lone surrogate, from an argument that was no text, has no encoding
+        return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return _ascii(text)
+
+
+def _ascii(text: str) -> str:
+    from katamuki.report import ascii_only
+
+    return ascii_only(text)

@@ -1,0 +1,178 @@
+"""From the text of flags to what ``katamuki.fit`` takes: numbers, names, bounds and solvers, checked on the way."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import katamuki as km
+from katamuki.cli.arguments import nearest, usage
+
+SOLVERS = {
+    "linear": "Linear",
+    "lm": "LevenbergMarquardt",
+    "levenbergmarquardt": "LevenbergMarquardt",
+    "sgd": "SGD",
+    "rmsprop": "RMSprop",
+    "adam": "Adam",
+}
+
+
+def number(flag: str, text: str) -> float:
+    """A finite number; ``flag`` is named where it is none.
+
+    Example
+    -------
+    >>> number("--lr", "1e-3")
+    0.001
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        raise usage("cli.no_number", flag=flag, given=text) from None
+    if not math.isfinite(value):
+        raise usage("cli.no_number", flag=flag, given=text)
+    return value
+
+
+def whole(flag: str, text: str) -> int:
+    """A whole number, ``1e6`` and ``1_000`` included.
+
+    Example
+    -------
+    >>> whole("--steps", "1e6"), whole("--steps", "6000")
+    (1000000, 6000)
+    """
+    value = number(flag, text)
+    if value != int(value):
+        raise usage("cli.no_whole", flag=flag, given=text)
+    return int(value)
+
+
+def pairs(flag: str, given: Sequence[str] | None) -> Iterator[tuple[str, str]]:
+    """``a=0.5,b=0.5`` as names and texts.
+
+    Example
+    -------
+    >>> list(pairs("--start", ["a=0.5,b=2", "c=1"]))
+    [('a', '0.5'), ('b', '2'), ('c', '1')]
+    """
+    seen = set()
+    for part in (part for text in given or () for part in text.split(",")):
+        name, equals, value = part.partition("=")
+        name, value = name.strip(), value.strip()
+        if not equals or not name or not value:
+            raise usage("cli.no_pair", flag=flag, given=part)
+        if name in seen:
+            raise usage("cli.twice", flag=flag, name=name)
+        seen.add(name)
+        yield name, value
+
+
+def bounds(given: Sequence[str] | None) -> dict[str, tuple[float | None, float | None]]:
+    """``a=0:1,b=0:`` as pairs; an open end is None.
+
+    Example
+    -------
+    >>> bounds(["a=0:1,b=-2:"])
+    {'a': (0.0, 1.0), 'b': (-2.0, None)}
+    """
+    found = {}
+    for name, text in pairs("--bounds", given):
+        low, colon, high = text.partition(":")
+        if not colon or not (low or high):
+            raise usage("cli.no_interval", name=name, given=text)
+        found[name] = tuple(_end(end) for end in (low, high))
+    return found  # type: ignore[return-value]
+
+
+def _end(text: str) -> float | None:
+    return number("--bounds", text) if text and text not in ("-inf", "inf", "+inf") else None
+
+
+def read_options(chosen: Namespace) -> dict[str, Any]:
+    """What ``katamuki.read`` is told."""
+    sep = {"tab": "\t", "\\t": "\t", "space": " ", "spaces": " "}.get(chosen.sep, chosen.sep)
+    if sep is not None and len(sep) != 1:
+        raise usage("cli.sep", given=chosen.sep)
+    time = dict(pairs("--time", chosen.time)) or None
+    return {"sep": sep, "decimal": chosen.decimal, "header": chosen.header, "time": time}
+
+
+def fit_options(chosen: Namespace) -> dict[str, Any]:
+    """What ``katamuki.fit`` is told; only what the user said."""
+    options: dict[str, Any] = {}
+    if chosen.start:
+        options["start"] = {name: number("--start", text) for name, text in pairs("--start", chosen.start)}
+    if chosen.fix:
+        options["fixed"] = {name: number("--fix", text) for name, text in pairs("--fix", chosen.fix)}
+    if chosen.bounds:
+        options["bounds"] = bounds(chosen.bounds)
+    if chosen.params:
+        options["params"] = [name.strip() for name in chosen.params.split(",") if name.strip()]
+    for name in ("sigma", "weights"):
+        if getattr(chosen, name) is not None:
+            options[name] = _column_or_number(getattr(chosen, name))
+    for name in ("sigma_is", "where", "missing"):
+        if getattr(chosen, name) is not None:
+            options[name] = getattr(chosen, name)
+    if chosen.loss is not None and chosen.loss != "squared":
+        raise usage("cli.loss", given=chosen.loss)
+    if chosen.seed is not None:
+        options["seed"] = whole("--seed", chosen.seed)
+    if chosen.max_seconds is not None:
+        options["max_seconds"] = number("--max-seconds", chosen.max_seconds)
+    options["solver"] = solver(chosen)
+    return options
+
+
+def _column_or_number(text: str) -> str | float:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def solver(chosen: Namespace) -> Any:
+    """The solver that ``--solver``, ``--lr`` and ``--steps`` name; "auto" where nothing is said."""
+    name, _, text = (chosen.solver or "auto").partition(":")
+    name = name.strip().lower()
+    short = {"lr": chosen.lr, "steps": chosen.steps}
+    given = dict(pairs("--solver", [text])) if text else {}
+    made = getattr(km, SOLVERS[name]) if name in SOLVERS else None
+    if made is None and name != "auto":
+        known = ("auto", *SOLVERS)
+        near = nearest(name, known)
+        raise usage("cli.solver" + ("_near" if near else ""), given=name, near=near, all=", ".join(known))
+    fields = {} if made is None else {field.name: field for field in dataclasses.fields(made)}
+    for option, value in short.items():
+        if value is not None:
+            if option not in fields:
+                raise usage("cli.meaningless", flag="--" + option, solver=name)
+            if option in given:
+                raise usage("cli.twice", flag="--solver", name=option)
+            given[option] = value
+    values = {}
+    for option, value in given.items():
+        if option not in fields:
+            near = nearest(option, fields)
+            key = "cli.option" + ("_near" if near else "")
+            raise usage(key, option=option, solver=name, near=near, all=", ".join(fields) or "-")
+        values[option] = _typed(f"--solver {name}:{option}", value, fields[option].default)
+    return "auto" if made is None else made(**values)
+
+
+def _typed(flag: str, text: str, like: object) -> Any:
+    """The text as the kind of value that the option's default is."""
+    if isinstance(like, bool):
+        if text.lower() not in ("true", "false"):
+            raise usage("cli.no_boolean", flag=flag, given=text)
+        return text.lower() == "true"
+    if isinstance(like, int):
+        return whole(flag, text)
+    if isinstance(like, tuple):
+        return tuple(number(flag, part) for part in text.split("/"))
+    return number(flag, text)

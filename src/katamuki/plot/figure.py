@@ -1,0 +1,201 @@
+"""The picture of a fit for papers and notebooks, by matplotlib: data, curve, band, and residuals below.
+
+Matplotlib is imported when a picture is made, and its global state is left alone: the figure is made without pyplot.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from katamuki import messages
+from katamuki.plot.series import Fitted, Interval, Series, series
+from katamuki.report import number
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DATA, CURVE, BAND = "#1f2a44", "#c8442f", "#e8a598"
+WIDE_FONTS = (
+    "Noto Sans CJK JP",
+    "Noto Sans JP",
+    "IPAexGothic",
+    "IPAGothic",
+    "TakaoGothic",
+    "Yu Gothic",
+    "Hiragino Sans",
+)
+MANY = 20_000  # points from which dots are drawn small and as pixels, so that a file stays small
+
+
+def figure(
+    fit: Fitted,
+    interval: Interval | None = "mean",
+    level: float = 0.95,
+    residuals: bool = True,
+    lang: str = "en",
+) -> Figure:
+    """Data, fitted curve and band, with the residuals in a panel below.
+
+    Parameters
+    ----------
+    fit : Fitted
+        A fit; with several predictors, observations are drawn against predictions.
+    interval : "mean", "new" or None
+        The band: where the curve may be, where a new observation may be, or none.
+    level : float
+        How much the band should cover, no unit.
+    residuals : bool
+        Whether the residuals y − ŷ get a panel.
+    lang : str
+        The language of the labels.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Notebooks show it; ``savefig`` writes it.
+
+    Example
+    -------
+    >>> import katamuki as km
+    >>> from katamuki import plot
+    >>> len(plot.figure(km.fit("y ~ a*x + b", km.datasets("tutorial"))).axes)
+    2
+    """
+    from matplotlib.figure import Figure
+
+    found = series(fit, interval=_possible(fit, interval), level=level)
+    with _fonts(fit.solution.formula + "".join(fit.solution.columns)):
+        drawn = Figure(figsize=(6.4, 5.2 if residuals else 4.0), layout="constrained")
+        if residuals:
+            top, bottom = drawn.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+            _residuals(bottom, found, lang)
+            bottom.set_xlabel(_label(found, lang), parse_math=False)
+        else:
+            top = drawn.subplots()
+            top.set_xlabel(_label(found, lang), parse_math=False)
+        _curve(top, fit, found, level, lang)
+        drawn.align_ylabels()
+    return drawn
+
+
+def save(
+    fit: Fitted, path: str | Path, interval: Interval | None = None, level: float = 0.95, lang: str = "en"
+) -> None:
+    """Write the picture into a file; its suffix says the kind.
+
+    Parameters
+    ----------
+    fit : Fitted
+        A fit.
+    path : str or path
+        Such as ``fit.svg`` or ``fit.png``.
+    interval, level, lang
+        As in :func:`figure`; the band of the curve by default.
+
+    Example
+    -------
+    >>> import katamuki as km, tempfile
+    >>> from katamuki import plot
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     plot.save(km.fit("y ~ a*x + b", km.datasets("tutorial")), Path(folder) / "fit.svg")
+    """
+    import matplotlib
+
+    kind = Path(path).suffix.lower().lstrip(".")
+    # the same fit makes the same bytes: no date, and identifiers that do not change
+    date = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
+    with matplotlib.rc_context({"svg.hashsalt": "katamuki", "svg.fonttype": "none"}):
+        figure(fit, interval or "mean", level, lang=lang).savefig(path, dpi=150, metadata=date)
+
+
+def _possible(fit: Fitted, interval: Interval | None) -> Interval | None:
+    """No band where a free parameter has no error bar: it would look more certain than it is."""
+    claim = fit.solution
+    return interval if all(claim.stderr[name] is not None for name in claim.free) else None
+
+
+def _curve(axes: Axes, fit: Fitted, found: Series, level: float, lang: str) -> None:
+    def say(key: str, **values: object) -> str:
+        return messages.sentence("plot." + key, lang, **values)
+
+    for kind, (low, high) in found.bands.items():
+        share = f"{100 * level:g}"
+        axes.fill_between(
+            found.curve_x, low, high, color=BAND, alpha=0.5, linewidth=0, label=say("band." + kind, level=share)
+        )
+    label = say("curve") if found.name is not None else say("equal")
+    axes.plot(found.curve_x, found.curve_y, color=CURVE, linewidth=1.8, label=label)
+    _points(axes, found.x, found.y, say("data"))
+    named = found.response if found.name is not None else say("observed", name=found.response)
+    axes.set_ylabel(named, parse_math=False)
+    axes.set_title(_title(fit), fontsize=10, loc="left", parse_math=False)
+    axes.legend(frameon=False, fontsize=9)
+    _plain(axes)
+
+
+def _points(axes: Axes, x: Any, y: Any, label: str | None = None) -> None:
+    many = len(x) > MANY
+    axes.plot(
+        x,
+        y,
+        linestyle="none",
+        marker="." if many else "o",
+        markersize=1.5 if many else 4.5,
+        color=DATA,
+        alpha=0.3 if many else 0.9,
+        rasterized=many,
+        label=label,
+        zorder=3,
+    )
+
+
+def _residuals(axes: Axes, found: Series, lang: str) -> None:
+    axes.axhline(0.0, color=CURVE, linewidth=1.2)
+    _points(axes, found.x, found.y - found.fitted)
+    axes.set_ylabel(messages.sentence("plot.residuals", lang))
+    largest = float(np.abs(found.y - found.fitted).max()) or 1.0
+    axes.set_ylim(-1.2 * largest, 1.2 * largest)
+    _plain(axes)
+
+
+def _plain(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=9)
+
+
+def _label(found: Series, lang: str) -> str:
+    return found.name if found.name is not None else messages.sentence("plot.predicted", lang, name=found.response)
+
+
+def _title(fit: Fitted) -> str:
+    """The formula, and below it the parameters with their error bars."""
+    parts = []
+    for name, value in fit.solution.params.items():
+        bar = fit.solution.stderr[name]
+        parts.append(f"{name} = {number(value)}" + (f" ± {number(bar)}" if bar is not None else ""))
+    lines = textwrap.wrap(fit.solution.formula, 78) or [""]
+    formula = len(lines)
+    for part in parts:
+        if len(lines) > formula and len(lines[-1]) + len(part) < 70:
+            lines[-1] += "    " + part
+        else:
+            lines.append(part)
+    return "\n".join(lines)
+
+
+def _fonts(text: str) -> Any:
+    """Fonts that hold the text: for East Asian names the first such font that is installed."""
+    import matplotlib
+
+    if all(ord(one) < 0x2E80 for one in text):
+        return matplotlib.rc_context()
+    from matplotlib import font_manager
+
+    installed = set(font_manager.get_font_names())
+    wide = [name for name in WIDE_FONTS if name in installed]
+    return matplotlib.rc_context({"font.family": ["sans-serif"], "font.sans-serif": [*wide, "DejaVu Sans"]})

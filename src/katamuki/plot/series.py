@@ -1,0 +1,99 @@
+"""The numbers of a picture: points, curve and band, the same for the terminal and for files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from katamuki.records import Array, Solution
+
+Interval = Literal["mean", "new"]
+
+
+class Fitted(Protocol):
+    """What a picture needs of a fit; the names are those of ``katamuki.Fit``."""
+
+    @property
+    def solution(self) -> Solution:
+        """The fit's claim."""
+
+    @property
+    def columns(self) -> Mapping[str, Array]:
+        """The columns that the formula reads, cleaned, (n,) each."""
+
+    @property
+    def predictors(self) -> tuple[str, ...]:
+        """The columns that the right side reads."""
+
+    @property
+    def residuals(self) -> Array:
+        """y − ŷ (n,), unit of y."""
+
+    def predict(self, data: Any, interval: Any = None, level: float = 0.95) -> Any:
+        """ŷ at new rows; with ``interval`` a record of value, low and high."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Points (n,), the curve (m,), and the bands that were asked for; ``x`` is ŷ where there are several predictors.
+
+    ``fitted`` (n,) is ŷ at the points; ``name`` the predictor's, None where x is the prediction.
+    """
+
+    name: str | None
+    response: str
+    x: Array
+    y: Array
+    fitted: Array
+    curve_x: Array
+    curve_y: Array
+    bands: dict[str, tuple[Array, Array]]
+
+
+def series(fit: Fitted, points: int = 400, interval: Interval | None = None, level: float = 0.95) -> Series:
+    """What to draw of a fit.
+
+    Parameters
+    ----------
+    fit : Fitted
+        A fit of n rows.
+    points : int
+        How many points the curve has, no unit.
+    interval : "mean", "new" or None
+        Which band; None for none.
+    level : float
+        How much it should cover, no unit.
+
+    Returns
+    -------
+    Series
+        The points (n,), the curve (points,) and the band.
+
+    Example
+    -------
+    >>> import katamuki as km
+    >>> found = series(km.fit("y ~ a*x + b", km.datasets("tutorial")), points=3)
+    >>> found.name, [round(float(one), 3) for one in found.curve_y]
+    ('x', [4.8, 7.501, 10.201])
+    """
+    claim = fit.solution
+    fitted = np.asarray(fit.predict(dict(fit.columns)), dtype=np.float64)
+    observed = fitted + np.asarray(fit.residuals)
+    name = fit.predictors[0] if len(fit.predictors) == 1 else None
+    if name is None:
+        ends = np.array([min(fitted.min(), observed.min()), max(fitted.max(), observed.max())])
+        return Series(None, claim.response, fitted, observed, fitted, ends, ends, {})
+    x = fit.columns[name]
+    low, high = float(x.min()), float(x.max())
+    room = 0.03 * (high - low)
+    grid = np.linspace(low - room, high + room, points)
+    if not np.isfinite(fit.predict({name: grid})).all():
+        grid = np.linspace(low, high, points)  # the formula may end where the data end: log(x)
+    bands: dict[str, tuple[Array, Array]] = {}
+    if interval is not None:
+        band = fit.predict({name: grid}, interval=interval, level=level)
+        bands[interval] = (np.asarray(band.low), np.asarray(band.high))
+    return Series(name, claim.response, x, observed, fitted, grid, np.asarray(fit.predict({name: grid})), bands)
