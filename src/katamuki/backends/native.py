@@ -21,11 +21,9 @@ from fractions import Fraction
 from functools import cache as remember
 from pathlib import Path
 from types import FunctionType
-from typing import Any, TypeVar
+from typing import Any
 
 from katamuki.backends import cache
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 CTYPES = {
     "double": ctypes.c_double,
@@ -40,9 +38,9 @@ _lock = threading.RLock()
 _inline: set[FunctionType] = set()
 
 
-def inline(function: F) -> F:
+def inline(function: Any) -> Any:
     """Mark a function as part of the compiled functions that call it."""
-    _inline.add(function)  # type: ignore[arg-type]
+    _inline.add(function)
     return function
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from katamuki.backends.native import at, call_rows, function, inline
 from katamuki.covariance import address, uncertainty
@@ -265,7 +266,12 @@ def facts_pass(  # type: ignore[no-untyped-def]
 
 
 def residual_facts(
-    problem: Problem, values: Array, triangle: Array, rss: float, dof: int, held: Array | None = None
+    problem: Problem,
+    values: Array,
+    triangle: Array,
+    rss: float,
+    dof: int,
+    held: NDArray[np.bool_] | None = None,
 ) -> ResidualFacts:
     """The facts about the residuals at an answer, from one pass over the data.
 

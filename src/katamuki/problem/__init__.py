@@ -161,7 +161,7 @@ class Problem:
         """y − f in row order (n,), unweighted, at all parameters."""
         return self.y - self.kernel.evaluate(self.columns, values, self.n)
 
-    def _over_rows(self, function: Callable[..., int], values: Array, size: int, more: tuple[int, ...]) -> Array:
+    def _over_rows(self, function: Callable[..., int], values: Array, size: int, more: tuple[float, ...]) -> Array:
         """Run a pass over all chunks: its results (chunks, size), in the order of the rows."""
         self.evaluations += 1
         starts = range(0, self.n, CHUNK)
