@@ -18,7 +18,7 @@ from katamuki.backends import double_double as arithmetic
 from katamuki.backends import native
 from katamuki.backends.native import Native, Placeholder
 from katamuki.backends.vectormath import BINARY, UNARY
-from katamuki.graph import Graph, Node, derivative
+from katamuki.graph import Graph, Node, derivative, needed
 from katamuki.ops import TABLE
 from katamuki.records import Array
 
@@ -105,10 +105,12 @@ def rows_source(graph: Graph) -> str:
     lines = ["def rows(columns, params, start, m, values, partials, want):"]
     lines += [f"    c{k} = at(columns[{k}], start)  # {name}" for k, name in enumerate(graph.columns)]
     lines += [f"    p{k} = params[{k}]  # {name}" for k, name in enumerate(graph.parameters)]
-    everything = needed(graph, graph.outputs)
+    everything = needed(graph.nodes, graph.outputs)
     lines += [f"    t{k} = {expression(graph, k)}" for k in everything if k not in varying and is_computed(graph, k)]
     lines.append("    if want == 0:")
-    lines += loop(graph, needed(graph, graph.outputs[:1]), varying, [("values", "i", graph.outputs[0])], "        ")
+    lines += loop(
+        graph, needed(graph.nodes, graph.outputs[:1]), varying, [("values", "i", graph.outputs[0])], "        "
+    )
     lines.append("        return 0")
     stores = [("values", "i", graph.outputs[0])]
     stores += [("partials", f"{BLOCK * k} + i" if k else "i", out) for k, out in enumerate(graph.outputs[1:])]
@@ -123,7 +125,7 @@ def double_double_source(graph: Graph) -> str:
     lines += [f"    c{k} = at(columns[{k}], start)  # {name}" for k, name in enumerate(graph.columns)]
     lines += [f"    p{k} = params[{k}]  # {name}" for k, name in enumerate(graph.parameters)]
     lines.append("    for i in range(m):")
-    for k in needed(graph, graph.outputs):
+    for k in needed(graph.nodes, graph.outputs):
         node = graph.nodes[k]
         template = "" if node.op in LEAVES else TABLE[node.op].sources.get("dd", "")
         if node.op == "powi" and exponent(graph, node) >= 0:
@@ -160,15 +162,6 @@ def rowwise(graph: Graph) -> set[int]:
         if node.op == "column" or any(argument in found for argument in node.args):
             found.add(k)
     return found
-
-
-def needed(graph: Graph, outputs: tuple[int, ...]) -> list[int]:
-    """The nodes that some outputs depend on, in order."""
-    wanted = set(outputs)
-    for k in range(len(graph.nodes) - 1, -1, -1):
-        if k in wanted:
-            wanted.update(graph.nodes[k].args)
-    return sorted(wanted)
 
 
 def is_computed(graph: Graph, k: int) -> bool:

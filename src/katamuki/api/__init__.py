@@ -1,0 +1,1 @@
+"""The public verbs and the class Fit: where the parts meet."""

@@ -1,0 +1,61 @@
+"""From where a solver ended to the fit's claim: parameters, error bars, state."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from katamuki.covariance import Uncertainty, uncertainty
+from katamuki.identifiability import combinations
+from katamuki.problem import Problem
+from katamuki.records import Array, Combination, SigmaIs
+from katamuki.solvers import linear
+from katamuki.solvers.levenberg_marquardt import Descent
+
+
+@dataclass(slots=True)
+class Answer:
+    """A minimum with its error bars, over the free parameters.
+
+    ``values`` (all_p,); ``triangle`` (p, p) is R of the weighted Jacobian, for judging rows; ``covariance`` (p, p), NaN
+    where undetermined; ``stderr`` (p,), NaN where there is none.
+    """
+
+    values: Array
+    rss: float
+    triangle: Array
+    covariance: Array
+    stderr: Array
+    uncertainty: Uncertainty
+    at_bound: tuple[str, ...]
+    combinations: tuple[Combination, ...]
+    held: NDArray[np.bool_] | None = None
+
+
+def answer_of(problem: Problem, descent: Descent, sigma_is: SigmaIs | None, bounded: bool) -> Answer:
+    """Error bars from the triangle; a parameter held by a bound has none, and the others are conditional on it."""
+    p = problem.p
+    triangle = descent.triangle[:p, :p]
+    held = descent.held != 0.0 if bounded else None
+    found = uncertainty(triangle, descent.rss, problem.n, sigma_is == "known", None, held)
+    at_bound: tuple[str, ...] = ()
+    if held is not None:
+        at_bound = tuple(name for name, stuck in zip(problem.free_names, held, strict=True) if stuck)
+    parts: tuple[Combination, ...] = ()
+    if found.rank < p - len(at_bound):
+        parts = combinations(problem.free_names, descent.values[problem.free].tolist(), found.null)
+    return Answer(descent.values, descent.rss, triangle, found.covariance, found.stderr, found, at_bound, parts)
+
+
+def sharpen(problem: Problem, answer: Answer, found: linear.ExactAnswer, sigma_is: SigmaIs | None) -> None:
+    """Put the double-double answer of a linear problem in the place of the one from doubles."""
+    dof = problem.n - problem.p
+    answer.values = problem.full(found.params)
+    answer.rss = found.rss
+    variance = 1.0 if sigma_is == "known" else found.rss / dof if dof > 0 else math.nan
+    answer.covariance = found.inverse * variance
+    answer.stderr = np.sqrt(np.diag(answer.covariance))
+    answer.combinations = ()

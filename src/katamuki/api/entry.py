@@ -1,0 +1,280 @@
+"""``katamuki.fit``: from what the user typed to a judged fit."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from katamuki import data as sources
+from katamuki.api import claims, failures
+from katamuki.api.plan import Plan, plan_for
+from katamuki.api.result import Fit
+from katamuki.api.solving import Run, Solver, resolve, solve
+from katamuki.api.values import Limits, Settings, check_sigma, settings, weights_of
+from katamuki.backends import numpy_
+from katamuki.errors import BackendError, BoundsError, DataError, FitWarning
+from katamuki.findings import examine, residual_facts, verdict
+from katamuki.problem import Problem
+from katamuki.records import Array, SigmaIs, Solution
+
+Missing = Literal["error", "drop"]
+
+
+def fit(
+    model: str | Callable[..., object],
+    data: object,
+    *,
+    solver: str | Solver = "auto",
+    start: Mapping[str, float] | None = None,
+    bounds: Limits | None = None,
+    fixed: Mapping[str, float] | None = None,
+    params: Sequence[str] | None = None,
+    sigma: object = None,
+    sigma_is: SigmaIs | None = None,
+    weights: object = None,
+    loss: str = "squared",
+    where: str | None = None,
+    missing: Missing = "error",
+    backend: str = "auto",
+    dtype: str = "float64",
+    device: str = "cpu",
+    threads: int | None = None,
+    starts: int | str = "auto",
+    seed: int = 0,
+    max_seconds: float | None = None,
+    max_memory: int | None = None,
+    progress: Callable[[int, float], None] | None = None,
+) -> Fit:
+    """Fit a formula to data by least squares and judge the answer.
+
+    The parameters minimise Σ w (y − f(x; parameters))² with exact derivatives of f; w is 1 unless ``sigma`` or
+    ``weights`` say otherwise.
+
+    Parameters
+    ----------
+    model : str or function
+        A formula such as ``"y ~ a*exp(-b*x) + c"``: names that are columns are data, the others parameters. Or a NumPy
+        function ``lambda x, a, b: a*x + b`` of columns and parameters, for the column ``y``.
+    data : mapping, DataFrame, path or source
+        Columns of n numbers each; a string is a path to a file.
+    solver : str or solver
+        ``"auto"``: closed form where the formula is linear in its parameters, else Levenberg–Marquardt.
+    start : mapping, optional
+        Starting values by name, unit of the parameter; a parameter without one starts at 1.
+    bounds : mapping, optional
+        ``{"a": (low, high)}``, unit of the parameter; ``None`` for an open end.
+    fixed : mapping, optional
+        Parameters held at a value; they get no error bar.
+    params : sequence of str, optional
+        Names that are parameters even though a column has the same name.
+    sigma : float, (n,) or column name, optional
+        Standard errors of y, unit of y.
+    sigma_is : "known" or "relative"
+        Needed with ``sigma``: whether its size is known, or only the ratios between rows.
+    weights : float, (n,) or column name, optional
+        w, 1 over a variance, instead of ``sigma``; error bars scale by the scatter.
+    loss : str
+        ``"squared"``.
+    where : str, optional
+        A condition on columns such as ``"x > 4"``; other rows are left out, and counted.
+    missing : "error" or "drop"
+        What to do with rows that lack a value in a used column.
+    backend, dtype, device : str
+        ``"auto"``, ``"float64"``, ``"cpu"``.
+    threads : int, optional
+        For large data; the answer does not depend on it.
+    starts : int or "auto"
+        Starts to try; 1 means the given start alone.
+    seed : int
+        For whatever is random; nothing is yet.
+    max_seconds : float, optional
+        Stop a converging solver after so long: ``NotConverged`` with the best so far.
+    max_memory : int, optional
+        Bytes; for data larger than memory, not there yet.
+    progress : function, optional
+        Called between slices with the step and the loss.
+
+    Returns
+    -------
+    Fit
+        Parameters, error bars, verdict, findings and more.
+
+    Raises
+    ------
+    FormulaError
+        If the formula cannot be read.
+    DataError
+        If columns, rows or sigma cannot be used.
+    BoundsError
+        If start, bounds, fixed or an option contradict each other.
+    NotConverged
+        If no answer was reached; its ``.fit`` holds what was.
+
+    Notes
+    -----
+    Source: Moré 1978 for the nonlinear solver, Björck 1996 for the linear one.
+
+    Example
+    -------
+    >>> import katamuki as km
+    >>> fit = km.fit("y ~ a*x + b", km.datasets("tutorial"))
+    >>> round(fit.params["a"], 6), round(fit.stderr["a"], 6), fit.verdict
+    (0.500091, 0.117906, 'good')
+    """
+    began = time.perf_counter()
+    _check_options(loss, backend, dtype, device, starts, seed, max_memory, threads)
+    weighing = check_sigma(sigma, sigma_is, weights)
+    chosen = resolve(solver)
+    rows = sources.rows(data)
+    plan = plan_for(model, rows.names, params, (*(start or ()), *(bounds or ()), *(fixed or ())))
+    said = settings(plan.kernel.parameters, start, bounds, fixed)
+    used = plan.model.columns
+    for one in (sigma, weights):
+        if isinstance(one, str) and one not in used:
+            used = (*used, one)
+    columns = sources.select(rows, used, where, missing)
+    arrays = columns.arrays
+    y = _response(plan, arrays)
+    if len(y) < len(said.free):
+        raise DataError("E-TOOFEW", "api.too_few", free=len(said.free), rows=len(y), last=said.free[-1])
+    kept = None if columns.index is None else np.asarray(columns.index)
+    w = weights_of(sigma, weights, arrays, len(rows), kept, len(y))
+    problem = Problem(plan.kernel, [arrays[name] for name in plan.kernel.columns], y, w, said.start, said.free, threads)
+    run = solve(problem, plan.is_linear(said.free), chosen, said, weighing, max_seconds, progress)
+    solution = _solution(plan, problem, run, said, weighing, used, began)
+    return _judged(plan, problem, run, solution, columns, said)
+
+
+def _response(plan: Plan, arrays: Mapping[str, Array]) -> Array:
+    """The left side, row by row (n,)."""
+    if plan.response_column is not None:
+        return arrays[plan.response_column]
+    (y,) = numpy_.evaluate(plan.model.lhs, arrays, {})
+    y = np.ascontiguousarray(y)
+    if not np.isfinite(y).all():
+        raise failures.response_error(plan, arrays)
+    return y
+
+
+def _solution(
+    plan: Plan,
+    problem: Problem,
+    run: Run,
+    said: Settings,
+    weighing: SigmaIs | None,
+    used: tuple[str, ...],
+    began: float,
+) -> Solution:
+    """The claim as a record: plain numbers and text."""
+    answer = run.answer
+    free = problem.free_names
+    count = len(free) - len(answer.at_bound)
+    stderr: dict[str, float | None] = dict.fromkeys(problem.names)
+    for name, error in zip(free, answer.stderr.tolist(), strict=True):
+        stderr[name] = error if error == error else None  # noqa: PLR0124  NaN means there is none
+    return Solution(
+        formula=plan.model.text,
+        response=plan.model.response,
+        columns=used,
+        params=dict(zip(problem.names, answer.values.tolist(), strict=True)),
+        free=free,
+        stderr=stderr,
+        covariance=answer.covariance,
+        start=None if run.state == "exact" else said.start,
+        bounds=said.bounds,
+        at_bound=answer.at_bound,
+        linear=plan.is_linear(free),
+        state=run.state,
+        solver=run.solver,
+        options=run.options,
+        loss=answer.rss / problem.n,
+        rss=answer.rss,
+        tss=problem.tss,
+        n=problem.n,
+        dof=problem.n - count,
+        sigma_is=weighing,
+        weighted=problem.weights is not None,
+        steps=run.steps,
+        evaluations=run.evaluations,
+        seconds=time.perf_counter() - began,
+        combinations=answer.combinations,
+        cycle=run.cycle,
+        reference=run.reference,
+        reason=run.reason,
+    )
+
+
+def _judged(
+    plan: Plan, problem: Problem, run: Run, solution: Solution, columns: sources.Columns, said: Settings
+) -> Fit:
+    """Findings and verdict; then the fit is returned, with a warning where it needs a look, or raised."""
+    facts = None
+    if run.failure is None:
+        answer = run.answer
+        facts = residual_facts(problem, answer.values, answer.triangle, answer.rss, solution.dof, answer.held)
+    found = examine(solution, facts, columns=columns.arrays, graph=plan.model.rhs, index=columns.index)
+    fitted = Fit(
+        solution=solution,
+        source=columns.source,
+        trace=run.trace,
+        plan=plan,
+        columns=columns,
+        weights=problem.weights,
+        findings=found,
+        verdict=verdict(solution, found),
+    )
+    if run.failure is not None:
+        error = failures.not_converged(run, plan, columns.arrays, solution, said)
+        error.fit = fitted
+        raise error
+    if solution.state in {"cycle", "slow", "not_identifiable"}:
+        warnings.warn(FitWarning(failures.warning_text(fitted)), stacklevel=3)
+    return fitted
+
+
+def _check_options(
+    loss: str,
+    backend: str,
+    dtype: str,
+    device: str,
+    starts: int | str,
+    seed: int,
+    max_memory: int | None,
+    threads: int | None,
+) -> None:
+    """Refuse by name what this version does not do."""
+    if loss != "squared":
+        raise BoundsError("E-USAGE", "api.loss", given=repr(loss))
+    if backend not in {"auto", "kernel"} or str(dtype) != "float64" or device != "cpu":
+        given = next(
+            repr(g)
+            for g, known in ((backend, ("auto", "kernel")), (dtype, ("float64",)), (device, ("cpu",)))
+            if g not in known
+        )
+        raise BackendError("E-BACKEND", "api.backend", given=given)
+    if starts != "auto" and not (isinstance(starts, int) and not isinstance(starts, bool) and starts >= 1):
+        raise BoundsError(
+            "E-USAGE",
+            "api.option",
+            name="starts",
+            given=repr(starts),
+            why='it must be "auto" or a whole number of at least 1',
+        )
+    if not isinstance(seed, int):
+        raise BoundsError("E-USAGE", "api.option", name="seed", given=repr(seed), why="it must be a whole number")
+    if max_memory is not None:
+        raise BoundsError(
+            "E-USAGE",
+            "api.option",
+            name="max_memory",
+            given=repr(max_memory),
+            why="data are held in memory in this version",
+        )
+    if threads is not None and not (isinstance(threads, int) and threads >= 1):
+        raise BoundsError(
+            "E-USAGE", "api.option", name="threads", given=repr(threads), why="it must be a whole number of at least 1"
+        )

@@ -1,0 +1,62 @@
+"""What went wrong, with its place: the errors and warnings of a fit that reached no good answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from katamuki import messages
+from katamuki.api.plan import Plan
+from katamuki.backends import numpy_
+from katamuki.errors import DataError, NotConverged
+from katamuki.records import Array, Combination, Solution
+
+if TYPE_CHECKING:
+    from katamuki.api.solving import Run
+
+
+def response_error(plan: Plan, arrays: Mapping[str, Array]) -> DataError:
+    """The left side has no value somewhere."""
+    found = numpy_.first_bad(plan.model.lhs, arrays, {})
+    return DataError("E-DOMAIN", "api.response_domain", what=found.text, rows=found.rows)
+
+
+def not_converged(run: Run, plan: Plan, arrays: Mapping[str, Array], solution: Solution) -> NotConverged:
+    """The error for a run that failed."""
+    loss = f"{solution.loss:.6g}"
+    if run.failure == "no_start":
+        return _no_value(run, plan, arrays, solution)
+    if run.failure == "diverged":
+        return NotConverged("E-DIVERGED", run.reason["key"], **run.reason["values"])
+    if run.failure == "interrupted":
+        return NotConverged("E-INTERRUPTED", "api.interrupted", steps=run.steps)
+    if run.failure == "time_over":
+        return NotConverged("E-TIME", "api.time_over", seconds=f"{solution.seconds:.3g}", loss=loss)
+    key = "api.stalled" if run.failure == "stalled" else "api.steps_over"
+    return NotConverged("E-CONVERGENCE", key, steps=run.steps, loss=loss)
+
+
+def _no_value(run: Run, plan: Plan, arrays: Mapping[str, Array], solution: Solution) -> NotConverged:
+    """The formula is not finite where the solver began: which part of it, in which rows."""
+    start = {name: 0.0 for name in solution.free} if run.state == "exact" else {}
+    params = {**solution.params, **start}
+    found = numpy_.first_bad(plan.model.rhs, arrays, params)
+    if found is None:
+        from katamuki.graph import derivative
+
+        found = numpy_.first_bad(derivative(plan.model.rhs), arrays, params)
+    text = ", ".join(f"{name}={value:g}" for name, value in solution.params.items())
+    values: dict[str, Any] = {"what": found.text, "rows": found.rows, "start": text}
+    if solution.start is None:
+        return NotConverged("E-DOMAIN", "api.domain", where=found.domain, **values)
+    return NotConverged("E-DOMAIN", "api.domain_start", where=found.domain, **values)
+
+
+def undetermined(one: Combination, lang: str = "en") -> tuple[str, dict[str, object]]:
+    """The catalogue's key and values that say what of some parameters is determined."""
+    names = messages.listing(one.names, lang)
+    values: dict[str, object] = {"names": names, "last": one.names[-1]}
+    if one.text is None or one.value is None:
+        return "api.undetermined_group", values
+    values |= {"text": one.text, "value": f"{one.value:.6g}"}
+    return "api.undetermined" if one.exact else "api.undetermined_near", values

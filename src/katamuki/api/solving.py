@@ -1,0 +1,216 @@
+"""Which solver runs, and what it brought: one road for closed form, Levenberg–Marquardt and first-order rules."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from katamuki.api.claims import Answer, answer_of, sharpen
+from katamuki.api.values import Settings
+from katamuki.errors import BoundsError
+from katamuki.problem import Problem
+from katamuki.records import Array, Cycle, Reference, SigmaIs, State, Trace
+from katamuki.solvers import first_order_run, linear
+from katamuki.solvers.first_order import SGD, Adam, RMSprop
+from katamuki.solvers.first_order_diagnosis import diagnose
+from katamuki.solvers.levenberg_marquardt import Descent, LevenbergMarquardt, minimise
+from katamuki.solvers.linear import Linear
+
+FirstOrder = SGD | RMSprop | Adam
+Solver = Linear | LevenbergMarquardt | SGD | RMSprop | Adam
+CLASSES: dict[str, type[Solver]] = {
+    one.__name__.lower(): one for one in (Linear, LevenbergMarquardt, SGD, RMSprop, Adam)
+}
+SHORT = {"lm": "levenbergmarquardt"}
+LM = LevenbergMarquardt()
+
+
+@dataclass(slots=True)
+class Run:
+    """What a solver brought: an answer or how far it came, its state, and its trace (made when asked for)."""
+
+    answer: Answer
+    state: State
+    solver: str
+    options: Mapping[str, Any]
+    steps: int
+    evaluations: int
+    trace: Callable[[], Trace]
+    failure: str | None = None  # how it failed: no_start, steps_over, time_over, stalled, diverged, interrupted
+    cycle: Cycle | None = None
+    reference: Reference | None = None
+    reason: Mapping[str, Any] = field(default_factory=dict)
+
+
+def resolve(solver: str | Solver) -> Solver | None:
+    """The solver that was asked for; ``None`` for ``"auto"``."""
+    if isinstance(solver, str):
+        if solver == "auto":
+            return None
+        name = SHORT.get(solver.lower(), solver.lower())
+        if name in CLASSES:
+            return CLASSES[name]()
+    elif type(solver) in CLASSES.values():
+        return solver
+    raise BoundsError("E-USAGE", "api.solver", given=repr(solver), names=", ".join(["auto", *CLASSES]))
+
+
+def solve(
+    problem: Problem,
+    is_linear: bool,
+    chosen: Solver | None,
+    said: Settings,
+    sigma_is: SigmaIs | None,
+    max_seconds: float | None,
+    progress: Callable[[int, float], None] | None,
+) -> Run:
+    """Run the solver that was chosen, or the one that fits the problem."""
+    lower, upper = _limits(said)
+    if isinstance(chosen, Linear):
+        if not is_linear:
+            raise BoundsError("E-USAGE", "api.not_linear", names=", ".join(said.free))
+        if said.given:
+            raise BoundsError("E-USAGE", "api.linear_start")
+    if chosen is None and is_linear or isinstance(chosen, Linear):
+        run = _closed_form(problem, sigma_is)
+        inside = bool(
+            (lower <= run.answer.values[problem.free]).all() and (run.answer.values[problem.free] <= upper).all()
+        )
+        if inside or run.failure is not None:
+            return run
+        if isinstance(chosen, Linear):
+            raise BoundsError("E-BOUNDS", "api.linear_bounds")
+    if chosen is None or isinstance(chosen, LevenbergMarquardt):
+        solver = chosen or LM
+        descent = minimise(
+            problem,
+            problem.values,
+            lower,
+            upper,
+            max_steps=solver.max_steps,
+            max_seconds=max_seconds,
+            progress=progress,
+        )
+        return _run_of(
+            problem, descent, "levenbergmarquardt", {"max_steps": solver.max_steps}, sigma_is, bool(said.bounds)
+        )
+    return _first_order(problem, is_linear, chosen, said, sigma_is, max_seconds, progress)
+
+
+def _limits(said: Settings) -> tuple[Array, Array]:
+    """Lower and upper bounds (p,) of the free parameters."""
+    if not said.bounds:
+        upper = np.full(len(said.free), np.inf)
+        return -upper, upper
+    pairs = [said.bounds.get(name, (-np.inf, np.inf)) for name in said.free]
+    return np.array([low for low, _ in pairs]), np.array([high for _, high in pairs])
+
+
+def _closed_form(problem: Problem, sigma_is: SigmaIs | None) -> Run:
+    """Gauss–Newton from zero, and double-double where the condition asks for it."""
+    upper = np.full(problem.p, np.inf)
+    descent = minimise(problem, problem.full(np.zeros(problem.p)), -upper, upper, linear=True, max_steps=1)
+    run = _run_of(problem, descent, "linear", {}, sigma_is, False)
+    if run.failure is not None and run.failure != "stalled":
+        return run
+    if not run.answer.uncertainty.condition <= linear.CONDITION:
+        found = linear.refine(problem)
+        if found is not None:
+            sharpen(problem, run.answer, found, sigma_is)
+    run.failure = None
+    run.state = "not_identifiable" if run.answer.combinations else "exact"
+    run.steps = 0
+    return run
+
+
+def _run_of(
+    problem: Problem, descent: Descent, solver: str, options: Mapping[str, Any], sigma_is: SigmaIs | None, bounded: bool
+) -> Run:
+    """A descent as a run."""
+    answer = answer_of(problem, descent, sigma_is, bounded)
+    state: State = "not_identifiable" if answer.combinations else "converged"
+    failure = None if descent.ending == "converged" else descent.ending
+    if failure is not None:
+        state = {"no_start": "diverged", "interrupted": "interrupted"}.get(failure, "slow")  # type: ignore[assignment]
+    trace = partial(_trace, problem.free_names, descent.rows)
+    steps = len(descent.rows) - 1
+    return Run(answer, state, solver, options, steps, descent.evaluations, trace, failure)
+
+
+def _trace(names: tuple[str, ...], rows: Array) -> Trace:
+    p = len(names)
+    return Trace(
+        names=names,
+        index=np.arange(len(rows), dtype=np.int64),
+        params=rows[:, :p],
+        loss=rows[:, 3 * p],
+        gradient=rows[:, p : 2 * p],
+        step=rows[:, 2 * p : 3 * p],
+        extra={"damping": rows[:, 3 * p + 1], "accepted": rows[:, 3 * p + 2]},
+    )
+
+
+def _first_order(
+    problem: Problem,
+    is_linear: bool,
+    solver: FirstOrder,
+    said: Settings,
+    sigma_is: SigmaIs | None,
+    max_seconds: float | None,
+    progress: Callable[[int, float], None] | None,
+) -> Run:
+    """Take the solver's steps, then say how its end stands to the least-squares answer."""
+    if said.bounds:
+        raise BoundsError("E-BOUNDS", "api.first_order_bounds", solver=type(solver).__name__)
+    ended = first_order_run.minimise(solver, problem, problem.values, max_seconds=max_seconds, progress=progress)
+    finite = bool(np.isfinite(ended.values).all())
+    reference = _reference(problem, is_linear, ended.values if finite else problem.values, sigma_is)
+    found = diagnose(ended.trace, solver, reference)
+    state: State = "interrupted" if ended.ending == "interrupted" else found.state
+    failure = {"interrupted": "interrupted", "diverged": "diverged"}.get(state)
+    if ended.ending == "no_start":
+        state, failure = "diverged", "no_start"
+    descent = _descent_at(problem, ended.values)
+    return Run(
+        answer_of(problem, descent, sigma_is, False),
+        state,
+        type(solver).__name__.lower(),
+        {one.name: getattr(solver, one.name) for one in dataclasses.fields(solver)},
+        ended.steps,
+        ended.evaluations,
+        lambda: ended.trace,
+        failure,
+        found.cycle,
+        reference,
+        found.facts,
+    )
+
+
+def _descent_at(problem: Problem, values: Array) -> Descent:
+    """The linearisation at a point that no converging solver chose."""
+    out = problem.triangle(values, exact=True)
+    q = problem.p + 1
+    return Descent("converged", values, float(out[0]), out[1:].reshape(q, q), out[:0], np.zeros(problem.p), 1, 0.0, 0.0)
+
+
+def _reference(problem: Problem, is_linear: bool, near: Array, sigma_is: SigmaIs | None) -> Reference | None:
+    """The least-squares answer: in closed form, or the minimum below the point that was reached."""
+    if is_linear:
+        answer = _closed_form(problem, sigma_is).answer
+    else:
+        everywhere = np.full(problem.p, np.inf)
+        descent = minimise(problem, near, -everywhere, everywhere)
+        if descent.ending != "converged":
+            return None
+        answer = answer_of(problem, descent, sigma_is, False)
+    if not np.isfinite(answer.rss):
+        return None
+    params = dict(zip(problem.names, answer.values.tolist(), strict=True))
+    errors = {n: e if e == e else None for n, e in zip(problem.free_names, answer.stderr.tolist(), strict=True)}  # noqa: PLR0124
+    curvature = 2.0 / problem.n * (answer.triangle.T @ answer.triangle)
+    return Reference(params, dict.fromkeys(problem.names) | errors, answer.rss / problem.n, curvature)

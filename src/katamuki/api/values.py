@@ -1,0 +1,143 @@
+"""What the user says about parameters and weights: checked once, at the door."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from katamuki.data import nearest
+from katamuki.errors import BoundsError, DataError
+from katamuki.records import Array, SigmaIs
+
+Limits = Mapping[str, tuple[float | None, float | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Checked values of the parameters: ``free`` names in order, a start for each name, bounds by name."""
+
+    free: tuple[str, ...]
+    start: dict[str, float]
+    given: bool  # the user gave a start for at least one parameter
+    bounds: dict[str, tuple[float, float]]
+
+
+def settings(
+    names: Sequence[str],
+    start: Mapping[str, float] | None,
+    bounds: Limits | None,
+    fixed: Mapping[str, float] | None,
+) -> Settings:
+    """Check start, bounds and fixed against the model's parameters; a start not given is 1, or within its bounds."""
+    if not start and not bounds and not fixed:
+        return Settings(tuple(names), dict.fromkeys(names, 1.0), False, {})
+    start, fixed = dict(start or {}), dict(fixed or {})
+    for what, given in (("start", start), ("bounds", bounds or {}), ("fixed", fixed)):
+        for name in given:
+            if name not in names:
+                near = nearest(name, names)
+                key = "api.unknown_name" if near is None else "api.unknown_name_near"
+                raise BoundsError("E-NAME", key, what=what, name=name, names=", ".join(names), near=near)
+    held = {name: _number("fixed", name, value) for name, value in fixed.items()}
+    limits = {name: _interval(name, pair) for name, pair in (bounds or {}).items()}
+    free = tuple(name for name in names if name not in held)
+    if not free:
+        raise BoundsError("E-NOPARAM", "api.all_fixed", names=", ".join(names))
+    values: dict[str, float] = {}
+    for name in names:
+        if name in held and name in start:
+            raise BoundsError("E-FIXED", "api.fixed_and_start", name=name)
+        low, high = limits.get(name, (-math.inf, math.inf))
+        if name in start:
+            value = _number("start", name, start[name])
+        elif name in held:
+            value = held[name]
+        else:
+            value = _inside(low, high)
+        if not low <= value <= high:
+            key = "api.start_outside" if name in start else "api.fixed_outside"
+            raise BoundsError("E-BOUNDS", key, name=name, value=f"{value:g}", low=f"{low:g}", high=f"{high:g}")
+        values[name] = value
+    return Settings(free, values, bool(start), {name: pair for name, pair in limits.items() if name in free})
+
+
+def _number(what: str, name: str, value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise BoundsError("E-VALUE", "api.no_number", what=what, name=name, value=repr(value)) from None
+    if not math.isfinite(number):
+        raise BoundsError("E-VALUE", "api.no_number", what=what, name=name, value=repr(value))
+    return number
+
+
+def _interval(name: str, pair: Any) -> tuple[float, float]:
+    try:
+        low, high = pair
+        low = -math.inf if low is None else float(low)
+        high = math.inf if high is None else float(high)
+    except (TypeError, ValueError):
+        raise BoundsError("E-BOUNDS", "api.no_interval", name=name, value=repr(pair)) from None
+    if not low <= high or math.isnan(low) or math.isnan(high):
+        raise BoundsError("E-BOUNDS", "api.bounds_crossed", name=name, low=f"{low:g}", high=f"{high:g}")
+    return low, high
+
+
+def _inside(low: float, high: float) -> float:
+    """1 where the bounds allow it, else the middle of both or the nearer bound."""
+    if low <= 1.0 <= high:
+        return 1.0
+    if math.isfinite(low) and math.isfinite(high):
+        return (low + high) / 2
+    return low if math.isfinite(low) else high
+
+
+def check_sigma(sigma: object, sigma_is: str | None, weights: object) -> SigmaIs | None:
+    """Refuse contradicting or ambiguous weights before any work."""
+    if sigma is not None and weights is not None:
+        raise DataError("E-SIGMA", "api.sigma_and_weights")
+    if sigma is None:
+        if sigma_is is not None:
+            raise DataError("E-SIGMA", "api.sigma_is_alone", given=sigma_is)
+        return None
+    if sigma_is == "known":
+        return "known"
+    if sigma_is == "relative":
+        return "relative"
+    if sigma_is is None:
+        raise DataError("E-SIGMA", "api.sigma_is_missing")
+    raise DataError("E-SIGMA", "api.sigma_is_unknown", given=repr(sigma_is))
+
+
+def weights_of(
+    sigma: object, weights: object, columns: Mapping[str, Array], rows: int, kept: Array | None, n: int
+) -> Array | None:
+    """w of Σ w r² (n,): 1/sigma² or the weights; ``kept`` are the rows left of ``rows`` after filters."""
+    if sigma is None and weights is None:
+        return None
+    what = "sigma" if sigma is not None else "weights"
+    values = _per_row(what, sigma if sigma is not None else weights, columns, rows, kept, n)
+    bad = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
+    if len(bad):
+        first = int(bad[0])
+        row = first + 1 if kept is None else int(kept[first]) + 1
+        raise DataError("E-SIGMA", f"api.bad_{what}", row=row, value=f"{values[first]:g}", count=len(bad), rows=n)
+    return 1.0 / values**2 if sigma is not None else values
+
+
+def _per_row(what: str, given: object, columns: Mapping[str, Array], rows: int, kept: Array | None, n: int) -> Array:
+    if isinstance(given, str):
+        return columns[given]
+    try:
+        values = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise DataError("E-SIGMA", "api.weights_no_numbers", what=what) from None
+    if values.ndim == 0:
+        return np.full(n, float(values))
+    if values.shape != (rows,):
+        raise DataError("E-LENGTH", "api.weights_length", what=what, shape=str(values.shape), rows=rows)
+    return np.ascontiguousarray(values if kept is None else values[kept])
