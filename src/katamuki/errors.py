@@ -54,6 +54,10 @@ class KatamukiError(ValueError):
         """What to do instead, said for Python."""
         return self._remedy("en", "python")
 
+    def advice(self, lang: str = "en", surface: Surface = "python") -> str | None:
+        """What to do instead, said for Python or for the command line."""
+        return self._remedy(lang, surface)
+
     def render(self, lang: str = "en", surface: Surface = "python") -> str:
         """The whole message, as it is printed: what, where, remedy, code."""
         lines = [self.text(lang)]
