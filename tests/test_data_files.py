@@ -233,3 +233,10 @@ def test_arrow_types_that_are_no_numbers_are_refused_and_nulls_are_missing(tmp_p
     for name, code in (("b", "E-NUMBER"), ("l", "E-TYPE"), ("big", "E-INTEGER")):
         with pytest.raises(DataError, match=code):
             data.column(name)
+
+
+def test_a_data_sets_name_given_as_a_path_is_said(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="a data set has that name") as caught:
+        rows("tutorial")
+    assert caught.value.remedy == 'km.datasets("tutorial")'

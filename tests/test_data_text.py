@@ -145,7 +145,7 @@ BAD = {
     "unicode minus": ("E-NUMBER", "x,y\n1,−3\n", '"−3"'),
     "overflow": ("E-NUMBER", "x,y\n1,2e400\n", "beyond the largest float64"),
     "large integer": ("E-INTEGER", "x,y\n1,9007199254740993\n", "9007199254740993"),
-    "date": ("E-DATE", "x,y\n2024-01-01,2\n", 'time={"x": "s"}'),
+    "date": ("E-DATE", "x,y\n2024-01-01,2\n", "--time x=s"),
     "German date": ("E-DATE", "x,y\n01.02.2024,2\n", "is a date"),
     "time": ("E-DATE", "x,y\n12:30,2\n", "is a date or time"),
     "missing": ("E-MISSING", "x,y\n1,\n2,5\nNA,3\n", "2 rows have no value: 1 (y), 3 (x)"),

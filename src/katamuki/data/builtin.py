@@ -7,15 +7,12 @@ data are his first set. In all four, y ≈ 3 + 0.5 x with R² ≈ 0.67; only plo
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import overload
 
-from katamuki.data.files import from_path
+from katamuki.data.files import SETS, from_path
 from katamuki.data.names import nearest, some
 from katamuki.data.table import Table
 from katamuki.errors import DataError
-
-FOLDER = Path(__file__).parent / "sets"
 
 
 @overload
@@ -55,13 +52,13 @@ def datasets(name: str | None = None) -> Table | tuple[str, ...]:
     >>> datasets("tutorial")["x"]
     array([10.,  8., 13.,  9., 11., 14.,  6.,  4., 12.,  7.,  5.])
     """
-    names = tuple(sorted(path.stem for path in FOLDER.glob("*.csv")))
+    names = tuple(sorted(path.stem for path in SETS.glob("*.csv")))
     if name is None:
         return names
     if name not in names:
         near = nearest(str(name), names)
         key = "data.no_dataset" if near is None else "data.no_dataset_near"
         raise DataError("E-DATASET", key, name=str(name), nearest=near or "", names=some(names, 20))
-    table = from_path(FOLDER / f"{name}.csv", ",", ".", True)
+    table = from_path(SETS / f"{name}.csv", ",", ".", True)
     table._known = replace(table.source, name=f"{name}.csv", kind="dataset")
     return table

@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime
 import decimal
 import fractions
+import warnings
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from katamuki.data.cells import EXACT, Cells, numbers, row, shown
+from katamuki.data.names import printable
 from katamuki.errors import DataError
 from katamuki.records import Array
 
@@ -37,7 +39,7 @@ def quick(column: object) -> Array | None:
     if type(column) is list:
         try:
             array = np.array(column)
-        except (ValueError, TypeError, OverflowError, RuntimeError):
+        except (ValueError, TypeError, OverflowError, RuntimeError, Warning):
             return None
         if array.ndim != 1 or array.dtype.kind not in "fi":
             return None
@@ -57,11 +59,11 @@ def plain(raw: object, name: str) -> Plain:
     if isinstance(raw, Cells):
         return raw
     home = root(raw)
-    if home == "pandas":
+    if home == "pandas" and hasattr(raw, "dtype"):
         array = _pandas(raw, name)
-    elif home == "polars":
-        array = _arrow(raw.to_arrow(), name)  # type: ignore[attr-defined]
-    elif home == "pyarrow":
+    elif home == "polars" and hasattr(raw, "to_list"):
+        array = _polars(raw, name)
+    elif home == "pyarrow" and hasattr(raw, "null_count"):
         array = _arrow(raw, name)
     elif isinstance(raw, np.ndarray):
         array = raw
@@ -76,20 +78,25 @@ def plain(raw: object, name: str) -> Plain:
 def _sequence(raw: object, name: str) -> NDArray[Any]:
     if getattr(raw, "requires_grad", False):
         raise DataError("E-TENSOR", "data.requires_grad", column=name)
-    usable = hasattr(raw, "__array__") or (isinstance(raw, Sequence) and not isinstance(raw, str | bytes))
+    usable = hasattr(raw, "__array__") or (isinstance(raw, Sequence) and not isinstance(raw, str | bytes | bytearray))
     if not usable and not hasattr(raw, "__array_interface__"):
         if isinstance(raw, int | float | complex | str | bytes):
             raise DataError("E-SHAPE", "data.single", column=name, value=shown(repr(raw)))
         raise DataError("E-TYPE", "data.type", column=name, type=type(raw).__name__)
     try:
-        array = np.asarray(raw)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a masked value in a list becomes NaN, which select sees
+            array = np.asarray(raw)
         if array.dtype.kind in "SU" and isinstance(raw, Sequence):
             array = np.array(raw, dtype=object)  # so that an error finds the one text among numbers
-    except ValueError:
-        raise DataError("E-SHAPE", "data.uneven", column=name) from None
-    except (TypeError, RuntimeError, OverflowError) as error:
-        key = "data.device" if "cuda" in str(error) or "device" in str(error) else "data.unreadable"
-        raise DataError("E-TENSOR", key, column=name, type=type(raw).__name__, cause=str(error)) from None
+    except Exception as error:  # whatever the object's own code raises
+        if isinstance(error, ValueError) and isinstance(raw, Sequence):
+            raise DataError("E-SHAPE", "data.uneven", column=name) from None
+        cause = printable(str(error)[:200])
+        if "device" in cause:
+            raise DataError("E-TENSOR", "data.device", column=name, cause=cause) from None
+        kind = type(raw).__name__
+        raise DataError("E-TENSOR", "data.unreadable", column=name, type=kind, cause=cause) from None
     if array.dtype.kind == "f" and isinstance(raw, Sequence) and array.ndim == 1 and _beyond(array):
         for i, value in enumerate(raw):
             if isinstance(value, int | np.integer):
@@ -105,7 +112,27 @@ def _pandas(raw: Any, name: str) -> NDArray[Any]:
         return array
     import pyarrow as pa
 
-    return _arrow(pa.Array.from_pandas(raw), name)
+    try:
+        return _arrow(pa.Array.from_pandas(raw), name)
+    except pa.ArrowException:  # such as a sparse column
+        return np.asarray(raw)
+
+
+def _polars(raw: Any, name: str) -> NDArray[Any]:
+    import pyarrow as pa
+
+    if str(raw.dtype) != "Object":  # whose Arrow form is bytes of pointers
+        try:
+            return _arrow(raw.to_arrow(), name)
+        except pa.ArrowException:  # such as a whole number of 128 bits
+            pass
+    return _listed(raw.to_list())
+
+
+def _listed(values: list[Any]) -> NDArray[Any]:
+    out = np.empty(len(values), dtype=object)
+    out[:] = values
+    return out
 
 
 def _arrow(raw: Any, name: str) -> NDArray[Any]:
@@ -113,9 +140,8 @@ def _arrow(raw: Any, name: str) -> NDArray[Any]:
     import pyarrow as pa
 
     kind = raw.type
-    if isinstance(kind, pa.BaseExtensionType):
-        raw = pa.chunked_array([chunk.storage for chunk in getattr(raw, "chunks", [raw])], kind.storage_type)
-        kind = raw.type
+    if isinstance(kind, pa.BaseExtensionType):  # its storage may mean anything: months since 1970, say
+        raise DataError("E-TYPE", "data.type", column=name, type=kind.extension_name)
     if pa.types.is_dictionary(kind):
         raw, kind = raw.cast(kind.value_type), kind.value_type
     if pa.types.is_null(kind):
@@ -136,10 +162,7 @@ def _arrow(raw: Any, name: str) -> NDArray[Any]:
     if fixed or pa.types.is_temporal(raw.type):
         array: NDArray[Any] = raw.to_numpy(**_copying(raw))
         return array
-    values = raw.to_pylist()
-    out = np.empty(len(values), dtype=object)
-    out[:] = values
-    return out
+    return _listed(raw.to_pylist())
 
 
 def _copying(raw: Any) -> dict[str, bool]:

@@ -24,6 +24,7 @@ from katamuki.data.text import TextFile
 from katamuki.errors import DataError
 from katamuki.records import Source
 
+SETS = Path(__file__).parent / "sets"  # the built-in data
 HASHED = 1 << 30  # bytes up to which a file's sha256 is taken: half a second
 FOREIGN = {
     b"\x1f\x8b": "gzip",
@@ -95,6 +96,8 @@ def no_file(path: Path) -> DataError:
     except OSError:
         return DataError("E-FILE", "data.no_folder", path=str(path)[:200], folder=str(path.parent)[:200])
     near = nearest(path.name, beside)
+    if not near and (SETS / f"{path}.csv").is_file() and path.name == str(path):
+        return DataError("E-FILE", "data.no_file_set", path=str(path))
     names = [near] if near else [name for name in beside if name.lower().endswith(READABLE)]
     key = "data.no_file_near" if names else "data.no_file"
     return DataError("E-FILE", key, path=str(path)[:200], files=some(names, 6))

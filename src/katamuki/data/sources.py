@@ -88,7 +88,7 @@ def read(
     decimal: str | None = None,
     header: bool | None = None,
     time: Mapping[str, str] | None = None,
-) -> Rows:
+) -> Table:
     """Read a file as rows, saying what its first lines leave open.
 
     CSV, TSV and their kin, Parquet, JSON lines and Arrow, told apart by their first bytes. What is found in a text file
@@ -112,8 +112,8 @@ def read(
 
     Returns
     -------
-    Rows
-        A mapping of columns too: ``table["x"]`` is (n,) float64.
+    Table
+        Rows, and a mapping of columns: ``table["x"]`` is (n,) float64.
 
     Raises
     ------
@@ -129,9 +129,7 @@ def read(
     """
     table = _rows(path, sep, decimal, header)
     if not isinstance(table, Table):
-        if time:
-            raise DataError("E-USAGE", "data.time_rows")
-        return table
+        raise DataError("E-USAGE", "data.read", type=type(table).__name__)
     if (sep, decimal, header) != (None, None, None) and table.known.kind not in {"csv", "tsv"}:
         raise DataError("E-USAGE", "data.not_text", place=table.known.name, kind=table.known.kind)
     return table.timed(time) if time else table
@@ -144,6 +142,8 @@ def _rows(data: object, sep: str | None, decimal: str | None, header: bool | Non
         if data == "-":
             return files.from_stream(sys.stdin, sep, decimal, header)
         path = os.fspath(data)
+        if not path:
+            raise DataError("E-FILE", "data.no_file", path="")
         return files.from_path(Path(os.fsdecode(path)), sep, decimal, header)
     if hasattr(data, "read"):
         return files.from_stream(data, sep, decimal, header)
@@ -154,7 +154,7 @@ def _rows(data: object, sep: str | None, decimal: str | None, header: bool | Non
         return Mapped(data)
     if isinstance(data, np.ndarray) and data.dtype.names:
         return Mapped({name: data[name] for name in data.dtype.names})
-    if all(hasattr(data, part) for part in ("names", "source", "column", "__len__")):
+    if not isinstance(data, type) and all(hasattr(data, part) for part in ("names", "source", "column", "__len__")):
         return data  # type: ignore[return-value]
     raise DataError("E-DATA", "data.kind", type=type(data).__name__)
 
