@@ -101,18 +101,18 @@ def usage(key: str, **values: Any) -> KatamukiError:
     return KatamukiError("E-USAGE", key, **values)
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole command line as an argparse parser: for reading, and for making completions."""
+def parser(completing: bool = False) -> argparse.ArgumentParser:
+    """The whole command line as an argparse parser: for reading, or with all example values for completion."""
     top = Reader(prog="katamuki", add_help=False, allow_abbrev=False, exit_on_error=False)
     top.add_argument("--help", "-h", action="store_true")
     top.add_argument("--version", action="store_true")
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
     for name in COMMANDS:
-        one = commands.add_parser(name, add_help=False, allow_abbrev=False, exit_on_error=False)
+        one = commands.add_parser(name, help=name, add_help=False, allow_abbrev=False, exit_on_error=False)
         _positionals(one, name)
         for flag in FLAGS:
             if name in flag.commands:
-                _add(one, flag)
+                _add(one, flag, completing)
         one.add_argument("--help", "-h", action="store_true")
     return top
 
@@ -130,14 +130,15 @@ def _positionals(one: argparse.ArgumentParser, name: str) -> None:
         one.add_argument("topic", nargs="?", metavar="TOPIC", choices=("functions", *COMMANDS))
 
 
-def _add(one: argparse.ArgumentParser, flag: Flag) -> None:
+def _add(one: argparse.ArgumentParser, flag: Flag, completing: bool) -> None:
     if flag.both:
         one.add_argument(*flag.spellings, dest=flag.name, action=argparse.BooleanOptionalAction, default=None)
     elif flag.value is None:
         one.add_argument(*flag.spellings, dest=flag.name, action="store_true")
     else:
         kind = "append" if flag.many else "store"
-        made = one.add_argument(*flag.spellings, dest=flag.name, action=kind, metavar=flag.value)
+        choices = flag.choices if flag.choices and (completing or flag.name not in FREE) else None
+        made = one.add_argument(*flag.spellings, dest=flag.name, action=kind, metavar=flag.value, choices=choices)
         if flag.complete is not None:
             made.complete = flag.complete  # type: ignore[attr-defined]
 
@@ -241,8 +242,3 @@ def _check(chosen: argparse.Namespace) -> None:
         raise usage("cli.no_formula", command=chosen.command)
     if chosen.command == "completion" and chosen.shell is None:
         raise usage("cli.no_shell")
-    for flag in FLAGS:
-        value = getattr(chosen, flag.name, None)
-        if flag.choices and flag.name not in FREE and isinstance(value, str) and value not in flag.choices:
-            known = ", ".join(flag.choices)
-            raise _suggested("cli.choice", value, flag.choices, flag=flag.spellings[-1], all=known)

@@ -10,8 +10,8 @@ import math
 
 from katamuki import messages
 from katamuki.records import Solution, Trace
-from katamuki.report.layout import Style, hanging, unstyled
-from katamuki.report.numbers import MINUS, brief, grouped, number, table
+from katamuki.report.layout import Style, flow, hanging, unstyled
+from katamuki.report.numbers import MINUS, brief, grouped, number, table, width
 from katamuki.report.reported import Reported
 
 SOLVERS = frozenset({"sgd", "rmsprop", "adam"})
@@ -54,7 +54,7 @@ def result(fit: Reported, lang: str = "en", style: Style = unstyled) -> list[str
     lines = [line + ("     " + note if note else "") for line, note in zip(table(rows), notes, strict=True)]
     lines[0] = style("strong", lines[0])
     if fit.trace is not None and len(fit.trace) > 1:
-        lines += ["", "  " + _losses(fit.trace, lang)]
+        lines += ["", *_losses(fit.trace, lang)]
     return lines
 
 
@@ -71,28 +71,30 @@ def _distance(difference: float, lr: float, stderr: float | None, lang: str) -> 
     return "     ".join(parts)
 
 
-def _losses(trace: Trace, lang: str) -> str:
+def _losses(trace: Trace, lang: str) -> list[str]:
     """The loss before steps 1, 10, 100, …, and before the last."""
     steps = [int(index) + 1 for index in trace.index[:-1]]
     wanted = [10**k for k in range(12) if 10**k < steps[-1]] + [steps[-1]]
     where = {step: row for row, step in enumerate(steps)}
     said = [f"{grouped(step)} {number(float(trace.loss[where[step]]))}" for step in wanted if step in where]
-    return _say("losses", lang, losses="   ".join(said))
+    first = "  " + _say("losses", lang) + " "
+    lines = flow(said, 80 - width(first), gap=2)
+    return [first + lines[0], *(" " * width(first) + line for line in lines[1:])]
 
 
-def ending(fit: Reported, lang: str = "en", width: int = 80, style: Style = unstyled) -> list[str]:
+def ending(fit: Reported, lang: str = "en", columns: int = 80, style: Style = unstyled) -> list[str]:
     """How the run ended: a cycle, too few steps, or an answer."""
     claim = fit.solution
     if claim.state == "cycle" and claim.cycle is not None:
-        return _cycle(claim, lang, width, style)
+        return _cycle(claim, lang, columns, style)
     if claim.state == "slow":
         lines = [style("look", _say("slow", lang, steps=grouped(claim.steps)))]
-        lines += hanging("  " + _say("remedy", lang), _say("slow.remedy", lang), columns=width, hang=HANG)
+        lines += hanging("  " + _say("remedy", lang), _say("slow.remedy", lang), columns=columns, hang=HANG)
         return lines
     return []
 
 
-def _cycle(claim: Solution, lang: str, width: int, style: Style) -> list[str]:
+def _cycle(claim: Solution, lang: str, columns: int, style: Style) -> list[str]:
     cycle = claim.cycle
     assert cycle is not None  # by ending()
     lines = [style("look", _say("cycle", lang, since=grouped(cycle.since)))]
@@ -104,11 +106,11 @@ def _cycle(claim: Solution, lang: str, width: int, style: Style) -> list[str]:
         lines += ["  " + pair for pair in pairs] + ["  " + middle]
     why = _say(f"cycle.why.{claim.solver}", lang)
     stability = _stability(claim, lang)
-    lines += hanging("  " + _say("why", lang), why + (" " + stability if stability else ""), columns=width, hang=HANG)
+    lines += hanging("  " + _say("why", lang), why + (" " + stability if stability else ""), columns=columns, hang=HANG)
     assert claim.reference is not None  # by applies()
     floor = claim.loss - claim.reference.loss
-    lines += hanging("  " + _say("floor", lang), _floor(claim, floor, lang), columns=width, hang=HANG)
-    lines += hanging("  " + _say("remedy", lang), _say("cycle.remedy", lang), columns=width, hang=HANG)
+    lines += hanging("  " + _say("floor", lang), _floor(claim, floor, lang), columns=columns, hang=HANG)
+    lines += hanging("  " + _say("remedy", lang), _say("cycle.remedy", lang), columns=columns, hang=HANG)
     return lines
 
 

@@ -6,7 +6,7 @@ import math
 
 from katamuki import messages
 from katamuki.records import CheckReport, Solution
-from katamuki.report.layout import HANG, Style, hanging, unstyled
+from katamuki.report.layout import HANG, Style, flow, hanging, unstyled
 from katamuki.report.numbers import DASH, brief, number, table
 
 KINDS = {"PASS": "good", "FAIL": "failed", "CANNOT TELL": "look"}
@@ -53,7 +53,7 @@ def check_text(
         style,
         columns=width + (len(style(KINDS[check.verdict], verdict)) - len(verdict)),
     )
-    grounds = _grounds(check, lang)
+    grounds = _grounds(check, lang, width - HANG)
     if grounds:
         lines += [" " * HANG + line for line in grounds]
     if check.answer and (full or check.verdict == "FAIL"):
@@ -61,7 +61,7 @@ def check_text(
     return lines
 
 
-def _grounds(check: CheckReport, lang: str) -> list[str]:
+def _grounds(check: CheckReport, lang: str, columns: int) -> list[str]:
     facts, parts = check.facts, []
     if _finite(facts.get("gradient")):
         parts.append(messages.sentence("report.check.gradient", lang, value=brief(float(facts["gradient"]))))
@@ -74,7 +74,7 @@ def _grounds(check: CheckReport, lang: str) -> list[str]:
         parts.append(
             messages.sentence(key, lang, digits=math.floor(min(shared)), stderr_digits=math.floor(min(bars, default=0)))
         )
-    return ["   ".join(parts)] if parts else []
+    return flow(parts, columns)
 
 
 def _finite(value: object) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from katamuki.report.numbers import left, width
 
@@ -74,4 +74,21 @@ def wrapped(text: str, columns: int) -> list[str]:
             longer = word
         line = longer
     lines.append(line.rstrip())
+    return lines
+
+
+def flow(parts: Sequence[str], columns: int, gap: int = 3) -> list[str]:
+    """Parts side by side, as many in a line as fit; a part is never broken.
+
+    Example
+    -------
+    >>> flow(["rank 2 of 2", "digits 13", "route qr"], 24)
+    ['rank 2 of 2   digits 13', 'route qr']
+    """
+    lines: list[str] = []
+    for part in parts:
+        if lines and width(lines[-1]) + gap + width(part) <= columns:
+            lines[-1] += " " * gap + part
+        else:
+            lines.append(part)
     return lines

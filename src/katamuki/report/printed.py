@@ -174,7 +174,7 @@ def _parameters(fit: Reported, lang: str, style: Style) -> list[str]:
         else:
             span, note = DASH, _why_no_bar(claim, name, lang)
         rows.append([name, number(value), number(stderr), span, note])
-    if len(claim.free) == 2 and len(rows) > 1:
+    if len(claim.free) == 2 and all(claim.stderr[name] is not None for name in claim.free):
         between = float(np.asarray(fit.correlation)[0, 1])
         if math.isfinite(between):
             first, second = claim.free
