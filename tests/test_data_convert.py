@@ -91,8 +91,9 @@ def test_what_a_columns_own_code_raises_is_told():
 
 def test_the_quick_look_takes_nothing_that_the_careful_one_would_refuse():
     for column in (
-        [1.0, np.nan], [1, 2**53 + 1], [0.5, 2**60], [True, False], ["1"], [[1.0]], [None], [1j],
-        np.array([1.0, np.inf]), np.array([1]), np.ones((2, 1)), np.ones(4)[::2], np.ma.array([1.0]), (1.0, 2.0), np.array([1.0], dtype=">f8"),
+        [1.0, np.nan], [1, 2**53 + 1], [0.5, 2**60], [True, False], ["1"], [[1.0]], [None], [1j], (1.0, 2.0),
+        np.array([1.0, np.inf]), np.array([1]), np.ones((2, 1)), np.ones(4)[::2], np.ma.array([1.0]),
+        np.array([1.0], dtype=">f8"),
     ):  # fmt: skip
         assert convert.quick(column) is None
     large = np.array([1e300, -1e300])  # whose squares overflow: left to the careful way, which takes it
