@@ -223,7 +223,9 @@ def _json(body: bytes, name: str, digest: str | None) -> Table:
         if not isinstance(found, dict):
             raise DataError("E-FORMAT", "data.json", place=name, line=number)
         for key, value in found.items():
-            columns.setdefault(key, [None] * count).append(value)
+            if key not in columns:
+                columns[key] = [None] * count
+            columns[key].append(value)
         count += 1
         if len(found) < len(columns):
             for cells in columns.values():
