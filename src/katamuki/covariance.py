@@ -23,7 +23,7 @@ from katamuki.records import Array
 __all__ = ["Uncertainty", "combinations", "uncertainty"]
 
 # A singular value this small against the largest is rounding: 450 times epsilon, about what evaluating J and folding
-# its rows into R leave of an exact zero. Filip, the worst certified problem, stands at 1e-10.
+# its rows into R leave of an exact zero. Filip, the worst certified problem, stands at 2e-10.
 RANK = 1e-13
 # A parameter belongs to the null space if its component there is larger than what rounding mixes in.
 COMPONENT = 1e-10

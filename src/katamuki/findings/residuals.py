@@ -306,7 +306,7 @@ def residual_facts(
     -------
     See ``tests/test_findings_residuals.py``; a fit's facts stand behind ``fit.findings``.
     """
-    p, n = problem.p, problem.n
+    p, n, values = problem.p, problem.n, np.ascontiguousarray(values)
     spread = uncertainty(triangle, rss, n, False, dof, held)
     precision = dof / float(rss) if rss > 0.0 and dof > 0 else 0.0
     shift = 0.5 * float(problem.y[0] + problem.y[n - 1])
