@@ -1,6 +1,6 @@
 """First-order solvers: SGD, RMSprop and Adam, with the names, defaults and rules of ``torch.optim``.
 
-Each rule is one complete function below: ``rule(params, gradient, state, options, p, t)`` changes the parameters and its
+Each rule is one complete function below: ``rule(params, gradient, state, options, p, t)`` changes parameters and its
 own memory in place and is step ``t`` (1, 2, …) of the method. Compiled loops call it on memory, readers and tests on
 arrays. The order of operations is that of PyTorch's single-tensor loops, ``fma(x, y, z)`` = x·y + z included where its
 vector code rounds once: where two terms cancel, as weight decay and gradient do at the end of a run, nothing less
@@ -260,6 +260,11 @@ class Adam:
 
 FirstOrder = SGD | RMSprop | Adam
 
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
 # What each option may be: a test, and the catalogue's words for it.
 _NOT_NEGATIVE: tuple[Callable[[Any], bool], str] = (lambda value: _is_number(value) and value >= 0.0, "not_negative")
 _SHARE: tuple[Callable[[Any], bool], str] = (lambda value: _is_number(value) and 0.0 <= value < 1.0, "share")
@@ -268,7 +273,7 @@ _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "lr": (lambda value: _is_number(value) and value > 0.0, "positive"),
     "steps": (lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= 1, "whole"),
     "momentum": _NOT_NEGATIVE,
-    "dampening": (lambda value: _is_number(value), "number"),
+    "dampening": (_is_number, "number"),
     "weight_decay": _NOT_NEGATIVE,
     "eps": _NOT_NEGATIVE,
     "alpha": _SHARE,
@@ -277,10 +282,6 @@ _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "centered": _SWITCH,
     "amsgrad": _SWITCH,
 }
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _check(solver: FirstOrder) -> None:

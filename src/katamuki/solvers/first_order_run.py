@@ -3,8 +3,8 @@
 Small data run compiled, in slices of at most 20 ms, so that Ctrl-C, a time limit and progress are heard between slices;
 large data are summed by threads, one pass a step. A step is: loss and gradient at the parameters, a row of the trace,
 the solver's rule. The gradient is summed as PyTorch sums on x86-64: derivative of the loss by the prediction, times
-that of the prediction by the parameter, in 16 running sums. Up to 256 rows these are PyTorch's bits, so that where a run
-grows out of rounding (RMSprop near its end) both take the same way.
+that of the prediction by the parameter, in 16 running sums. Up to 256 rows these are PyTorch's bits, so that both take
+the same way where a run grows out of rounding (RMSprop near its end).
 
 The trace is whole up to 64 MB. A longer one keeps its first and last rows and, between, rows each 0.1 % further on,
 with the solver's memory beside them (``extra["state"]``), from which the steps between can be repeated bit for bit.
@@ -21,9 +21,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from katamuki.backends.native import at, function, inline
-from katamuki.problem import SMALL, Problem
-from katamuki.problem.passes import residual_block
+from katamuki.backends.native import at, call_rows, function, inline
+from katamuki.problem import BLOCK, SMALL, Problem
 from katamuki.records import Array, Trace
 from katamuki.solvers.first_order import FirstOrder, adam, rmsprop, sgd
 
@@ -53,51 +52,66 @@ class Run:
 
 
 @inline
-def add_products(sums, a, b, m):  # type: ignore[no-untyped-def]
-    """Add Σ aᵢbᵢ to 16 running sums, taken in turn; rows that are left over go to the first 4 and to ``sums[16]``."""
-    i = 0
-    while i + 16 <= m:
-        for j in range(16):
-            sums[j] += a[i + j] * b[i + j]
-        i += 16
-    while i + 4 <= m:
-        for j in range(4):
-            sums[j] += a[i + j] * b[i + j]
-        i += 4
-    while i < m:
-        sums[16] += a[i] * b[i]
-        i += 1
-
-
-@inline
-def total(sums):  # type: ignore[no-untyped-def]
-    """The sum of the running sums, in PyTorch's order."""
-    for j in range(4):
-        sums[j] = ((sums[j] + sums[4 + j]) + sums[8 + j]) + sums[12 + j]
-    return (((sums[16] + sums[0]) + sums[1]) + sums[2]) + sums[3]
+def product_sum(a, b, m):  # type: ignore[no-untyped-def]
+    """Σ aᵢbᵢ in PyTorch's order: 16 sums in turn, rows left over to the first four, the last three by themselves."""
+    whole = m // 16 * 16
+    fours = m // 4 * 4
+    s0 = s1 = s2 = s3 = rest = 0.0
+    for k in range(0, 16 if whole > 0 else 4, 4):
+        t0 = t1 = t2 = t3 = 0.0
+        for i in range(k, whole, 16):
+            t0 += a[i] * b[i]
+            t1 += a[i + 1] * b[i + 1]
+            t2 += a[i + 2] * b[i + 2]
+            t3 += a[i + 3] * b[i + 3]
+        if k == 0:
+            for i in range(whole, fours, 4):
+                t0 += a[i] * b[i]
+                t1 += a[i + 1] * b[i + 1]
+                t2 += a[i + 2] * b[i + 2]
+                t3 += a[i + 3] * b[i + 3]
+        s0 += t0
+        s1 += t1
+        s2 += t2
+        s3 += t3
+    for i in range(fours, m):
+        rest += a[i] * b[i]
+    return (((rest + s0) + s1) + s2) + s3
 
 
 @inline
 def loss_and_gradient(  # type: ignore[no-untyped-def]
-    kernel, columns, values, y, root, weighted, n, free, p, block, sums, gradient
+    kernel, columns, values, y, root, weighted, n, free, p, block, slope, gradient
 ):
-    """Fill ``gradient`` (p) with −2/n Σ w r ∂f; the loss Σ w r² / n. ``sums`` has room for 17 (p + 1)."""
-    for k in range(17 * (p + 1)):
-        sums[k] = 0.0
+    """Fill ``gradient`` (p) with −2/n Σ w r ∂f; the loss Σ w r² / n. ``slope`` (256): −2/n √w r."""
     factor = -2.0 / n
-    start = 0
-    while start < n:
-        m = min(256, n - start)
-        residual_block(kernel, columns, values, y, root, weighted, start, m, free, p, block, 1)
-        add_products(at(sums, 17 * p), block, block, m)
-        for i in range(m):
-            block[i] *= factor
-        for k in range(p):
-            add_products(at(sums, 17 * k), block, at(block, 256 * (1 + free[k])), m)
-        start += m
+    loss = 0.0
     for k in range(p):
-        gradient[k] = total(at(sums, 17 * k))
-    return total(at(sums, 17 * p)) / n
+        gradient[k] = 0.0
+    for start in range(0, n, 256):
+        m = min(256, n - start)
+        call_rows(kernel, columns, values, start, m, block, at(block, 256), 1)
+        for i in range(m):
+            residual = y[start + i] - block[i]
+            block[i] = residual
+            slope[i] = factor * residual
+        if weighted == 1:
+            weigh(block, at(root, start), m)
+            weigh(slope, at(root, start), m)
+        for k in range(p):
+            column = at(block, 256 * (1 + free[k]))
+            if weighted == 1:
+                weigh(column, at(root, start), m)
+            gradient[k] += product_sum(slope, column, m)
+        loss += product_sum(block, block, m)
+    return loss / n
+
+
+@inline
+def weigh(column, root, m):  # type: ignore[no-untyped-def]
+    """Multiply a column by √w."""
+    for i in range(m):
+        column[i] *= root[i]
 
 
 @inline
@@ -171,7 +185,7 @@ def run(  # type: ignore[no-untyped-def]
     free,
     p,
     block,
-    sums,
+    slope,
     work,
     state,
     divisor,
@@ -184,7 +198,7 @@ def run(  # type: ignore[no-untyped-def]
     """Take steps, each with a row of the trace ``width`` doubles further on; with 0 steps, write the last row."""
     last = 1 if steps == 0 else 0
     for k in range(max(steps, 1)):
-        loss = loss_and_gradient(kernel, columns, values, y, root, weighted, n, free, p, block, sums, at(work, 1))
+        loss = loss_and_gradient(kernel, columns, values, y, root, weighted, n, free, p, block, slope, at(work, 1))
         status = advance(rule, values, free, p, loss, work, state, divisor, options, done, at(rows, k * width), last)
         if status != GO_ON:
             return status
@@ -314,7 +328,7 @@ def _stepper(
 
         return threaded
 
-    block, sums, root = problem.block(), np.empty(17 * (p + 1)), problem.root
+    block, slope, root = problem.block(), np.empty(BLOCK), problem.root
     data = (
         problem.kernel.address,
         problem.column_pointers.ctypes.data,
@@ -325,7 +339,7 @@ def _stepper(
     )
 
     def compiled(steps: int, rows: Array, width: int) -> int:
-        memory = (block.ctypes.data, sums.ctypes.data, work.ctypes.data, state.ctypes.data, divisor)
+        memory = (block.ctypes.data, slope.ctypes.data, work.ctypes.data, state.ctypes.data, divisor)
         rest = (options.ctypes.data, done.ctypes.data, rows.ctypes.data, width, steps)
         return run(*data, *fixed, *memory, *rest)
 
