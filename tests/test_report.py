@@ -83,7 +83,7 @@ def test_a_wrong_number_in_the_solution_is_seen_in_the_report() -> None:
 def test_the_report_of_a_cycle_names_both_points_their_middle_and_the_floor() -> None:
     text = report.text(run())
     assert "not converged: a cycle of two points since step 3419" in text
-    assert "a 0.499591 <-> 0.500591     b 2.999591 <-> 3.000591     middle 0.500091 3.000091" in text
+    assert "a 0.499591 <-> 0.500591   b 2.999591 <-> 3.000591   middle 0.500091 3.000091" in text
     assert "110·(lr/2)² = 2.75e−05" in text  # ½ Σ H (lr/2)² with H = 2/11 [[1001, 99], [99, 11]]
     assert "+lr/2     0.0042 std.errors" in text
     assert "+lr/2     0.00044 std.errors" in text

@@ -51,7 +51,7 @@ def result(fit: Reported, lang: str = "en", style: Style = unstyled) -> list[str
         ]
     )
     notes.append(_say("after", lang, steps=grouped(claim.steps)))
-    lines = [line + ("     " + note if note else "") for line, note in zip(table(rows), notes, strict=True)]
+    lines = [line + ("     " + note if note else "") for line, note in zip(table(rows, gap=3), notes, strict=True)]
     lines[0] = style("strong", lines[0])
     if fit.trace is not None and len(fit.trace) > 1:
         lines += ["", *_losses(fit.trace, lang)]
@@ -100,13 +100,12 @@ def _cycle(claim: Solution, lang: str, columns: int, style: Style) -> list[str]:
     lines = [style("look", _say("cycle", lang, since=grouped(cycle.since)))]
     pairs = [f"{name} {number(cycle.low[name])} <-> {number(cycle.high[name])}" for name in cycle.low]
     middle = _say("cycle.middle", lang, values=" ".join(number(value) for value in cycle.middle.values()))
-    if len(pairs) <= 2:
-        lines.append("  " + "     ".join([*pairs, middle]))
-    else:
-        lines += ["  " + pair for pair in pairs] + ["  " + middle]
+    lines += ["  " + line for line in flow([*pairs, middle], columns - 2)]
     why = _say(f"cycle.why.{claim.solver}", lang)
     stability = _stability(claim, lang)
-    lines += hanging("  " + _say("why", lang), why + (" " + stability if stability else ""), columns=columns, hang=HANG)
+    lines += hanging(
+        "  " + _say("why", lang), why + (" " + stability if stability else "") + ".", columns=columns, hang=HANG
+    )
     assert claim.reference is not None  # by applies()
     floor = claim.loss - claim.reference.loss
     lines += hanging("  " + _say("floor", lang), _floor(claim, floor, lang), columns=columns, hang=HANG)
@@ -140,4 +139,4 @@ def _stability(claim: Solution, lang: str) -> str:
         parts.append(_say("stability.passed", lang, step=grouped(int(facts["passed"]))))
     if facts.get("zigzag") is not None:
         parts.append(_say("stability.zigzag", lang, step=grouped(int(facts["zigzag"]))))
-    return "(" + "; ".join(parts[:1]) + ("; " + ", ".join(parts[1:]) if parts[1:] else "") + ")."
+    return "(" + "; ".join(parts[:1]) + ("; " + ", ".join(parts[1:]) if parts[1:] else "") + ")"
