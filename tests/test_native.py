@@ -1,0 +1,199 @@
+"""Compiled functions agree with their own source, and the disk cache survives whatever is found in it."""
+
+import os
+import stat
+import subprocess
+import sys
+import textwrap
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from katamuki.backends import cache, native
+from katamuki.backends.native import at, function, inline
+
+
+@inline
+def twice(x):
+    return 2.0 * x
+
+
+@function("int64(double*, int64, double*)")
+def prefix_sums(x, n, out):
+    total = 0.0
+    rest = at(x, 1)
+    for i in range(n - 1):
+        total += twice(rest[i])
+        out[i] = total
+    return n
+
+
+def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+PROGRAM = """
+import sys
+import numpy as np
+from katamuki.backends import kernel
+scope = dict(kernel.SCOPE)
+source = '''
+def rows(columns, params, start, m, values, partials, want):
+    c0 = at(columns[0], start)
+    for i in range(m):
+        put(values, i, exp(get(c0, i)))
+    return 0
+'''
+made = kernel.compile_source(source, "rows", kernel.SIGNATURE, scope)
+x = np.linspace(-1.0, 1.0, 100)
+columns, out = np.array([x.ctypes.data]), np.empty(100)
+made(columns.ctypes.data, 0, 0, 100, out.ctypes.data, 0, 0)
+assert np.abs(out / np.exp(x) - 1).max() < 1e-15, out
+print("numba" in sys.modules)
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+def entries(home: Path) -> list[Path]:
+    return sorted((home / "katamuki").glob("*.o"))
+
+
+def test_a_compiled_function_does_what_its_source_says():
+    x = np.arange(6.0)
+    out, readable = np.empty(5), np.empty(5)
+    assert prefix_sums(x.ctypes.data, 6, out.ctypes.data) == 6
+    prefix_sums.python(x, 6, readable)
+    assert out.tolist() == readable.tolist() == [2.0, 6.0, 12.0, 20.0, 30.0]
+
+
+def test_operations_of_compiled_code_refuse_to_run_elsewhere():
+    with pytest.raises(TypeError, match="get"):
+        native.get(np.zeros(2), 1)
+    with pytest.raises(TypeError, match="address"):
+        native.call_rows(0, None, None, 0, 0, None, None, 0)
+
+
+def test_a_second_process_loads_without_numba(home):
+    assert run_python(PROGRAM, XDG_CACHE_HOME=str(home)).stdout.strip() == "True"
+    assert len(entries(home)) == 1
+    assert run_python(PROGRAM, XDG_CACHE_HOME=str(home)).stdout.strip() == "False"
+
+
+def test_two_processes_may_compile_at_once(home):
+    with ThreadPoolExecutor(2) as pool:
+        runs = [pool.submit(run_python, PROGRAM, XDG_CACHE_HOME=str(home)) for _ in range(2)]
+    assert [run.result().returncode for run in runs] == [0, 0]
+    assert len(entries(home)) == 1
+    assert not list((home / "katamuki").glob(".new-*"))
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "foreign", "empty", "rubbish"])
+def test_a_damaged_entry_is_replaced(home, damage):
+    run_python(PROGRAM, XDG_CACHE_HOME=str(home))
+    (entry,) = entries(home)
+    content = bytearray(entry.read_bytes())
+    if damage == "truncated":
+        content = content[: len(content) // 2]
+    elif damage == "flipped":
+        content[-200] ^= 255
+    elif damage == "foreign":  # a valid entry of another key under this name
+        other = home / "katamuki" / "other"
+        code = f"""
+            from pathlib import Path
+            from katamuki.backends import cache
+            cache.store(b"another kernel", b"not ours")
+            [new] = [p for p in cache.folder().glob("*.o") if p.name != {entry.name!r}]
+            new.rename({str(other)!r})
+        """
+        assert run_python(code, XDG_CACHE_HOME=str(home)).returncode == 0
+        content = bytearray(other.read_bytes())
+    elif damage == "empty":
+        content = bytearray()
+    else:
+        content = bytearray(os.urandom(500))
+    entry.write_bytes(bytes(content))
+    found = run_python(PROGRAM, XDG_CACHE_HOME=str(home))
+    assert (found.returncode, found.stdout.strip()) == (0, "True"), found.stderr
+    assert run_python(PROGRAM, XDG_CACHE_HOME=str(home)).stdout.strip() == "False"
+
+
+def test_a_file_in_the_folders_place_costs_only_time(tmp_path):
+    (tmp_path / "katamuki").write_text("in the way")
+    assert run_python(PROGRAM, XDG_CACHE_HOME=str(tmp_path)).returncode == 0
+
+
+def test_a_folder_that_cannot_be_written_costs_only_time(home, monkeypatch):
+    """As root every folder can be written, so the failure is made where the operating system would make it."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home))
+
+    def refuse(**_: object) -> None:
+        raise PermissionError(13, "read-only")
+
+    monkeypatch.setattr(cache.tempfile, "mkstemp", refuse)
+    cache.store(b"key", b"content")
+    assert cache.load(b"key") is None
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o770])
+def test_a_folder_that_others_can_write_is_not_used(home, monkeypatch, mode):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home))
+    cache.store(b"key", b"content")
+    assert cache.load(b"key") == b"content"
+    (home / "katamuki").chmod(mode)
+    assert cache.folder() is None
+    assert cache.load(b"key") is None
+    cache.store(b"other", b"content")
+    assert len(entries(home)) == 1
+
+
+def test_a_folder_of_another_user_is_not_used(home, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home))
+    cache.store(b"key", b"content")
+    facts = (home / "katamuki").stat()
+    assert cache.is_private(facts)
+    monkeypatch.setattr(os, "getuid", lambda: facts.st_uid + 1)
+    assert cache.load(b"key") is None
+
+
+def test_an_entry_that_others_can_write_is_not_used(home, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home))
+    cache.store(b"key", b"content")
+    (entry,) = entries(home)
+    entry.chmod(entry.stat().st_mode | stat.S_IWOTH)
+    assert cache.load(b"key") is None
+
+
+def test_another_cpu_or_version_gets_another_entry():
+    made = native.function("int64(int64)")(lambda n: n)
+    here = made._key()
+    machine = native.machine()
+    before = machine.identity
+    try:
+        machine.identity = before.replace(machine.llvm.get_host_cpu_name().encode(), b"another-cpu")
+        assert made._key() != here
+    finally:
+        machine.identity = before
+    assert made._key() == here
+
+
+def test_without_libmvec_the_scalar_functions_give_the_same_values(home):
+    hidden = """
+        from katamuki.backends import vectormath
+        vectormath.LIBRARY = "libmvec-is-not-here.so"
+    """
+    found = run_python(textwrap.dedent(hidden) + PROGRAM, XDG_CACHE_HOME=str(home))
+    assert found.returncode == 0, found.stderr
+    assert run_python(PROGRAM, XDG_CACHE_HOME=str(home)).stdout.strip() == "True"  # another entry: libmvec is there
+    assert len(entries(home)) == 2

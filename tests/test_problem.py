@@ -1,0 +1,116 @@
+"""Passes over the rows against NumPy; threads and chunks change nothing."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from katamuki import graph
+from katamuki.backends.kernel import Kernel
+from katamuki.problem import CHUNK, SMALL, Problem
+
+
+def decay() -> Kernel:
+    """a*exp(-b*x) + c."""
+    b = graph.Builder()
+    x = b.leaf("column", "x")
+    first, rate, floor = (b.leaf("parameter", name) for name in "abc")
+    return Kernel(b.graph([b("add", b("mul", first, b("exp", b("neg", b("mul", rate, x)))), floor)]))
+
+
+KERNEL = decay()
+VALUES = {"a": 2.0, "b": 0.7, "c": 0.3}
+
+
+def make(n, free="abc", weighted=False, threads=1, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(0, 3, n)
+    y = 2.1 * np.exp(-0.6 * x) + 0.2 + rng.normal(0, 0.1, n)
+    w = rng.uniform(0.5, 2, n) if weighted else None
+    return Problem(KERNEL, [x], y, w, VALUES, free, threads)
+
+
+def parts(problem):
+    """Weighted residuals and derivatives by NumPy."""
+    (x,) = problem.columns
+    e = np.exp(-0.7 * x)
+    root = 1.0 if problem.root is None else problem.root
+    columns = {"a": e, "b": -2.0 * x * e, "c": np.ones_like(x)}
+    r = (problem.y - (2.0 * e + 0.3)) * root
+    return r, np.stack([columns[name] * root for name in problem.free_names], axis=1)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("n", [1, 7, 256, 257, 5000, 2 * CHUNK + 13])
+@pytest.mark.parametrize("free", ["abc", "ca", "b"])
+def test_sums_and_triangle_agree_with_numpy(n, free, weighted):
+    problem = make(n, free, weighted)
+    r, jacobian = parts(problem)
+    p = len(free)
+    sums = problem.normal(problem.values)
+    assert sums[0] == pytest.approx(r @ r, rel=1e-12)
+    assert np.allclose(sums[1 : 1 + p], jacobian.T @ r, rtol=1e-10, atol=1e-12 * n)
+    assert np.allclose(sums[1 + p :], (jacobian.T @ jacobian)[np.triu_indices(p)], rtol=1e-12)
+    assert problem.rss(problem.values) == pytest.approx(r @ r, rel=1e-12)
+    linearised = problem.linearise(problem.values[problem.free])
+    assert np.allclose(linearised.r.T @ linearised.r, jacobian.T @ jacobian, rtol=1e-11)
+    assert np.allclose(linearised.r.T @ linearised.qtr, jacobian.T @ r, rtol=1e-9, atol=1e-12 * n)
+    assert linearised.n == n
+    gradient = problem.gradient(problem.values[problem.free])
+    assert np.allclose(gradient, -2 / n * jacobian.T @ r, rtol=1e-9, atol=1e-12)
+
+
+def test_the_cholesky_route_gives_the_triangle_of_the_qr():
+    problem = make(4000)
+    quick, exact = problem.triangle(problem.values), problem.triangle(problem.values, exact=True)
+    q = problem.p + 1
+    one, two = quick[1:].reshape(q, q), exact[1:].reshape(q, q)
+    assert np.allclose(one.T @ one, two.T @ two, rtol=1e-10)
+    assert not problem.ill
+
+
+def test_nearly_dependent_columns_leave_the_cholesky_route():
+    b = graph.Builder()
+    x = b.leaf("column", "x")
+    one, two = b.leaf("parameter", "a"), b.leaf("parameter", "b")
+    kernel = Kernel(b.graph([b("add", b("mul", one, x), b("mul", two, b("add", x, b("mul", 1e-7, b("mul", x, x)))))]))
+    x = np.linspace(1, 2, 100)
+    problem = Problem(kernel, [x], x, None, {"a": 1.0, "b": 1.0}, "ab", 1)
+    triangle = problem.triangle(problem.values)[1:].reshape(3, 3)
+    assert problem.ill
+    expected = np.linalg.qr(np.stack([x, x + 1e-7 * x * x], axis=1), mode="r")
+    assert abs(triangle[1, 1]) == pytest.approx(abs(expected[1, 1]), rel=1e-6)
+
+
+def test_the_bits_do_not_depend_on_threads():
+    n = 5 * CHUNK + 77
+    one, two, many = (make(n, weighted=True, threads=k) for k in (1, 2, 5))
+    assert n > SMALL
+    for exact in (False, True):
+        results = [problem.triangle(problem.values, exact=exact).tobytes() for problem in (one, two, many)]
+        assert results[0] == results[1] == results[2]
+    assert one.rss(one.values) == two.rss(two.values) == many.rss(many.values)
+
+
+def test_four_python_threads_at_once_and_a_fork_after():
+    problem = make(3 * CHUNK, threads=2)
+    expected = problem.triangle(problem.values, exact=True).tobytes()
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: problem.triangle(problem.values, exact=True).tobytes(), range(8)))
+    assert set(found) == {expected}
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if problem.triangle(problem.values, exact=True).tobytes() == expected else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_residuals_come_in_the_order_of_the_rows():
+    problem = make(1000, weighted=True)
+    (x,) = problem.columns
+    assert np.allclose(problem.residuals(problem.values), problem.y - (2.0 * np.exp(-0.7 * x) + 0.3), atol=1e-14)
+
+
+def test_an_overflow_is_kept_and_seen():
+    problem = make(100)
+    assert not np.isfinite(problem.rss(np.array([1.0, -1e6, 0.0])))
