@@ -57,7 +57,7 @@ def test_ill_conditioned_polynomials_keep_their_digits(degree, low, high, weight
         [float(one) for one in params], rel=1e-12
     )  # 31 digits less the squared condition
     assert found.rss == pytest.approx(float(rss), rel=1e-13)
-    assert found.inverse.ravel() == pytest.approx([float(one) for row in inverse for one in row], rel=1e-13)
+    assert found.inverse.ravel() == pytest.approx([float(one) for row in inverse for one in row], rel=1e-12)
 
 
 def test_dependent_columns_are_refused():
