@@ -150,6 +150,16 @@ def test_findings_come_worst_first_with_their_codes_and_remedies() -> None:
     ]
 
 
+def test_remedies_name_flags_on_the_command_line_and_arguments_in_python() -> None:
+    finding = Finding(
+        "CHI2", "warning", None, {"variant": "small", "factor": 0.5, "rss": 1.0, "dof": 9, "p": 0.01}, "", ""
+    )
+    fit = FakeFit(findings=(finding,), verdict="look")
+    assert "sigma_is=" in report.text(fit)
+    assert "--sigma-is relative" in report.text(fit, surface="cli")
+    assert "only 0.5 times as large" in report.text(fit)
+
+
 def test_a_check_that_fails_prints_both_answers() -> None:
     bad = CheckReport("FAIL", "report.plain", {"a": 2.0, "b": 14.0}, {"a": 1.0, "b": math.nan}, {"a": 0.495, "b": B})
     text = "\n".join(report.check_text(bad, SOLUTION))

@@ -69,7 +69,7 @@ def fit(chosen: Namespace, terminal: Terminal) -> int:
 def _text(outcome: Outcome, judged: CheckReport | None, chosen: Namespace, terminal: Terminal) -> str:
     wanted = sys.stdout.isatty() if chosen.plot is None else chosen.plot
     picture = _picture(outcome.fit) if wanted and outcome.error is None else None
-    return report.text(outcome.fit, judged, picture, terminal.lang, style=terminal.style)
+    return report.text(outcome.fit, judged, picture, terminal.lang, style=terminal.style, surface="cli")
 
 
 def _picture(fit: Any) -> str:

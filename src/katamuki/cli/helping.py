@@ -58,7 +58,7 @@ def _entry(left: str, right: str, column: int) -> list[str]:
 
 def functions(lang: str) -> str:
     """The functions that formulas know, from the table of operations."""
-    from katamuki.formula import functions as known
+    from katamuki.formula.functions import FUNCTIONS
 
-    names = textwrap.wrap(" ".join(known()), 76, break_on_hyphens=False)
+    names = textwrap.wrap(" ".join(FUNCTIONS), 76, break_on_hyphens=False)
     return "\n".join([_say("functions", lang), *("  " + line for line in names), _say("functions.also", lang)])

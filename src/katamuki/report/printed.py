@@ -12,7 +12,8 @@ import math
 import numpy as np
 
 from katamuki import messages
-from katamuki.records import CheckReport, Solution, Source
+from katamuki.errors import Surface
+from katamuki.records import CheckReport, Finding, Solution, Source
 from katamuki.report import first_order
 from katamuki.report.judgement import check_text
 from katamuki.report.layout import Style, hanging, head, unstyled
@@ -30,6 +31,7 @@ def text(
     lang: str = "en",
     width: int = 80,
     style: Style = unstyled,
+    surface: Surface = "python",
 ) -> str:
     """The report, as ``print(fit)`` and the command line show it.
 
@@ -47,6 +49,8 @@ def text(
         Columns at most, where the texts allow it.
     style : callable
         ``style(kind, text)`` marks words for a terminal; by default nothing is marked.
+    surface : "python" or "cli"
+        Where the reader can act: remedies name arguments or flags.
 
     Returns
     -------
@@ -75,7 +79,7 @@ def text(
     if ending:
         lines.extend(["", *ending])
     lines.append("")
-    lines.extend(_findings(fit, lang, width, style))
+    lines.extend(_findings(fit, lang, width, style, surface))
     if check is not None:
         lines.extend(check_text(check, claim, lang, width, style))
     return "\n".join(line.rstrip() for line in lines)
@@ -238,14 +242,35 @@ def _statistics(fit: Reported, lang: str) -> list[str]:
     return lines
 
 
-def _findings(fit: Reported, lang: str, width: int, style: Style) -> list[str]:
+def worded(finding: Finding, lang: str = "en", surface: Surface = "python") -> tuple[str, str | None]:
+    """A finding's sentence and remedy in a language, for Python or the command line.
+
+    Example
+    -------
+    >>> from katamuki.records import Finding
+    >>> worded(Finding("X", "note", None, {}, "as found", None))
+    ('as found', None)
+    """
+    base = f"finding.{finding.code}"
+    variant = finding.values.get("variant")
+    keys = [f"{base}.{variant}", base] if variant else [base]
+    words = messages.optional(keys[0], lang, **finding.values)
+    if words is None:
+        return finding.text, finding.remedy
+    ends = (".remedy.cli", ".remedy") if surface == "cli" else (".remedy",)
+    found = (messages.optional(key + end, lang, **finding.values) for key in keys for end in ends)
+    return words, next((one for one in found if one is not None), None)
+
+
+def _findings(fit: Reported, lang: str, width: int, style: Style, surface: Surface) -> list[str]:
     order = {"failure": 0, "warning": 1, "note": 2}
     lines = []
     for one in sorted(fit.findings, key=lambda finding: order[finding.severity]):
         kind = "failed" if one.severity == "failure" else one.severity
-        said = f"{one.text} [{one.code}]"
-        if one.remedy:
-            said += "\n" + messages.sentence("label.try", lang) + " " + one.remedy
+        words, remedy = worded(one, lang, surface)
+        said = f"{words} [{one.code}]"
+        if remedy:
+            said += "\n" + messages.sentence("label.try", lang) + " " + remedy
         lines += hanging(_say("severity." + one.severity, lang), said, style, kind, width)
     verdict = _say("verdict." + fit.verdict, lang)
     return lines + hanging(_say("verdict", lang), style(fit.verdict, verdict), style, "strong", width)
