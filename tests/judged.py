@@ -87,9 +87,8 @@ def minimum(rows: Problem, start: np.ndarray | None = None) -> np.ndarray:
 def facts(rows: Problem, values: np.ndarray, held: np.ndarray | None = None) -> ResidualFacts:
     """The facts at some parameters."""
     e = residuals(rows, values)
-    triangle = np.linalg.qr(jacobian(rows, values), mode="r")
-    dof = rows.n - rows.p + (0 if held is None else int(held.sum()))
-    return residual_facts(rows, values, triangle, float(e @ e), dof, held)
+    bars = uncertainty(np.linalg.qr(jacobian(rows, values), mode="r"), float(e @ e), rows.n, False, held=held)
+    return residual_facts(rows, values, bars, float(e @ e))
 
 
 def solution(text: str, rows: Problem, values: np.ndarray, **changes: Any) -> Solution:

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from katamuki.backends.native import at, call_rows, function, inline
-from katamuki.covariance import address, uncertainty
+from katamuki.covariance import Uncertainty, address
 from katamuki.records import Array
 
 if TYPE_CHECKING:
@@ -265,14 +264,7 @@ def facts_pass(  # type: ignore[no-untyped-def]
     return 0
 
 
-def residual_facts(
-    problem: Problem,
-    values: Array,
-    triangle: Array,
-    rss: float,
-    dof: int,
-    held: NDArray[np.bool_] | None = None,
-) -> ResidualFacts:
+def residual_facts(problem: Problem, values: Array, bars: Uncertainty, rss: float) -> ResidualFacts:
     """The facts about the residuals at an answer, from one pass over the data.
 
     ``h = ‖Wᵀ j‖²``, ``u = e² / (s² (1 − h))``, with W the inverse of the triangle and s² = rss / dof.
@@ -283,14 +275,10 @@ def residual_facts(
         The model and its rows.
     values : (all_p,) float64
         All parameters at the answer.
-    triangle : (p, p) float64
-        R of the weighted Jacobian there.
+    bars : Uncertainty
+        What the triangle there says, parameters at a bound held.
     rss : float
         Σ w r² there.
-    dof : int
-        Degrees of freedom.
-    held : (p,) bool, optional
-        Parameters that stand at a bound.
 
     Returns
     -------
@@ -306,30 +294,32 @@ def residual_facts(
     -------
     See ``tests/test_findings_residuals.py``; a fit's facts stand behind ``fit.findings``.
     """
-    p, n, values = problem.p, problem.n, np.ascontiguousarray(values)
-    spread = uncertainty(triangle, rss, n, False, dof, held)
+    p, n, dof, values = problem.p, problem.n, bars.dof, np.ascontiguousarray(values)
     precision = dof / float(rss) if rss > 0.0 and dof > 0 else 0.0
     shift = 0.5 * float(problem.y[0] + problem.y[n - 1])
     ordered = len(problem.columns) > 0
     keep = ordered and n <= SORTABLE
-    kept = np.empty(n if keep else 1)
-    more = (address(problem.free), p, address(spread.root), precision, shift, int(ordered), address(kept), int(keep))
     size = HEAD + p + SCRATCH
-    if n <= SMALL:
-        out, block = np.empty(size), np.empty(256 * (1 + problem.all_p))
+    small = n <= SMALL
+    rows = n if keep else 0
+    # One allocation: the residuals kept, then the result and the block of a small problem.
+    room = np.empty(rows + size + 256 * (1 + problem.all_p) if small else rows + 1)
+    start = address(room)
+    more = (address(problem.free), p, address(bars.root), precision, shift, int(ordered), start, int(keep))
+    if small:
         root = address(problem.root) if problem.root is not None else 0
-        ends = (int(root != 0), 0, n)
-        pointers = (address(problem.column_pointers), address(values), address(problem.y), root)
-        facts_pass(problem.kernel.address, *pointers, *ends, *more, address(block), address(out))
-        total = out[: HEAD + p].tolist()
+        pointers = (address(problem.column_pointers), address(values), address(problem.y), root, int(root != 0))
+        out = start + 8 * rows
+        facts_pass(problem.kernel.address, *pointers, 0, n, *more, out + 8 * size, out)
+        total = room[rows : rows + HEAD + p].tolist()
     else:
         total = _merge(problem._over_rows(facts_pass, values, size, more)[:, : HEAD + p])
     runs = -1
     if ordered and not (total[FALLS] and total[RISES]):
         runs = int(total[CHANGES]) + 1
     elif keep:
-        runs = _runs(kept[np.argsort(problem.columns[0])])
-    return _named(total, precision, runs, p, dof, spread.inflation, spread.condition, spread.rank)
+        runs = _runs(room[:n][np.argsort(problem.columns[0])])
+    return _named(total, precision, runs, p, bars)
 
 
 def _merge(parts: Array) -> list[float]:
@@ -353,9 +343,7 @@ def _runs(e: Array) -> int:
     return int(np.count_nonzero(signs[1:] != signs[:-1])) + 1
 
 
-def _named(
-    total: list[float], precision: float, runs: int, p: int, dof: int, inflation: Array, condition: float, rank: int
-) -> ResidualFacts:
+def _named(total: list[float], precision: float, runs: int, p: int, bars: Uncertainty) -> ResidualFacts:
     """The chunk's slots under their names, correlations made from the sums."""
     n = total[ROWS]
     middle = total[VF] / total[V] if total[V] > 0.0 else 0.0
@@ -367,7 +355,7 @@ def _named(
     explained = total[SQUARES] * beyond
     return ResidualFacts(
         int(n),
-        dof,
+        bars.dof,
         total[SQUARES],
         total[LEVEL],
         total[OUTLIER],
@@ -381,7 +369,7 @@ def _named(
         int(total[POSITIVE]),
         int(total[NEGATIVE]),
         runs,
-        inflation,
-        condition,
-        rank,
+        bars.inflation,
+        bars.condition,
+        bars.rank,
     )
