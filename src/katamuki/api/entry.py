@@ -215,7 +215,7 @@ def _judged(
     facts = None
     if run.failure is None:
         answer = run.answer
-        facts = residual_facts(problem, answer.values, answer.triangle, answer.rss, solution.dof, answer.held)
+        facts = residual_facts(problem, answer.values, answer.uncertainty, answer.rss)
     found = examine(solution, facts, columns=columns.arrays, graph=plan.model.rhs, index=columns.index)
     fitted = Fit(
         solution=solution,
