@@ -33,8 +33,6 @@ def run(chosen: Namespace, terminal: Terminal) -> int:
         "plot": plot,
         "predict": predict,
         "data": data,
-        "completion": completion,
-        "help": explain,
         "__columns": columns,
     }
     return commands[chosen.command](chosen, terminal)
@@ -223,13 +221,6 @@ def data(chosen: Namespace, terminal: Terminal) -> int:
     return 0
 
 
-def completion(chosen: Namespace, terminal: Terminal) -> int:
-    """``katamuki completion bash``: the script that the shell evaluates."""
-    script = Path(__file__).with_name(f"completion.{chosen.shell}")
-    terminal.print(script.read_text(encoding="utf-8"), end="")
-    return 0
-
-
 def columns(chosen: Namespace, terminal: Terminal) -> int:
     """``katamuki __columns FILE …``: the columns' names of the first file that has any, for completion."""
     for path in chosen.files:
@@ -239,15 +230,4 @@ def columns(chosen: Namespace, terminal: Terminal) -> int:
             continue
         terminal.print("\n".join(names))
         return 0
-    return 0
-
-
-def explain(chosen: Namespace, terminal: Terminal) -> int:
-    """``katamuki help``: the functions that formulas know, or a command's page."""
-    from katamuki.cli import helping
-
-    if chosen.topic == "functions":
-        terminal.print(helping.functions(terminal.lang))
-    else:
-        terminal.print(helping.page(chosen.topic, terminal.lang))
     return 0

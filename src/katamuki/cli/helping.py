@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import textwrap
+from argparse import Namespace
+from pathlib import Path
 
 from katamuki import messages
 from katamuki.cli.arguments import COMMANDS, FLAGS, Flag
+from katamuki.cli.terminal import Terminal
 
 COLUMN = 26  # where explanations begin
+
+
+def run(chosen: Namespace, terminal: Terminal) -> int:
+    """``katamuki help`` and ``katamuki completion``: pages that are known before anything is imported."""
+    if chosen.command == "completion":
+        script = Path(__file__).with_name(f"completion.{chosen.shell}")
+        terminal.print(script.read_text(encoding="utf-8"), end="")
+    elif chosen.topic == "functions":
+        terminal.print(functions(terminal.lang))
+    else:
+        terminal.print(page(chosen.topic, terminal.lang))
+    return 0
 
 
 def page(command: str | None, lang: str) -> str:

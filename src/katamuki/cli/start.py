@@ -65,6 +65,10 @@ def _run(given: list[str], terminal: Terminal) -> int:
         if chosen is None:
             return 0
         terminal.settle(chosen)
+        if chosen.command in ("completion", "help"):
+            from katamuki.cli import helping
+
+            return helping.run(chosen, terminal)
         from katamuki.cli import commands
 
         return commands.run(chosen, terminal)

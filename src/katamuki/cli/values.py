@@ -161,7 +161,8 @@ def solver(chosen: Namespace) -> Any:
             near = nearest(option, fields)
             key = "cli.option" + ("_near" if near else "")
             raise usage(key, option=option, solver=name, near=near, all=", ".join(fields) or "-")
-        values[option] = _typed(f"--solver {name}:{option}", value, fields[option].default)
+        flag = f"--{option}" if short.get(option) is not None else f"--solver {name}:{option}"
+        values[option] = _typed(flag, value, fields[option].default)
     return "auto" if made is None else made(**values)
 
 

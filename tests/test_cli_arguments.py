@@ -1,0 +1,249 @@
+"""Arguments of the command line: every mistake is one sentence, exit code 2, and says what to type instead."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import fastjsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import katamuki as km
+from katamuki import messages
+from katamuki.cli import arguments, main, values
+from katamuki.errors import KatamukiError
+
+SCHEMA = json.loads(files("katamuki.report").joinpath("schema.json").read_text())
+ERROR = fastjsonschema.compile(SCHEMA["definitions"]["error"])
+
+
+def run(
+    *given: str, text: str | None = "x,y\n1,2\n2,3\n3,5\n", env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """The command as a process of its own, with a table on standard input."""
+    command = [sys.executable, "-m", "katamuki", *given]
+    around = {key: value for key, value in os.environ.items() if not key.startswith(("KATAMUKI", "NO_COLOR"))}
+    return subprocess.run(
+        command, input=text, capture_output=True, text=True, env=around | (env or {}), check=False, timeout=120
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([], "no command"),
+        (["fti"], "try: katamuki fit"),
+        (["frobnicate"], 'unknown command "frobnicate"'),
+        (["fit"], "no formula"),
+        (["fit", "y ~ a*x", "f", "g"], "too many arguments: g"),
+        (["fit", "y ~ a*x", "--sovler", "lm"], "try: --solver"),
+        (["fit", "y ~ a*x", "--frobnicate"], "unknown flag --frobnicate"),
+        (["fit", "y ~ a*x", "--lr"], "try: --lr NUMBER"),
+        (["fit", "y ~ a*x", "--json=3"], "--json takes no value"),
+        (["trace", "y ~ a*x", "--csv"], "it belongs to: fit"),
+        (["--json", "fit", "y ~ a*x"], "--json stands before the command"),
+        (["fit", "y ~ a*x", "--color", "allways"], "try: always"),
+        (["fit", "y ~ a*x", "--sigma-is", "unknown"], "try: known"),
+        (["fit", "y ~ a*x", "--missing", "keep"], "possible: error, drop"),
+        (["fit", "y ~ a*x", "--lang", "xx"], "possible: en"),
+        (["completion"], "completion for which shell?"),
+        (["completion", "fish"], "possible: bash"),
+        (["help", "functoins"], "try: functions"),
+    ],
+)
+def test_a_mistake_is_one_sentence_with_a_way_out(
+    given: Sequence[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(list(given)) == 2
+    out, err = capsys.readouterr()
+    if "--json" not in given:
+        assert err.startswith("katamuki: ")
+        assert err.rstrip().endswith("[E-USAGE]")
+    assert said in err
+    assert out == ""
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--solver", "linear", "--lr", "0.1"], "--lr has no meaning for --solver linear"),
+        (["--lr", "0.1"], "--lr has no meaning for --solver auto"),
+        (["--steps", "10", "--solver", "lm"], "--steps has no meaning for --solver lm"),
+        (["--solver", "rmsprob"], "try: --solver rmsprop"),
+        (["--solver", "newton"], "solvers: auto, linear"),
+        (["--solver", "sgd:momentun=0.9"], "try: --solver sgd:momentum="),
+        (["--solver", "sgd:nesterov=yes"], "neither true nor false"),
+        (["--solver", "sgd:lr=1", "--lr", "2"], "names lr twice"),
+        (["--solver", "rmsprop", "--lr", "fast"], '--lr: "fast" is no number'),
+        (["--solver", "rmsprop", "--lr", "nan"], '--lr: "nan" is no number'),
+        (["--solver", "rmsprop", "--steps", "1.5"], "no whole number"),
+        (["--start", "a"], "is not name=value"),
+        (["--start", "a=1,a=2"], "names a twice"),
+        (["--fix", "a=one"], '"one" is no number'),
+        (["--bounds", "a=1"], "is no interval for a"),
+        (["--bounds", "a=:"], "is no interval for a"),
+        (["--loss", "huber:1"], "not there yet"),
+        (["--sep", "ab"], "one character"),
+        (["--max-seconds", "soon"], "is no number"),
+    ],
+)
+def test_a_value_that_cannot_be_meant_is_named(
+    flags: Sequence[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fit", "y ~ a*x + b", "no_such_file.csv", *flags]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_with_json_a_mistake_is_one_object_that_obeys_the_schema(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", "y ~ a*x", "--json", "--sovler", "lm"]) == 2
+    told = json.loads(capsys.readouterr().err)
+    ERROR(told)
+    assert told["remedy"] == "--solver"
+
+
+@pytest.mark.parametrize(
+    ("flags", "made"),
+    [
+        ([], "auto"),
+        (["--solver", "linear"], km.Linear()),
+        (["--solver", "lm:max_steps=50"], km.LevenbergMarquardt(max_steps=50)),
+        (["--solver", "LevenbergMarquardt"], km.LevenbergMarquardt()),
+        (["--solver", "rmsprop", "--lr", "0.001", "--steps", "6000"], km.RMSprop(lr=0.001, steps=6000)),
+        (["--solver", "sgd:momentum=0.9,nesterov=true"], km.SGD(momentum=0.9, nesterov=True)),
+        (["--solver", "adam:betas=0.8/0.99", "--lr", "1e-2"], km.Adam(betas=(0.8, 0.99), lr=0.01)),
+    ],
+)
+def test_the_solver_flag_makes_the_solver_it_names(flags: list[str], made: object) -> None:
+    chosen = arguments.parser().parse_args(["fit", "y ~ a*x", *flags])
+    assert values.solver(chosen) == made
+
+
+def test_only_what_was_said_is_handed_to_the_library() -> None:
+    given = ["fit", "y ~ a*x + b", "--start", "a=1", "--start", "b=-2", "--fix", "c=0", "--bounds", "a=0:,b=-1:1"]
+    chosen = arguments.parser().parse_args([*given, "--sigma", "0.5", "--sigma-is", "known", "--params", "a, b"])
+    assert values.fit_options(chosen) == {
+        "start": {"a": 1.0, "b": -2.0},
+        "fixed": {"c": 0.0},
+        "bounds": {"a": (0.0, None), "b": (-1.0, 1.0)},
+        "params": ["a", "b"],
+        "sigma": 0.5,
+        "sigma_is": "known",
+        "solver": "auto",
+    }
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_any_number_survives_a_flag(value: float) -> None:
+    ((name, text),) = values.pairs("--start", [f"a={value!r}"])
+    assert (name, values.number("--start", text)) == ("a", value)
+
+
+@given(st.text(max_size=8), st.text(max_size=8))
+def test_the_edit_distance_is_a_metric_like_its_textbook(one: str, other: str) -> None:
+    # the stranger: the definition of Wagner and Fischer (1974) as a full table
+    table = [[max(i, j) if 0 in (i, j) else 0 for j in range(len(other) + 1)] for i in range(len(one) + 1)]
+    for i in range(1, len(one) + 1):
+        for j in range(1, len(other) + 1):
+            differ = one[i - 1] != other[j - 1]
+            table[i][j] = min(table[i - 1][j] + 1, table[i][j - 1] + 1, table[i - 1][j - 1] + differ)
+    assert arguments.edits(one, other) == table[-1][-1]
+
+
+@pytest.mark.parametrize("command", arguments.COMMANDS)
+def test_every_command_has_a_page_of_80_columns(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    page = capsys.readouterr().out
+    assert page.startswith(f"katamuki {command}")
+    assert max(map(len, page.split("\n"))) <= 80
+    for flag in arguments.FLAGS:
+        if command in flag.commands:
+            assert flag.spellings[0] in page
+
+
+def test_the_first_page_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    page = capsys.readouterr().out
+    assert all(f"\n  {command}" in page for command in arguments.COMMANDS)
+    assert max(map(len, page.split("\n"))) <= 88
+
+
+def test_an_unexpected_fault_is_one_sentence_and_exit_code_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a fault")
+
+    monkeypatch.setattr("katamuki.cli.commands.data", broken)
+    assert main(["data"]) == 1
+    err = capsys.readouterr().err
+    assert "ZeroDivisionError: a fault" in err
+    assert "please report it" in err
+    assert "Traceback" not in err
+    with pytest.raises(ZeroDivisionError):
+        main(["data", "--debug"])
+
+
+def test_nothing_heavy_is_imported_for_help_completion_and_mistakes() -> None:
+    code = (
+        "import sys; from katamuki.cli import main\n"
+        "main(['--help']); main(['fit', '--help']); main(['completion', 'bash']); main(['fit', '--sovler'])\n"
+        "heavy = {'numpy', 'scipy', 'pandas', 'torch', 'matplotlib', 'duckdb', 'numba', 'pyarrow'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_shipped_completion_is_what_the_flags_make() -> None:
+    from katamuki.cli import completing
+
+    shipped = files("katamuki.cli").joinpath("completion.bash").read_text(encoding="utf-8")
+    assert shipped == completing.bash(), "python -m katamuki.cli.completing > src/katamuki/cli/completion.bash"
+
+
+def complete(*words: str, folder: Path) -> list[str]:
+    """What bash offers for the last of these words."""
+    script = (
+        'eval "$(katamuki completion bash)"; COMP_WORDS=("$@"); COMP_CWORD=$(($#-1)); COMPREPLY=()\n'
+        "_shtab_katamuki; printf '%s\\n' \"${COMPREPLY[@]}\""
+    )
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", script, "bash", *words],
+        capture_output=True, text=True, cwd=folder, env={**os.environ, "PATH": path}, check=True,
+    )  # fmt: skip
+    return done.stdout.split()
+
+
+def test_bash_completes_commands_flags_values_files_and_columns(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("time,level,$(touch pwned)\n1,2,3\n2,4,5\n")
+    assert complete("katamuki", "tr", folder=tmp_path) == ["trace"]
+    assert complete("katamuki", "fit", "--sol", folder=tmp_path) == ["--solver"]
+    assert complete("katamuki", "fit", "--solver", "rms", folder=tmp_path) == ["rmsprop"]
+    assert complete("katamuki", "fit", "f", "tab", folder=tmp_path) == ["table.csv"]
+    assert complete("katamuki", "fit", "f", "table.csv", "--sigma", "", folder=tmp_path) == ["time", "level"]
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_every_word_of_the_command_line_stands_in_the_catalogue() -> None:
+    known = messages.catalogue("en")
+    for flag in arguments.FLAGS:
+        assert "cli.help." + flag.name in known
+        assert "cli.group." + flag.group in known
+    for command in arguments.COMMANDS:
+        assert {"cli.usage." + command, "cli.command." + command, "cli.about." + command} <= set(known)
+
+
+def test_a_usage_error_is_a_katamuki_error() -> None:
+    error: Any = arguments.usage("cli.no_command")
+    assert isinstance(error, KatamukiError)
+    assert error.code == "E-USAGE"
