@@ -243,7 +243,8 @@ def minimise(
     go = _stepper(solver, problem, values, state, done)
     longest = max(1, int(SLICE / (ROW_COST * (problem.n + 10) * (p + 1)))) if problem.n <= SMALL else 1
     began = time.perf_counter()
-    status, ending = GO_ON, None
+    status = GO_ON
+    ending: Ending | None = None
     try:
         for count, written in _stretches(kept, solver.steps):
             until = int(done[0]) + count
