@@ -99,6 +99,8 @@ def code_of(error: KatamukiError) -> int:
     """
     if error.code == "E-USAGE":
         return USAGE
+    if error.code == "E-COLUMN":  # a name that the data lack, whoever found it
+        return DATA
     if error.code == "E-INTERRUPTED":
         return INTERRUPTED
     return next((code for kind, code in CODES.items() if isinstance(error, kind)), OURS)
