@@ -146,7 +146,7 @@ def fit(
     problem = Problem(plan.kernel, [arrays[name] for name in plan.kernel.columns], y, w, said.start, said.free, threads)
     run = solve(problem, plan.is_linear(said.free), chosen, said, weighing, max_seconds, progress)
     solution = _solution(plan, problem, run, said, weighing, used, began)
-    return _judged(plan, problem, run, solution, columns, said)
+    return _judged(plan, problem, run, solution, columns, seed)
 
 
 def _response(plan: Plan, arrays: Mapping[str, Array]) -> Array:
@@ -208,9 +208,7 @@ def _solution(
     )
 
 
-def _judged(
-    plan: Plan, problem: Problem, run: Run, solution: Solution, columns: sources.Columns, said: Settings
-) -> Fit:
+def _judged(plan: Plan, problem: Problem, run: Run, solution: Solution, columns: sources.Columns, seed: int) -> Fit:
     """Findings and verdict; then the fit is returned, with a warning where it needs a look, or raised."""
     facts = None
     if run.failure is None:
@@ -219,20 +217,21 @@ def _judged(
     found = examine(solution, facts, columns=columns.arrays, graph=plan.model.rhs, index=columns.index)
     fitted = Fit(
         solution=solution,
-        source=columns.source,
+        data=columns.source,
         trace=run.trace,
         plan=plan,
-        columns=columns,
+        columns=columns.arrays,
         weights=problem.weights,
         findings=found,
         verdict=verdict(solution, found),
+        seed=seed,
     )
     if run.failure is not None:
-        error = failures.not_converged(run, plan, columns.arrays, solution, said)
+        error = failures.not_converged(run, plan, columns.arrays, solution)
         error.fit = fitted
         raise error
     if solution.state in {"cycle", "slow", "not_identifiable"}:
-        warnings.warn(FitWarning(failures.warning_text(fitted)), stacklevel=3)
+        warnings.warn(FitWarning(failures.warning_text(solution)), stacklevel=3)
     return fitted
 
 

@@ -52,6 +52,14 @@ def _no_value(run: Run, plan: Plan, arrays: Mapping[str, Array], solution: Solut
     return NotConverged("E-DOMAIN", "api.domain_start", where=found.domain, **values)
 
 
+def warning_text(solution: Solution) -> str:
+    """What a fit that returned needs a look for, one sentence."""
+    if solution.state == "not_identifiable":
+        key, values = undetermined(solution.combinations[0])
+        return messages.sentence(key, **values)
+    return messages.sentence(f"api.warn_{solution.state}", steps=solution.steps, loss=f"{solution.loss:.6g}")
+
+
 def undetermined(one: Combination, lang: str = "en") -> tuple[str, dict[str, object]]:
     """The catalogue's key and values that say what of some parameters is determined."""
     names = messages.listing(one.names, lang)

@@ -95,7 +95,7 @@ class Kernel:
 def compile_source(source: str, name: str, signature: str, scope: dict[str, Any], *, sums: bool = False) -> Native:
     """A compiled function from printed source; only source that this package printed comes here."""
     space = dict(scope)
-    exec(compile(source, f"<katamuki {name}>", "exec"), space)  # noqa: S102  our own text, names numbered by us
+    exec(compile(source, f"<katamuki {name}>", "exec"), space)  # our own text, names numbered by us
     return Native(space[name], signature, sums=sums, origin=source.encode())
 
 
@@ -103,8 +103,8 @@ def rows_source(graph: Graph) -> str:
     """The source of ``rows``: outputs of the graph are the value and one partial per parameter."""
     varying = rowwise(graph)
     lines = ["def rows(columns, params, start, m, values, partials, want):"]
-    lines += [f"    c{k} = at(columns[{k}], start)  # {name}" for k, name in enumerate(graph.columns)]
-    lines += [f"    p{k} = params[{k}]  # {name}" for k, name in enumerate(graph.parameters)]
+    lines += [f"    c{k} = at(columns[{k}], start)  # {name!a}" for k, name in enumerate(graph.columns)]
+    lines += [f"    p{k} = params[{k}]  # {name!a}" for k, name in enumerate(graph.parameters)]
     everything = needed(graph.nodes, graph.outputs)
     lines += [f"    t{k} = {expression(graph, k)}" for k in everything if k not in varying and is_computed(graph, k)]
     lines.append("    if want == 0:")
@@ -122,8 +122,8 @@ def rows_source(graph: Graph) -> str:
 def double_double_source(graph: Graph) -> str:
     """The source of ``rows`` in double-double: column k of ``high`` and ``low`` is the k-th output."""
     lines = ["def rows(columns, params, start, m, high, low, want):"]
-    lines += [f"    c{k} = at(columns[{k}], start)  # {name}" for k, name in enumerate(graph.columns)]
-    lines += [f"    p{k} = params[{k}]  # {name}" for k, name in enumerate(graph.parameters)]
+    lines += [f"    c{k} = at(columns[{k}], start)  # {name!a}" for k, name in enumerate(graph.columns)]
+    lines += [f"    p{k} = params[{k}]  # {name!a}" for k, name in enumerate(graph.parameters)]
     lines.append("    for i in range(m):")
     for k in needed(graph.nodes, graph.outputs):
         node = graph.nodes[k]

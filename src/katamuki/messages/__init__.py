@@ -7,6 +7,7 @@ printed, never stored, so that one error can be printed in any language.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -31,3 +32,10 @@ def optional(key: str, lang: str = "en", **values: object) -> str | None:
     """The sentence of a key, or ``None`` where the catalogue has none."""
     text = catalogue(lang).get(key)
     return None if text is None else text.format(**values)
+
+
+def listing(names: Sequence[str], lang: str = "en") -> str:
+    """Names as a sentence lists them: "a", "a and b", "a, b and c"."""
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} {sentence('label.and', lang)} {names[-1]}"
