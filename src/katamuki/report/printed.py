@@ -21,6 +21,7 @@ from katamuki.report.numbers import DASH, brief, grouped, number, plain, seconds
 from katamuki.report.reported import Reported
 
 STRONG = 0.9  # |correlation| from which a pair of many parameters is worth a word
+SAID_BY_ENDING = frozenset({"CYCLE", "SLOW"})  # the block about the run's end says it at length
 PAIRS = 3  # pairs named at most
 
 
@@ -79,7 +80,8 @@ def text(
     if ending:
         lines.extend(["", *ending])
     lines.append("")
-    lines.extend(_findings(fit, lang, width, style, surface))
+    said = SAID_BY_ENDING if ending else frozenset()
+    lines.extend(_findings(fit, said, lang, width, style, surface))
     if check is not None:
         lines.extend(check_text(check, claim, lang, width, style))
     return "\n".join(line.rstrip() for line in lines)
@@ -108,7 +110,7 @@ def _head(fit: Reported, lang: str, width: int) -> list[str]:
         _method(claim, lang),
         columns=width,
     )
-    if claim.start is not None and not (claim.linear and claim.solver == "levenbergmarquardt"):
+    if claim.start is not None:
         start = " ".join(f"{name} {plain(value)}" for name, value in claim.start.items() if name in claim.free)
         steps = _say("steps", lang, steps=grouped(claim.steps), seconds=seconds(claim.seconds))
         lines += head(_say("start", lang), start, steps, columns=width)
@@ -187,7 +189,10 @@ def _parameters(fit: Reported, lang: str, style: Style) -> list[str]:
     lines = table([row[:4] for row in rows])
     lines = [line + ("     " + row[4] if row[4] else "") for line, row in zip(lines, rows, strict=True)]
     lines[0] = style("strong", lines[0])
-    return lines + _correlations(fit, lang) + _combinations(claim, lang)
+    lines += _correlations(fit, lang)
+    if not any(one.code == "UNDETERMINED" for one in fit.findings):
+        lines += _combinations(claim, lang)
+    return lines
 
 
 def _why_no_bar(claim: Solution, name: str, lang: str) -> str:
@@ -262,10 +267,14 @@ def worded(finding: Finding, lang: str = "en", surface: Surface = "python") -> t
     return words, next((one for one in found if one is not None), None)
 
 
-def _findings(fit: Reported, lang: str, width: int, style: Style, surface: Surface) -> list[str]:
+def _findings(
+    fit: Reported, said_before: frozenset[str], lang: str, width: int, style: Style, surface: Surface
+) -> list[str]:
     order = {"failure": 0, "warning": 1, "note": 2}
     lines = []
     for one in sorted(fit.findings, key=lambda finding: order[finding.severity]):
+        if one.code in said_before:
+            continue
         kind = "failed" if one.severity == "failure" else one.severity
         words, remedy = worded(one, lang, surface)
         said = f"{words} [{one.code}]"

@@ -1,0 +1,429 @@
+"""The command line end to end: what it prints, where, and with which exit code.
+
+``tests/expected`` holds what was printed once and looked at; numbers that depend on the machine (times, rounding at
+the last digit) are masked. ``KATAMUKI_EXPECTED=write`` writes the files anew.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+
+import fastjsonschema
+import numpy as np
+import pytest
+
+import katamuki as km
+from command_line import ERROR, SCHEMA, run
+
+HERE = Path(__file__).parent
+VALIDATE = fastjsonschema.compile(SCHEMA)
+TUTORIAL = files("katamuki.data").joinpath("sets/tutorial.csv").read_text()
+RMSPROP = ["--solver", "rmsprop", "--lr", "0.001", "--steps", "6000", "--start", "a=0.5,b=0.5"]
+A, B = 55.01 / 110, 82.51 / 11 - 9 * 55.01 / 110  # the normal equations of Anscombe's first set
+
+
+@pytest.fixture
+def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that holds tutorial.csv; the command runs there."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "tutorial.csv"
+    path.write_text(TUTORIAL)
+    return path
+
+
+def masked(text: str) -> str:
+    """The text without times and last digits, which differ from machine to machine."""
+    text = re.sub(r"\d+(\.\d+)? (ms|s)\b", "T", text)
+    text = re.sub(r"gradient at the answer [\d.e−]+", "gradient at the answer G", text)
+    text = re.sub(r"shared digits [\d.]+, of std.errors [\d.]+", "shared digits N, of std.errors N", text)
+    return re.sub(r"shared digits [\d.]+", "shared digits N", text)
+
+
+def expected(name: str, text: str) -> None:
+    """Compare with a file of ``tests/expected``."""
+    path = HERE / "expected" / name
+    if os.environ.get("KATAMUKI_EXPECTED") == "write":
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(masked(text), encoding="utf-8")
+    assert masked(text) == path.read_text(encoding="utf-8")
+
+
+# --- what is printed -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("fit_line.txt", ["fit", "y ~ a*x + b", "tutorial.csv"]),
+        ("fit_line_plot.txt", ["fit", "y = a*x + b", "tutorial.csv", "--plot"]),
+        ("fit_nonlinear.txt", ["fit", "y ~ a*exp(b*x)", "tutorial.csv", "--start", "a=4,b=0.1"]),
+        ("fit_bounds.txt", ["fit", "y ~ a*x + b", "tutorial.csv", "--bounds", "a=0:0.4"]),
+        ("fit_fixed.txt", ["fit", "y ~ a*x + b", "tutorial.csv", "--fix", "b=3"]),
+        ("fit_sigma.txt", ["fit", "y ~ a*x + b", "tutorial.csv", "--sigma", "1.2", "--sigma-is", "known"]),
+        ("fit_where.txt", ["fit", "y ~ a*x + b", "tutorial.csv", "--where", "x > 5"]),
+        ("check_line.txt", ["check", "y ~ a*x + b", "tutorial.csv"]),
+        ("trace_nonlinear.csv", ["trace", "y ~ a*exp(b*x)", "tutorial.csv", "--start", "a=4,b=0.1"]),
+        ("plot_line.txt", ["plot", "y ~ a*x + b", "tutorial.csv"]),
+    ],
+)
+def test_what_is_printed_is_what_was_looked_at(table: Path, name: str, given: list[str]) -> None:
+    done = run(*given)
+    assert done.returncode == 0, done.stderr
+    if name.endswith(".txt"):
+        assert max(map(len, done.stdout.split("\n"))) <= 80
+    expected(name, done.stdout)
+
+
+def test_a_golden_file_notices_a_wrong_digit() -> None:
+    text = (HERE / "expected" / "fit_line.txt").read_text(encoding="utf-8")
+    assert "0.500091" in text
+    assert masked(text.replace("0.500091", "0.500092")) != text
+
+
+def test_the_tutorial_s_run_is_a_cycle_of_two_points_and_exits_0(table: Path) -> None:
+    done = run("fit", "y ~ a*x + b", "tutorial.csv", *RMSPROP)
+    assert done.returncode == 0, done.stderr
+    text = done.stdout
+    assert "not converged: a cycle of two points since step" in text
+    since = int(re.search(r"since step (\d+)", text)[1])  # type: ignore[index]
+    assert abs(since - 3419) <= 20
+    assert "a 0.499591 <-> 0.500591   b 2.999591 <-> 3.000591   middle 0.500091 3.000091" in text
+    assert "1.251154" in text
+    assert "110·(lr/2)² = 2.75e−05" in text
+    assert "checked  PASS" in text
+    assert max(map(len, text.split("\n"))) <= 80
+    assert run("fit", "y ~ a*x + b", "tutorial.csv", *RMSPROP, "--strict").returncode == 5
+
+
+def test_the_run_s_json_holds_the_cycle_and_the_pair(table: Path) -> None:
+    done = run("fit", "y ~ a*x + b", "tutorial.csv", *RMSPROP, "--json")
+    told = json.loads(done.stdout)
+    VALIDATE(told)
+    cycle = told["state"]["cycle"]
+    for name, best in (("a", A), ("b", B)):
+        assert abs(cycle["middle"][name] - best) < 1e-9
+        assert abs(cycle["half_width"][name] - 0.0005) < 1e-9
+        assert min(abs(told["params"][name]["value"] - best - half) for half in (-0.0005, 0.0005)) < 1e-9
+    assert "warning:" in done.stderr
+
+
+def test_the_trace_is_the_table_of_the_tutorial(table: Path) -> None:
+    done = run("trace", "y ~ a*x + b", "tutorial.csv", *RMSPROP, "--every", "geometric")
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert [row["step"] for row in rows] == ["1", "2", "10", "100", "1000", "6000", ""]
+    assert list(rows[0]) == ["step", "loss", "a", "b", "grad_a", "grad_b"]
+    told = [[float(row[name]) for name in list(rows[0])[1:]] for row in rows[:5]]
+    known = [  # PyTorch 2.13, float64
+        [7.505700, 0.500000, 0.500000, -45.01818, -5.00182],
+        [7.016500, 0.510000, 0.510000, -43.01818, -4.80182],
+        [5.460662, 0.545399, 0.545619, -35.93443, -4.09340],
+        [2.297513, 0.660662, 0.666960, -12.77242, -1.77598],
+        [1.549429, 0.663149, 1.352581, 0.02136, -0.35998],
+    ]
+    np.testing.assert_allclose(told, known, rtol=0, atol=6e-6)
+
+
+def test_a_full_trace_keeps_every_bit(table: Path) -> None:
+    done = run("trace", "y ~ a*x + b", "tutorial.csv", *RMSPROP[:-2], "--full", "--start", "a=0.5,b=0.5")
+    rows = list(csv.reader(io.StringIO(done.stdout)))[1:]
+    data = {"x": km.datasets("tutorial")["x"], "y": km.datasets("tutorial")["y"]}
+    with pytest.warns(km.FitWarning):
+        fit = km.fit("y ~ a*x + b", data, solver=km.RMSprop(lr=0.001, steps=6000), start={"a": 0.5, "b": 0.5})
+    assert len(rows) == 6001
+    np.testing.assert_array_equal([[float(row[2]), float(row[3])] for row in rows], fit.trace.params)
+
+
+def test_every_nth_step_and_json_lines(table: Path) -> None:
+    done = run("trace", "y ~ a*x + b", "tutorial.csv", *RMSPROP, "--every", "2000", "--json")
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [one["step"] for one in told] == [1, 2001, 4001, 6000, None]
+    assert told[0]["params"] == {"a": 0.5, "b": 0.5}
+
+
+def test_the_pipe_of_the_readme_prints_the_object(table: Path) -> None:
+    done = run("fit", "y ~ a*x + b", "--json", text=run("data", "tutorial").stdout)
+    told = json.loads(done.stdout)
+    VALIDATE(told)
+    assert abs(told["params"]["a"]["value"] / 0.5000909090909091 - 1) < 1e-14
+    assert told["check"]["verdict"] == "PASS"
+    assert done.returncode == 0
+
+
+def test_built_in_data_are_printed_as_they_are_stored() -> None:
+    assert run("data", "tutorial").stdout == TUTORIAL
+    assert "tutorial" in run("data").stdout
+    wrong = run("data", "tutorail")
+    assert wrong.returncode == 3
+    assert "tutorial" in wrong.stderr
+
+
+def test_csv_is_one_row_and_quiet_leaves_its_header_out(table: Path) -> None:
+    done = run("fit", "y ~ a*x + b", "tutorial.csv", "--csv")
+    (row,) = csv.DictReader(io.StringIO(done.stdout))
+    assert abs(float(row["a"]) / A - 1) < 1e-14
+    assert row["check"] == "PASS"
+    quiet = run("fit", "y ~ a*x + b", "tutorial.csv", "--csv", "--quiet")
+    assert quiet.stdout == done.stdout.split("\n", 1)[1]
+
+
+def test_predictions_and_their_band_agree_with_the_library(table: Path, tmp_path: Path) -> None:
+    (tmp_path / "new.csv").write_text("x\n2\n20\n")
+    saved = run("fit", "y ~ a*x + b", "tutorial.csv", "--save", "fit.json", "--quiet")
+    assert saved.returncode == 0
+    given = ["--at", "new.csv", "--interval", "new", "--level", "90%"]
+    direct = run("predict", "y ~ a*x + b", "tutorial.csv", *given)
+    loaded = run("predict", "fit.json", *given)
+    assert direct.returncode == loaded.returncode == 0, direct.stderr + loaded.stderr
+    assert direct.stdout == loaded.stdout
+    rows = list(csv.DictReader(io.StringIO(direct.stdout)))
+    band = km.fit("y ~ a*x + b", km.datasets("tutorial")).predict({"x": [2.0, 20.0]}, interval="new", level=0.9)
+    assert [float(row["low"]) for row in rows] == list(band.low)
+    assert [float(row["y"]) for row in rows] == list(band.value)
+
+
+def test_a_picture_goes_into_the_file_that_is_named(table: Path, tmp_path: Path) -> None:
+    assert run("plot", "y ~ a*x + b", "tutorial.csv", "-o", "fit.svg", "--interval", "new").returncode == 0
+    assert "band of a new observation" in (tmp_path / "fit.svg").read_text(encoding="utf-8")
+    wrong = run("plot", "y ~ a*x + b", "tutorial.csv", "-o", "fit.docx")
+    assert wrong.returncode == 2
+    assert ".svg" in wrong.stderr
+
+
+# --- what goes wrong -----------------------------------------------------------------------------------------------
+
+BAD = [  # the rows of the table of bad input: arguments, exit code, code, words
+    (["y = a*x + b", "tutorail.csv"], 3, "E-FILE", ['no file "tutorail.csv"', "tutorial.csv"]),
+    (["rate = a*temp + b", "rates.csv"], 3, "E-COLUMN", ['no column "rate"', "Temp, Rate", "Rate = a*Temp + b"]),
+    (["y = 2x + b", "tutorial.csv"], 4, "E-SYNTAX", ["y = 2x + b", "^", 'a "*" is missing here', "2*x"]),
+    (["y = a*ln(x) + b", "tutorial.csv"], 4, "E-FUNCTION", ['"ln"', "log(x)", "katamuki help functions"]),
+    (["y = x + 1", "tutorial.csv"], 4, "E-NOPARAM", ["no parameters"]),
+    (["y = a*x + b", "mixed.csv"], 3, "E-NUMBER", ["--decimal"]),
+    (["y = a*x + b", "holes.csv"], 3, "E-MISSING", ["2 rows", "2", "3", "--missing drop"]),
+    (["y = a*x + b", "one.csv"], 3, "E-TOOFEW", ["2", "1", "--fix b=0"]),
+    (
+        ["y = (a+c)*x + b", "tutorial.csv"],
+        5,
+        "E-IDENT",
+        ["a and c cannot be told apart", "a + c = 0.500091", "--fix c=0"],
+    ),
+    (["y = a*log(x-20) + b", "tutorial.csv"], 5, "E-DOMAIN", ["log(x-20)", "11 rows", "x > 20", "4 to 14"]),
+    (
+        ["y = a*x + b", "tutorial.csv", "--solver", "sgd", "--lr", "0.011", "--start", "a=0.5,b=0.5"],
+        5,
+        "E-DIVERGED",
+        ["diverged", "0.010882", "--lr"],
+    ),
+    (["y = a*x + b", "tutorial.csv", "--solver", "linear", "--lr", "0.1"], 2, "E-USAGE", ["--lr has no meaning"]),
+    (
+        ["y = a*x + b", "sigma.csv", "--sigma", "err", "--sigma-is", "known"],
+        3,
+        "E-SIGMA",
+        ["row 3: sigma is 0", "must be > 0"],
+    ),
+    (["y = a*x + b", "sigma.csv", "--sigma", "err"], 3, "E-SIGMA", ["--sigma-is known or --sigma-is relative"]),
+    (["y = a*x + b", "tutorial.csv", "--bounds", "a=1:0"], 2, "E-BOUNDS", ["lower bound of a"]),
+    (["y = a*x + b", "tutorial.csv", "--start", "q=1"], 2, "E-NAME", ["q", "parameters: a, b"]),
+    (["y = a*x + b", "."], 3, "E-FILE", []),
+    (["y = a*x + b", "empty.csv"], 3, "E-EMPTY", []),
+]
+
+
+@pytest.fixture
+def bad_files(table: Path, tmp_path: Path) -> None:
+    """The files that the table of bad input names."""
+    (tmp_path / "rates.csv").write_text("Temp,Rate\n1,2\n2,3\n3,5\n")
+    (tmp_path / "mixed.csv").write_text("x;y\n1;2,5\n2;2.4\n3;3,5\n4;4,5\n")
+    (tmp_path / "holes.csv").write_text("x,y\n1,2\n2,\n,3\n4,5\n5,5\n")
+    (tmp_path / "one.csv").write_text("x,y\n1,2\n")
+    (tmp_path / "sigma.csv").write_text("x,y,err\n1,2,1\n2,3,1\n3,5,0\n4,5,1\n")
+    (tmp_path / "empty.csv").write_text("")
+
+
+@pytest.mark.usefixtures("bad_files")
+@pytest.mark.parametrize(("given", "exit_code", "code", "words"), BAD)
+def test_bad_input_is_a_sentence_with_a_code_and_an_exit_code(
+    given: Sequence[str], exit_code: int, code: str, words: Sequence[str]
+) -> None:
+    done = run("fit", *given)
+    assert done.returncode == exit_code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert f"[{code}]" in done.stderr
+    for word in words:
+        assert word in done.stderr
+    told = run("fit", *given, "--json")
+    assert told.returncode == exit_code
+    (line,) = [line for line in told.stderr.splitlines() if line.startswith("{")]
+    ERROR(json.loads(line))
+    assert json.loads(line)["code"] == code
+
+
+def test_parameters_that_cannot_be_told_apart_are_reported_and_exit_with_5(table: Path) -> None:
+    done = run("fit", "y = (a+c)*x + b", "tutorial.csv")
+    assert done.returncode == 5
+    line = next(line for line in done.stdout.split("\n") if line.startswith("  a "))
+    assert "—" in line
+    assert "3.000091" in done.stdout
+
+
+def test_a_diverged_run_can_still_be_traced(table: Path) -> None:
+    done = run("trace", "y ~ a*x + b", "tutorial.csv", "--solver", "sgd", "--lr", "0.011", "--start", "a=0.5,b=0.5")
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) > 600
+    assert "diverged" in done.stderr
+
+
+def test_a_check_that_contradicts_exits_with_6(
+    table: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from dataclasses import replace
+
+    from katamuki import check
+    from katamuki.cli import main
+
+    judge = check.judge
+
+    def wrong(solution: km.records.Solution, *rest: object) -> object:  # type: ignore[name-defined]
+        return judge(replace(solution, params=solution.params | {"a": 0.6}), *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(check, "judge", wrong)
+    assert main(["fit", "y ~ a*x + b", "tutorial.csv"]) == 6
+    out, err = capsys.readouterr()
+    assert "checked  FAIL" in out
+    assert "0.500091" in out
+    assert "[E-CHECK]" in err
+
+
+# --- streams -------------------------------------------------------------------------------------------------------
+
+
+def in_terminal(
+    *given: str, env: dict[str, str] | None = None, send: bytes = b"", after: bytes = b""
+) -> tuple[str, int]:
+    """What the command shows in a terminal, and its exit code; ``send`` is typed once ``after`` was seen."""
+    child, descriptor = pty.fork()
+    if child == 0:
+        around = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "CI")}
+        around |= {"TERM": "xterm", "COLUMNS": "80"} | (env or {})
+        os.execve(sys.executable, [sys.executable, "-m", "katamuki", *given], around)
+    seen, deadline = b"", time.monotonic() + 120
+    while time.monotonic() < deadline:
+        ready, _, _ = select.select([descriptor], [], [], 0.05)
+        if ready:
+            try:
+                piece = os.read(descriptor, 65536)
+            except OSError:
+                break
+            if not piece:
+                break
+            seen += piece
+        if send and after in seen:
+            os.write(descriptor, send)
+            send = b""
+    _, status = os.waitpid(child, 0)
+    os.close(descriptor)
+    return seen.decode("utf-8", "replace"), os.waitstatus_to_exitcode(status)
+
+
+def test_a_terminal_gets_a_picture_and_colour_and_a_pipe_gets_neither(table: Path) -> None:
+    shown, code = in_terminal("fit", "y ~ a*x + b", "tutorial.csv")
+    assert code == 0
+    assert "\x1b[32m" in shown
+    assert "┤" in shown
+    piped = run("fit", "y ~ a*x + b", "tutorial.csv").stdout
+    assert "\x1b" not in piped
+    assert "┤" not in piped
+    assert "\x1b[" in run("fit", "y ~ a*x + b", "tutorial.csv", "--color", "always").stdout
+
+
+@pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_colour_is_off_where_it_is_not_wanted(table: Path, env: dict[str, str]) -> None:
+    shown, _ = in_terminal("fit", "y ~ a*x + b", "tutorial.csv", env=env)
+    assert "\x1b[3" not in shown
+    assert "0.500091" in shown
+
+
+def test_a_terminal_and_no_file_is_a_usage_error_and_not_a_hang() -> None:
+    shown, code = in_terminal("fit", "y ~ a*x + b")
+    assert code == 2
+    assert "no file, and nothing is piped in" in shown
+
+
+def test_a_stream_that_is_not_utf8_gets_ascii(table: Path) -> None:
+    done = run("fit", "y ~ a*x + b", "tutorial.csv", "--plot", env={"PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0
+    assert done.stdout.isascii()
+    assert "correlation a,b -0.943" in done.stdout
+    json.loads(run("fit", "y ~ a*x + b", "tutorial.csv", "--json", env={"PYTHONIOENCODING": "ascii"}).stdout)
+
+
+def test_a_reader_that_goes_away_is_no_failure(table: Path) -> None:
+    trace = f"{sys.executable} -m katamuki trace 'y ~ a*x + b' tutorial.csv {' '.join(RMSPROP)}"
+    line = trace + " | head -1; echo ${PIPESTATUS[0]}"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+    assert done.stdout == "step,loss,a,b,grad_a,grad_b\n0\n"
+    assert done.stderr == ""
+
+
+def test_a_full_disk_is_said(table: Path) -> None:
+    line = f"{sys.executable} -m katamuki fit 'y ~ a*x + b' tutorial.csv > /dev/full"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "cannot write to standard output" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_prints_the_best_so_far_and_exits_with_130(table: Path) -> None:
+    given = ["fit", "y ~ a*x + b", "tutorial.csv", "--solver", "sgd", "--lr", "1e-9", "--steps", "1e10"]
+    shown, code = in_terminal(*given, "--start", "a=0.5,b=0.5", send=b"\x03", after=b"step ")
+    assert code == 130
+    assert "0.5" in shown
+    assert "[E-INTERRUPTED]" in shown
+    assert "Traceback" not in shown
+
+
+def test_an_interrupt_without_a_terminal_does_the_same(table: Path) -> None:
+    given = ["fit", "y ~ a*x + b", "tutorial.csv", "--solver", "sgd", "--lr", "1e-9", "--steps", "1e10"]
+    command = [sys.executable, "-m", "katamuki", *given, "--start", "a=0.5,b=0.5"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        time.sleep(2.0)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted" in err
+    assert "0.5" in out
+
+
+def test_progress_is_shown_only_in_a_terminal_and_taken_away(table: Path) -> None:
+    given = ["fit", "y ~ a*x + b", "tutorial.csv", "--solver", "sgd", "--lr", "0.001", "--start", "a=0.5,b=0.5"]
+    shown, _ = in_terminal(*given, "--steps", "4e7", "--max-seconds", "2")
+    assert re.search(r"step [\d ]+ / 40 000 000   loss 1\.25", shown)
+    assert "/ 40 000 000" not in shown.rsplit("\x1b[K", 1)[-1]
+
+
+def test_windows_s_byte_order_mark_and_wide_names_pass(table: Path, tmp_path: Path) -> None:
+    (tmp_path / "wide.csv").write_bytes("\ufeff時間,傾き\r\n1,2\r\n2,4.1\r\n3,5.9\r\n".encode())
+    done = run("fit", "傾き ~ a*時間 + b", "wide.csv")
+    assert done.returncode == 0, done.stderr
+    assert "response 傾き, variable 時間" in done.stdout
+
+
+def test_a_lone_surrogate_in_an_argument_is_an_error_and_not_a_crash(table: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "katamuki", "fit", b"y ~ a*x + \xff", "tutorial.csv"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 4
+    assert "Traceback" not in done.stderr
