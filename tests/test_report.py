@@ -99,7 +99,7 @@ def test_a_difference_that_is_not_half_the_learning_rate_is_not_called_so() -> N
 
 
 def test_a_slow_run_says_that_its_steps_are_over() -> None:
-    assert "not converged: the 6000 steps asked for are over" in report.text(run(state="slow", cycle=None))
+    assert "not converged when the 6000 steps asked for were over" in report.text(run(state="slow", cycle=None))
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,10 @@ def ending(fit: Reported, lang: str = "en", columns: int = 80, style: Style = un
         return _cycle(claim, lang, columns, style)
     if claim.state == "slow":
         lines = [style("look", _say("slow", lang, steps=grouped(claim.steps)))]
+        above = claim.loss - (claim.reference.loss if claim.reference is not None else math.nan)
+        lines += hanging(
+            "  " + _say("floor", lang), _say("slow.floor", lang, value=brief(above, 3)), columns=columns, hang=HANG
+        )
         lines += hanging("  " + _say("remedy", lang), _say("slow.remedy", lang), columns=columns, hang=HANG)
         return lines
     return []
@@ -134,7 +138,8 @@ def _stability(claim: Solution, lang: str) -> str:
     facts = claim.reason
     if "stability" not in facts:
         return ""
-    parts = [_say("stability", lang, value=f"{float(facts['stability']):.4f}")]
+    limit = float(facts.get("stability_limit", 2.0))
+    parts = [_say("stability", lang, value=f"{float(facts['stability']):.4f}", limit=f"{limit:.4g}")]
     if facts.get("passed") is not None:
         parts.append(_say("stability.passed", lang, step=grouped(int(facts["passed"]))))
     if facts.get("zigzag") is not None:
