@@ -1,8 +1,9 @@
 """How far the phase of a formula's sines advances from row to row: the fact behind ALIAS.
 
 On evenly spaced rows a phase that advances by more than half a cycle cannot be told from one that advances by less
-(Nyquist 1928; Shannon 1949). The phase is whatever stands in sin, cos or tan, so chirps and sums are seen too. Not
-looked at: phases of several columns, and rows that are not evenly spaced, where no such limit holds.
+(Nyquist 1928; Shannon 1949). The phase is whatever stands in sin, cos or tan; where it does not advance evenly, its
+median step counts. Not looked at: phases of several columns, and rows that are not evenly spaced, where no such limit
+holds.
 """
 
 from __future__ import annotations
@@ -10,19 +11,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from katamuki.backends import numpy_
+from katamuki.graph import LEAVES, Graph, needed
+from katamuki.ops import TABLE
 
 if TYPE_CHECKING:
-    from katamuki.graph import Graph
     from katamuki.records import Array
 
 PERIODS = {"sin": 2 * math.pi, "cos": 2 * math.pi, "tan": math.pi}
-FEW = 8  # rows that are looked at first
-ROWS = 4096  # rows that are looked at where those few are suspicious
+ROWS = 4096  # rows that are looked at where the two in the middle are suspicious, equal or in no order
 EVEN = 1e-6  # of the spacing
 HALF = 0.5 + 1e-6
 
@@ -50,46 +51,44 @@ def phase_steps(
     for node in graph.nodes:
         if node.op in PERIODS:
             phase = node.args[0]
-            names = _columns_of(graph, phase)
+            nodes = needed(graph.nodes, (phase,))
+            names = {str(graph.nodes[k].value) for k in nodes if graph.nodes[k].op == "column"}
             if len(names) == 1:
-                advance = _advance(graph, phase, columns[names[0]], names[0], params) / PERIODS[node.op]
-                if advance > HALF:
-                    found.append((node.span, advance))
+                (name,) = names
+                x, period = columns[name], PERIODS[node.op]
+                if _is_suspicious(graph, nodes, x, params, period):
+                    part = replace(graph, outputs=(phase,))
+                    advance = _advance(part, np.unique(x[:ROWS]), name, params) / period
+                    if advance > HALF:
+                        found.append((graph.nodes[phase].span, advance))
     return found
 
 
-def _columns_of(graph: Graph, output: int) -> list[str]:
-    """The columns that a node depends on."""
-    names, waiting, seen = set(), [output], set()
-    while waiting:
-        k = waiting.pop()
-        if k in seen:
-            continue
-        seen.add(k)
-        node = graph.nodes[k]
-        if node.op == "column":
-            names.add(str(node.value))
-        waiting.extend(node.args)
-    return sorted(names)
+def _is_suspicious(graph: Graph, nodes: list[int], x: Array, params: Mapping[str, float], period: float) -> bool:
+    """Whether the phase advances far between the two rows in the middle; plain numbers, since most fits are small."""
+    middle = len(x) // 2
+    if len(x) < 2 or x[middle - 1] == x[middle]:
+        return True
+    ends = []
+    with np.errstate(all="ignore"):
+        for at in (x[middle - 1], x[middle]):
+            values: dict[int, Any] = {}
+            for k in nodes:
+                node = graph.nodes[k]
+                if node.op == "column":
+                    values[k] = at
+                elif node.op in LEAVES:
+                    values[k] = np.float64(params[str(node.value)] if node.op == "parameter" else node.value)
+                else:
+                    values[k] = TABLE[node.op].value(*(values[one] for one in node.args))
+            ends.append(values[nodes[-1]])
+    return not abs(float(ends[1]) - float(ends[0])) <= HALF * period
 
 
-def _advance(graph: Graph, phase: int, x: Array, name: str, params: Mapping[str, float]) -> float:
-    """The median change of a phase from one x to the next; 0 where x is not evenly spaced."""
-    part = replace(graph, outputs=(phase,))
-    step = 0.0
-    for rows in (FEW, ROWS):
-        few = x[:rows]
-        if len(few) < 3:
-            return 0.0
-        spacing = np.diff(few)
-        if not (spacing > 0).all():
-            few = np.unique(few)
-            spacing = np.diff(few)
-        if len(few) < 3 or np.ptp(spacing) > EVEN * abs(spacing[0]):
-            return 0.0
-        (values,) = numpy_.evaluate(part, {name: few}, params)
-        steps = np.abs(np.diff(np.broadcast_to(values, few.shape)))
-        step = float(np.median(steps))
-        if step <= HALF * math.pi:
-            return 0.0
-    return step
+def _advance(part: Graph, x: Array, name: str, params: Mapping[str, float]) -> float:
+    """The median change of the output from one x to the next; 0 where these are not evenly spaced."""
+    spacing = np.diff(x)
+    if len(x) < 3 or np.ptp(spacing) > EVEN * abs(spacing[0]):
+        return 0.0
+    (values,) = numpy_.evaluate(part, {name: x}, params)
+    return float(np.median(np.abs(np.diff(values))))

@@ -65,28 +65,41 @@ class ResidualFacts:
 
 
 @inline
+def combine(block, p, free, root, k, z):  # type: ignore[no-untyped-def]
+    """``z`` = column k of JW for a block's rows, four columns of J at a time; False where W's column is zero."""
+    empty = True
+    for first in range(0, p, 4):
+        second, third, last = min(first + 1, p - 1), min(first + 2, p - 1), min(first + 3, p - 1)
+        w0 = root[first * p + k]
+        w1 = root[second * p + k] if first + 1 < p else 0.0
+        w2 = root[third * p + k] if first + 2 < p else 0.0
+        w3 = root[last * p + k] if first + 3 < p else 0.0
+        if w0 == 0.0 and w1 == 0.0 and w2 == 0.0 and w3 == 0.0:
+            continue
+        c0, c1 = at(block, 256 * (1 + free[first])), at(block, 256 * (1 + free[second]))
+        c2, c3 = at(block, 256 * (1 + free[third])), at(block, 256 * (1 + free[last]))
+        if empty:
+            for i in range(256):
+                z[i] = (w0 * c0[i] + w1 * c1[i]) + (w2 * c2[i] + w3 * c3[i])
+        else:
+            for i in range(256):
+                z[i] += (w0 * c0[i] + w1 * c1[i]) + (w2 * c2[i] + w3 * c3[i])
+        empty = False
+    return not empty
+
+
+@inline
 def leverages(block, p, free, root, h, z, curve, out):  # type: ignore[no-untyped-def]
     """``h`` of a block's rows, and the sums Q'q of the curve q along the orthonormal columns of JW."""
     for i in range(256):
         h[i] = 0.0
     for k in range(p):
-        for i in range(256):
-            z[i] = 0.0
-        used = False
-        for j in range(p):
-            weight = root[j * p + k]
-            if weight != 0.0:
-                used = True
-                column = at(block, 256 * (1 + free[j]))
-                for i in range(256):
-                    z[i] += weight * column[i]
-        if not used:
-            continue
-        total = 0.0
-        for i in range(256):
-            h[i] += z[i] * z[i]
-            total += z[i] * curve[i]
-        out[HEAD + k] += total
+        if combine(block, p, free, root, k, z):
+            total = 0.0
+            for i in range(256):
+                h[i] += z[i] * z[i]
+                total += z[i] * curve[i]
+            out[HEAD + k] += total
 
 
 @inline
@@ -181,8 +194,8 @@ def add_squares(e, y, root, weighted, curve, start, m, out):  # type: ignore[no-
 
 
 @inline
-def add_spread(e, f, h, u, m, precision, out):  # type: ignore[no-untyped-def]
-    """Studentised squares of a block in ``u``, and its part of the sums that tell whether they follow f."""
+def add_spread(e, f, h, u, cook, m, precision, out):  # type: ignore[no-untyped-def]
+    """Studentised squares of a block in ``u``, p times Cook's distances, and the sums that tell whether u follows f."""
     u1 = 0.0
     u2 = 0.0
     v1 = 0.0
@@ -194,7 +207,9 @@ def add_spread(e, f, h, u, m, precision, out):  # type: ignore[no-untyped-def]
     for i in range(m):
         v = 1.0 - h[i]
         own = e[i] * e[i] * precision
-        u[i] = own / v if v > LONE else 0.0
+        inverse = 1.0 / v if v > LONE else 0.0
+        u[i] = own * inverse
+        cook[i] = u[i] * h[i] * inverse
         g = v * f[i]
         u1 += u[i]
         u2 += u[i] * u[i]
@@ -248,9 +263,7 @@ def facts_pass(  # type: ignore[no-untyped-def]
         fill_block(kernel, columns, params, y, root, weighted, start, m, free, p, shift, block, f, curve)
         leverages(block, p, free, inverse, h, z, curve, out)
         add_squares(block, y, root, weighted, curve, start, m, out)
-        add_spread(block, f, h, u, m, precision, out)
-        for i in range(m):
-            z[i] = 0.0 if u[i] == 0.0 else u[i] * h[i] / (1.0 - h[i])
+        add_spread(block, f, h, u, z, m, precision, out)
         keep_largest(u, m, start, out, OUTLIER)
         keep_largest(z, m, start, out, COOK)
         keep_largest(h, m, start, out, LEVERAGE)
