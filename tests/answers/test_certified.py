@@ -9,15 +9,16 @@ from __future__ import annotations
 import functools
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 
 import katamuki as km
 from katamuki.certified import digits, names, problem
 
 WANTED = 10
-# Residuals of Lanczos1 are 1e-13, of which 2e-16 is the rounding of the data and of the model to double, so that the
-# standard errors are rounding from the fourth digit on, whatever the program.
-STDERR_WANTED = {"Lanczos1": 3}
+# The residual standard deviation of Lanczos1, 8.9e-14, is 200 units in the last place of its largest y, 2.5. Each
+# residual, and with them the standard errors, carry 2.3 digits in double, whatever the program. Parameters do better.
+STDERR_WANTED = {"Lanczos1": 2.3}
 
 
 class Row(NamedTuple):
@@ -33,12 +34,12 @@ class Row(NamedTuple):
 
 
 @functools.cache
-def fitted(name: str) -> tuple[Row, ...]:
-    """The figures of one fit: parameters, standard errors, residual sum of squares."""
+def fitted(name: str, start: int = 1) -> tuple[Row, ...]:
+    """The figures of one fit, from the first (0) or second (1) start: parameters, standard errors, rss."""
     p = problem(name)
-    fit = km.fit(p.formula, p.columns, start=None if p.starts is None else p.starts[1], starts=1)
+    fit = km.fit(p.formula, p.columns, start=None if p.starts is None else p.starts[start], starts=1)
     assert fit.state == ("exact" if p.suite == "linear" else "converged")
-    assert (fit.n, fit.dof, tuple(fit.params)) == (p.n, p.dof, tuple(p.params))
+    assert (fit.n, fit.dof, set(fit.params)) == (p.n, p.dof, set(p.params))
     rows = [Row(b, fit.params[b], text) for b, text in p.refined.params.items()]
     errors = {b: e for b, e in fit.stderr.items() if e is not None}
     assert list(errors) == list(fit.stderr), "a parameter without an error bar"
@@ -62,6 +63,24 @@ def test_a_certified_problem_is_solved_to_ten_digits(name: str) -> None:
     assert too_few(name, rows) == []
 
 
+def far(name: str) -> bool:
+    """Whether the first start, often far, leads to an answer; a fit that fails must say so."""
+    try:
+        fitted(name, start=0)
+    except km.NotConverged:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("name", names("nonlinear"))
+def test_from_the_far_start_an_answer_is_the_right_one(name: str) -> None:
+    assert not far(name) or too_few(name, fitted(name, start=0)) == []
+
+
+def test_from_the_far_start_most_fits_arrive() -> None:
+    assert {name for name in names("nonlinear") if not far(name)} <= {"BoxBOD", "MGH10"}
+
+
 def test_nine_digits_a_wrong_sign_and_a_wrong_error_bar_are_found_out() -> None:
     p = problem("Misra1a")
     b1, e1 = p.refined.params["b1"], p.refined.stderr["b1"]
@@ -73,6 +92,15 @@ def test_nine_digits_a_wrong_sign_and_a_wrong_error_bar_are_found_out() -> None:
         Row("rss", float("nan"), p.refined.rss),
     )
     assert too_few("Misra1a", spoiled) == ["b1: 9.0", "b2: -0.3", "stderr b1: 9.0"]
+
+
+def test_the_excuse_of_lanczos1_is_the_rounding_of_its_data() -> None:
+    p = problem("Lanczos1")
+    ulp = float(np.spacing(np.max(p.columns["y"])))
+    assert list(STDERR_WANTED) == ["Lanczos1"]
+    assert STDERR_WANTED["Lanczos1"] == pytest.approx(-np.log10(ulp / float(p.refined.rsd)), abs=0.05)
+    for name in p.params:  # even data rounded and then solved without any rounding lose all but these digits
+        assert digits(float(p.rounded.stderr[name]), p.refined.stderr[name]) < 4
 
 
 def test_the_table() -> None:
