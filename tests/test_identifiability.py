@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import katamuki as km
 from katamuki.covariance import uncertainty
 from katamuki.identifiability import combinations
 from katamuki.records import Combination
@@ -120,3 +121,15 @@ def test_the_order_and_the_size_of_directions_do_not_matter(order: list[int], sc
     texts = {one.text for one in combinations(names, values, null)}
     assert texts <= {"a + b", "b + a", "c - d", "d - c"}
     assert len(texts) == 2
+
+
+@pytest.mark.parametrize(
+    ("formula", "text"), [("y ~ (a + c)*x + b", "a + c"), ("y ~ a*c*x + b", "a*c"), ("y ~ (a - 2*c)*x + b", "a - 2*c")]
+)
+def test_a_fit_from_equal_starts_names_what_the_formula_shows(formula: str, text: str) -> None:
+    with pytest.warns(km.FitWarning):
+        fit = km.fit(formula, km.datasets("tutorial"))
+    (one,) = [finding for finding in fit.findings if finding.code == "UNDETERMINED"]
+    assert one.values["combination"] == text
+    assert one.values["value"] == pytest.approx(0.5000909090909091, rel=1e-7)
+    assert fit.verdict == "look"
