@@ -347,9 +347,9 @@ def number(value: float) -> str:
 
 
 def name_text(name: str) -> str:
-    """A name as it is written in a formula: in backticks where it is no identifier."""
-    plain = name.isidentifier() and not keyword.iskeyword(name) and name not in RESERVED
-    return name if plain else f"`{name}`"
+    """A name as it is written in a formula: in backticks where it is no identifier or means something else."""
+    taken = keyword.iskeyword(name) or name in RESERVED or (name in TABLE and TABLE[name].callable)
+    return name if name.isidentifier() and not taken else f"`{name}`"
 
 
 assert POWER < ATOM  # the base of a power is bracketed unless it is a name, a number or a call

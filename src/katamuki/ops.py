@@ -242,7 +242,7 @@ function("abs", np.abs, (lambda b, a, n, u: b("mul", u, b("sign", a[0])),), KINK
          latex=r"\left|{0}\right|")
 function("sign", np.sign, (None,), KINK, kernel="(1.0 if {0} > 0.0 else (-1.0 if {0} < 0.0 else {0}))")
 function("heaviside", lambda x: np.heaviside(x, 0.5), (None,), "DLMF 1.16(iv)", kernel=STEP,
-         torch="torch.heaviside({0}, torch.full_like({0}, 0.5))", sql="(0.5 + 0.5 * sign({0}))",
+         torch="torch.heaviside({0}.detach(), torch.full_like({0}, 0.5))", sql="(0.5 + 0.5 * sign({0}))",
          mpmath="((1+mp.sign({0}))/2)")
 
 

@@ -42,21 +42,10 @@ class Names:
         Names that are parameters even though a column has the same name.
     given : iterable of str
         Names in start, bounds or fixed.
-    arguments : bool
-        The names are a function's arguments, which may be called like functions of formulas.
     """
 
-    def __init__(
-        self,
-        text: str,
-        columns: Sequence[str],
-        params: Iterable[str],
-        given: Iterable[str],
-        *,
-        arguments: bool = False,
-    ) -> None:
+    def __init__(self, text: str, columns: Sequence[str], params: Iterable[str], given: Iterable[str]) -> None:
         self.text = text
-        self.arguments = arguments
         self.all = tuple(columns)
         self.columns: dict[str, list[str]] = {}
         for name in columns:
@@ -81,6 +70,11 @@ class Names:
         if len(found) > 1 and token.text not in self.params:
             raise at_place(self.text, token.span, "E-COLUMN", "formula.column_twice", name=token.text)
 
+    def check_bare(self, token: Token) -> None:
+        """Raise for a function's name that is not called, unless it is declared or stands in backticks."""
+        if token.kind == "name" and token.text in FUNCTIONS and token.text not in self.params:
+            raise at_place(self.text, token.span, "E-FUNCTION", "formula.function_bare", name=token.text)
+
     def check_reserved(self, token: Token) -> None:
         """Raise where ``pi`` could be meant as a column, or π as the number."""
         if token.text in self.columns and token.text in RESERVED:
@@ -96,8 +90,6 @@ class Names:
         for name, span in found:
             if name in self.params:
                 continue
-            if name in FUNCTIONS and not self.arguments:
-                raise at_place(self.text, span, "E-FUNCTION", "formula.function_bare", name=name)
             if name == "π":
                 raise at_place(self.text, span, "E-NAME", "formula.pi")
             self._check_letters(name, span, [*self.columns, *names])

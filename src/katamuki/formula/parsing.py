@@ -98,6 +98,7 @@ def _side(text: str, side: Sequence[Token], names: Names) -> tuple[Graph, list[t
         if column is not None:
             names.check_twice(token)
             return builder.leaf("column", column, token.span)
+        names.check_bare(token)
         parameters.setdefault(token.text, token.span)
         return builder.leaf("parameter", token.text, token.span)
 

@@ -11,6 +11,7 @@ import math
 import re
 import unicodedata
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from katamuki.errors import FormulaError
@@ -63,9 +64,10 @@ def tokens(text: str) -> list[Token]:
     if len(text) > LENGTH:
         raise FormulaError("E-LIMIT", "formula.long", length=len(text), limit=LENGTH)
     found = [one for match in TOKEN.finditer(text) if (one := _token(text, match)) is not None]
-    operations = [one for one in found if one.kind == "word" or (one.kind == "sign" and one.text not in {")", ","})]
-    if len(operations) > OPERATIONS:
-        raise FormulaError("E-LIMIT", "formula.many", count=len(operations), limit=OPERATIONS)
+    calls = sum(one.kind == "name" and two.text == "(" for one, two in pairwise(found))
+    count = calls + sum(one.kind in {"sign", "word"} and one.text not in {"(", ")", ",", "~", "="} for one in found)
+    if count > OPERATIONS:
+        raise FormulaError("E-LIMIT", "formula.many", count=count, limit=OPERATIONS)
     return [*found, Token("end", "", (len(text.rstrip()), len(text.rstrip()) + 1))]
 
 

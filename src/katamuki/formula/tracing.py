@@ -67,7 +67,7 @@ def trace(
     'y ~ a*exp(-b*x)'
     """
     arguments = _arguments(function)
-    names = Names(f"f({', '.join(arguments)})", columns, params or (), given, arguments=True)
+    names = Names(f"f({', '.join(arguments)})", columns, params or (), given)
     response = _response(names, arguments, target)
     builder = Builder()
     nodes: list[Traced] = []
