@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from katamuki.covariance import RANK, uncertainty
+from katamuki.covariance import RANK, spread_of, uncertainty
 
 
 def triangle(jacobian: np.ndarray) -> np.ndarray:
@@ -168,3 +168,17 @@ def test_read_only_and_other_layouts_of_a_triangle_give_the_same() -> None:
     expected = uncertainty(r, 4.0, 16, False).covariance
     for given_r in (frozen, np.asfortranarray(r), np.pad(r, 1)[1:-1, 1:-1]):
         np.testing.assert_array_equal(uncertainty(given_r, 4.0, 16, False).covariance, expected)
+
+
+@pytest.mark.parametrize("dependent", [False, True])
+def test_the_compiled_function_and_its_plain_python_agree(dependent: bool) -> None:
+    jacobian = random_jacobian(13, 12, 4)
+    if dependent:
+        jacobian[:, 3] = jacobian[:, 0] - 2 * jacobian[:, 1]
+    r = triangle(jacobian)
+    plain = np.full(5 * 16 + 17, np.nan)
+    rank = spread_of.python(r.ravel(), 4, 3.0, 12.0, -1.0, 0, plain)
+    found = uncertainty(r, 3.0, 12, False)
+    assert rank == found.rank == (3 if dependent else 4)
+    np.testing.assert_allclose(plain[:32], found.buffer[:32], rtol=1e-12)
+    np.testing.assert_allclose(plain[48:61], found.buffer[48:61], rtol=1e-12, atol=1e-16)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from judged import facts, jacobian, minimum, problem, residuals
-from katamuki.findings.residuals import SORTABLE
+from katamuki.covariance import uncertainty
+from katamuki.findings.residuals import COOK, HEAD, LEVEL, LEVERAGE, OUTLIER, SCRATCH, SORTABLE, facts_pass
 from katamuki.problem import Problem
 
 LINE = "y ~ a*x + b"
@@ -177,3 +178,26 @@ def test_weights_scale_rows_as_repeating_them_would() -> None:
     assert one.squares == pytest.approx(many.squares, rel=1e-12)
     assert one.level == pytest.approx(many.level, rel=1e-12)
     assert one.curve == pytest.approx(many.curve, rel=1e-9)
+
+
+def test_the_compiled_pass_and_its_plain_python_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = example(300, "shuffled", 1)
+    values = minimum(rows)
+    e = residuals(rows, values)
+    bars = uncertainty(np.linalg.qr(jacobian(rows, values), mode="r"), float(e @ e), 300, False)
+
+    def call_rows(_: int, columns: Any, params: Any, start: int, m: int, out: Any, partials: Any, want: int) -> None:
+        x = columns[0][start : start + m]
+        out[:m] = params[0] * x + params[1]
+        partials[:m], partials[256 : 256 + m] = x, 1.0
+
+    monkeypatch.setattr("katamuki.findings.residuals.call_rows", call_rows)
+    out, block, kept = np.zeros(HEAD + 2 + SCRATCH), np.zeros(768), np.zeros(300)
+    ends = (1, 0, 300, rows.free, 2, bars.root.ravel(), 298 / (e @ e), 0.5 * (rows.y[0] + rows.y[-1]), 1, kept, 1)
+    assert facts_pass.python(0, rows.columns, values, rows.y, rows.root, *ends, block, out) == 0
+    found = facts(rows, values)
+    assert found.outlier == pytest.approx(out[OUTLIER], rel=1e-12)
+    assert found.cook == pytest.approx(out[COOK] / 2, rel=1e-12)
+    assert found.leverage == pytest.approx(out[LEVERAGE], rel=1e-12)
+    assert found.level == pytest.approx(out[LEVEL], rel=1e-12)
+    np.testing.assert_allclose(kept, e, atol=1e-14)
