@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from katamuki import data as sources
-from katamuki.api import claims, failures
+from katamuki.api import failures
 from katamuki.api.plan import Plan, plan_for
 from katamuki.api.result import Fit
 from katamuki.api.solving import Run, Solver, resolve, solve

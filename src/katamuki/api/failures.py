@@ -38,7 +38,7 @@ def not_converged(run: Run, plan: Plan, arrays: Mapping[str, Array], solution: S
 
 def _no_value(run: Run, plan: Plan, arrays: Mapping[str, Array], solution: Solution) -> NotConverged:
     """The formula is not finite where the solver began: which part of it, in which rows."""
-    start = {name: 0.0 for name in solution.free} if run.state == "exact" else {}
+    start = dict.fromkeys(solution.free, 0.0) if run.state == "exact" else {}
     params = {**solution.params, **start}
     found = numpy_.first_bad(plan.model.rhs, arrays, params)
     if found is None:

@@ -76,12 +76,10 @@ def solve(
             raise BoundsError("E-USAGE", "api.not_linear", names=", ".join(said.free))
         if said.given:
             raise BoundsError("E-USAGE", "api.linear_start")
-    if chosen is None and is_linear or isinstance(chosen, Linear):
+    if isinstance(chosen, Linear) or (chosen is None and is_linear):
         run = _closed_form(problem, sigma_is)
-        inside = bool(
-            (lower <= run.answer.values[problem.free]).all() and (run.answer.values[problem.free] <= upper).all()
-        )
-        if inside or run.failure is not None:
+        found = run.answer.values[problem.free]
+        if not said.bounds or run.failure is not None or bool(((lower <= found) & (found <= upper)).all()):
             return run
         if isinstance(chosen, Linear):
             raise BoundsError("E-BOUNDS", "api.linear_bounds")
@@ -102,19 +100,17 @@ def solve(
     return _first_order(problem, is_linear, chosen, said, sigma_is, max_seconds, progress)
 
 
-def _limits(said: Settings) -> tuple[Array, Array]:
+def _limits(said: Settings) -> tuple[Array | float, Array | float]:
     """Lower and upper bounds (p,) of the free parameters."""
     if not said.bounds:
-        upper = np.full(len(said.free), np.inf)
-        return -upper, upper
+        return -np.inf, np.inf
     pairs = [said.bounds.get(name, (-np.inf, np.inf)) for name in said.free]
     return np.array([low for low, _ in pairs]), np.array([high for _, high in pairs])
 
 
 def _closed_form(problem: Problem, sigma_is: SigmaIs | None) -> Run:
     """Gauss–Newton from zero, and double-double where the condition asks for it."""
-    upper = np.full(problem.p, np.inf)
-    descent = minimise(problem, problem.full(np.zeros(problem.p)), -upper, upper, linear=True, max_steps=1)
+    descent = minimise(problem, problem.full(0.0), linear=True, max_steps=1)
     run = _run_of(problem, descent, "linear", {}, sigma_is, False)
     if run.failure is not None and run.failure != "stalled":
         return run
@@ -203,8 +199,7 @@ def _reference(problem: Problem, is_linear: bool, near: Array, sigma_is: SigmaIs
     if is_linear:
         answer = _closed_form(problem, sigma_is).answer
     else:
-        everywhere = np.full(problem.p, np.inf)
-        descent = minimise(problem, near, -everywhere, everywhere)
+        descent = minimise(problem, near)
         if descent.ending != "converged":
             return None
         answer = answer_of(problem, descent, sigma_is, False)

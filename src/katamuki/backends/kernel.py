@@ -46,6 +46,7 @@ class Kernel:
         self.graph = graph
         self.parameters = graph.parameters
         self.columns = graph.columns
+        self.layouts: dict[tuple[str, ...], Any] = {}  # what problems keep for each choice of free parameters
 
     @cached_property
     def derivative(self) -> Graph:

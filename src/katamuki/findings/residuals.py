@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from katamuki.backends.native import at, call_rows, function, inline
-from katamuki.covariance import Uncertainty, address
+from katamuki.backends.native import address_of, at, call_rows, function, inline
+from katamuki.covariance import Uncertainty
 from katamuki.records import Array
 
 if TYPE_CHECKING:
@@ -317,11 +317,17 @@ def residual_facts(problem: Problem, values: Array, bars: Uncertainty, rss: floa
     rows = n if keep else 0
     # One allocation: the residuals kept, then the result and the block of a small problem.
     room = np.empty(rows + size + 256 * (1 + problem.all_p) if small else rows + 1)
-    start = address(room)
-    more = (address(problem.free), p, address(bars.root), precision, shift, int(ordered), start, int(keep))
+    start = address_of(room)
+    more = (address_of(problem.free), p, address_of(bars.root), precision, shift, int(ordered), start, int(keep))
     if small:
-        root = address(problem.root) if problem.root is not None else 0
-        pointers = (address(problem.column_pointers), address(values), address(problem.y), root, int(root != 0))
+        root = address_of(problem.root) if problem.root is not None else 0
+        pointers = (
+            address_of(problem.column_pointers),
+            address_of(values),
+            address_of(problem.y),
+            root,
+            int(root != 0),
+        )
         out = start + 8 * rows
         facts_pass(problem.kernel.address, *pointers, 0, n, *more, out + 8 * size, out)
         total = room[rows : rows + HEAD + p].tolist()

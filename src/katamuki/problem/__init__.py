@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from katamuki.backends.kernel import Kernel
+from katamuki.backends.native import address_of
 from katamuki.problem import passes
 from katamuki.records import Array, Linearisation
 
@@ -21,6 +22,28 @@ BLOCK = passes.BLOCK
 CHUNK = 128 * BLOCK  # rows of one task: its partial result is a leaf of the fixed tree of sums
 SMALL = 2 * CHUNK  # rows up to which one thread is faster than two
 ILL = 1e-5  # a diagonal of a scaled Cholesky factor this small: the normal equations have lost half the digits
+
+
+class Layout:
+    """Where the free parameters stand among all: made once for a model and a choice of free parameters.
+
+    ``free`` (p,) their places; ``order`` (p + 1,) a block's columns in the order of [J, r].
+    """
+
+    def __init__(self, names: tuple[str, ...], free: tuple[str, ...]) -> None:
+        self.names = free
+        self.free = np.array([names.index(name) for name in free], dtype=np.int64)
+        self.order = np.array([*(1 + k for k in self.free), 0], dtype=np.int64)
+        self.free_address = address_of(self.free)
+        self.order_address = address_of(self.order)
+
+
+def layout_of(kernel: Kernel, free: tuple[str, ...]) -> Layout:
+    """The layout, kept with the kernel."""
+    found = kernel.layouts.get(free)
+    if found is None:
+        found = kernel.layouts[free] = Layout(kernel.parameters, free)
+    return found  # type: ignore[no-any-return]
 
 
 class Problem:
@@ -56,32 +79,33 @@ class Problem:
     ) -> None:
         self.kernel = kernel
         self.names = kernel.parameters
-        self.free_names = tuple(free)
         self.columns = columns
         self.y = y
         self.weights = weights
         self.root = None if weights is None else np.sqrt(weights)
         self.n = len(y)
-        self.p = len(self.free_names)
+        self.layout = layout_of(kernel, tuple(free))
+        self.free_names = self.layout.names
+        self.free = self.layout.free
+        self.p = len(self.free)
         self.all_p = len(self.names)
         self.values = np.array([values[name] for name in self.names])
-        self.free = np.array([self.names.index(name) for name in self.free_names], dtype=np.int64)
-        self.order = np.array([*(1 + k for k in self.free), 0], dtype=np.int64)
-        self.column_pointers = np.array([one.ctypes.data for one in columns] or [0], dtype=np.int64)
-        self.threads = threads or available_cores()
+        self.column_pointers = np.array([address_of(one) for one in columns] or [0], dtype=np.int64)
+        self.y_address = address_of(y)
+        self.root_address = 0 if self.root is None else address_of(self.root)
+        self.threads = threads
         self.evaluations = 0
         self.ill = False
         sums = np.empty(3)
-        passes.response_pass(
-            y.ctypes.data, 0 if weights is None else weights.ctypes.data, weights is not None, self.n, sums.ctypes.data
-        )
+        weighting = 0 if weights is None else address_of(weights)
+        passes.response_pass(self.y_address, weighting, weights is not None, self.n, address_of(sums))
         _, self.tss_about_zero, self.tss = sums.tolist()  # Σ w y², Σ w (y − ȳ_w)²
 
     def block(self) -> Array:
         """An uninitialised block: the residuals and one column per parameter."""
         return np.empty(BLOCK * (1 + self.all_p))
 
-    def full(self, params: Array) -> Array:
+    def full(self, params: Array | float) -> Array:
         """All parameters, the free ones replaced by ``params`` (p,)."""
         values = self.values.copy()
         values[self.free] = params
@@ -110,7 +134,7 @@ class Problem:
     def normal(self, values: Array) -> Array:
         """rss, Jᵀr and the upper triangle of JᵀJ (by rows) at all parameters."""
         size = 1 + self.p + self.p * (self.p + 1) // 2
-        parts = self._over_rows(passes.normal_pass, values, size + 4, (self.free.ctypes.data, self.p))
+        parts = self._over_rows(passes.normal_pass, values, size + 4, (self.layout.free_address, self.p))
         return parts[:, :size].sum(axis=0)
 
     def triangle(self, values: Array, exact: bool = False) -> Array:
@@ -125,12 +149,12 @@ class Problem:
                 return out
             self.ill = True
         size = 1 + (self.p + 1) ** 2
-        more = (self.free.ctypes.data, self.p, self.order.ctypes.data)
+        more = (self.layout.free_address, self.p, self.layout.order_address)
         parts = self._over_rows(passes.qr_pass, values, size, more)
         block = self.block()
         for part in parts[1:]:
             passes.merge_triangles(
-                parts[0].ctypes.data, self.p + 1, part.ctypes.data, block.ctypes.data, self.order.ctypes.data
+                address_of(parts[0]), self.p + 1, address_of(part), address_of(block), self.layout.order_address
             )
         return parts[0]
 
@@ -166,10 +190,11 @@ class Problem:
         self.evaluations += 1
         starts = range(0, self.n, CHUNK)
         parts = np.empty((len(starts), size))
-        root = self.root.ctypes.data if self.root is not None else 0
-        shared = (self.kernel.address, self.column_pointers.ctypes.data, values.ctypes.data, self.y.ctypes.data, root)
+        root = self.root_address
+        pointers = (address_of(self.column_pointers), address_of(values), self.y_address, root)
+        shared = (self.kernel.address, *pointers)
         stop = threading.Event()
-        count = min(self.threads, len(starts)) if self.n > SMALL else 1
+        count = min(self.threads or available_cores(), len(starts)) if self.n > SMALL else 1
 
         def work(first: int) -> None:
             block = self.block()
@@ -178,7 +203,7 @@ class Problem:
                     return
                 start = starts[k]
                 ends = (int(root != 0), start, min(start + CHUNK, self.n))
-                function(*shared, *ends, *more, block.ctypes.data, parts[k].ctypes.data)
+                function(*shared, *ends, *more, address_of(block), address_of(parts[k]))
 
         if count == 1:
             work(0)

@@ -7,7 +7,8 @@ that of the prediction by the parameter, in 16 running sums. Up to 256 rows thes
 the same way where a run grows out of rounding (RMSprop near its end).
 
 The trace is whole up to 64 MB. A longer one keeps its first and last rows and, between, rows each 0.1 % further on,
-with the solver's memory beside them (``extra["state"]``), from which the steps between can be repeated bit for bit.
+with the solver's memory beside each row before a gap (``extra["state"]``): the steps between can be repeated from it
+bit for bit.
 """
 
 from __future__ import annotations
@@ -238,7 +239,7 @@ def minimise(
     kept = kept_steps(solver.steps, width)
     whole = len(kept) == solver.steps
     rows = np.empty((len(kept) + 1, width))
-    states = np.empty((0 if whole else len(kept) + 1, solver.blocks * p))
+    states = np.full((0 if whole else len(kept) + 1, solver.blocks * p), np.nan)
     values, state, done = start.astype(np.float64), np.zeros(solver.blocks * p), np.zeros(1, dtype=np.int64)
     go = _stepper(solver, problem, values, state, done)
     longest = max(1, int(SLICE / (ROW_COST * (problem.n + 10) * (p + 1)))) if problem.n <= SMALL else 1
@@ -284,16 +285,18 @@ def kept_steps(steps: int, width: int) -> NDArray[np.int64]:
 
 
 def _stretches(kept: NDArray[np.int64], steps: int) -> Iterator[tuple[int, bool]]:
-    """The steps as stretches (how many, whether their rows are kept)."""
+    """The steps as stretches (how many, whether their rows are kept); the row before a gap is one by itself."""
     if len(kept) == steps:
         yield steps, True
         return
     first = 0
-    for last in [*np.flatnonzero(np.diff(kept) > 1).tolist(), len(kept) - 1]:
-        yield last - first + 1, True
-        if last + 1 < len(kept):
-            yield int(kept[last + 1] - kept[last]) - 1, False
+    for last in np.flatnonzero(np.diff(kept) > 1).tolist():
+        if last > first:
+            yield last - first, True
+        yield 1, True
+        yield int(kept[last + 1] - kept[last]) - 1, False
         first = last + 1
+    yield len(kept) - first, True
 
 
 def _trace(names: tuple[str, ...], index: NDArray[np.int64], rows: Array, divides: bool, states: Array) -> Trace:

@@ -7,6 +7,7 @@ alone: one Gauss–Newton step from the start is its answer, the next corrects i
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Literal
 
 import numpy as np
 
+from katamuki.backends.native import address_of
 from katamuki.errors import BoundsError
 from katamuki.problem import SMALL, Problem
 from katamuki.records import Array
@@ -91,8 +93,8 @@ class Descent:
 def minimise(
     problem: Problem,
     start: Array,
-    lower: Array,
-    upper: Array,
+    lower: Array | float = -math.inf,
+    upper: Array | float = math.inf,
     *,
     linear: bool = False,
     max_steps: int = 1000,
@@ -148,23 +150,22 @@ def _small(
 ) -> Ending:
     """Everything compiled, one slice after the other."""
     block = problem.block()
-    root = problem.root
     arguments = (
         problem.kernel.address,
-        problem.column_pointers.ctypes.data,
-        problem.y.ctypes.data,
-        root.ctypes.data if root is not None else 0,
-        int(root is not None),
+        address_of(problem.column_pointers),
+        problem.y_address,
+        problem.root_address,
+        int(problem.root is not None),
         problem.n,
-        problem.free.ctypes.data,
+        problem.layout.free_address,
         problem.p,
         problem.all_p,
-        problem.order.ctypes.data,
-        block.ctypes.data,
-        state.ctypes.data,
+        problem.layout.order_address,
+        address_of(block),
+        address_of(state),
         floor,
         float(max_steps),
-        rows.ctypes.data,
+        address_of(rows),
         max(1, int(SLICE / (ROW_COST * (problem.n + 50) * (problem.p + 1) ** 2))),
     )
     began = time.perf_counter() if max_seconds is not None else 0.0
@@ -196,14 +197,14 @@ def _large(
         linearised = problem.triangle(state[trial : trial + all_p].copy(), exact=bool(exact))
         state[fresh : fresh + len(linearised)] = linearised
         status = core.advance_once(
-            state.ctypes.data,
+            address_of(state),
             p,
             all_p,
-            problem.free.ctypes.data,
+            problem.layout.free_address,
             float(problem.n),
             floor,
             float(max_steps),
-            rows.ctypes.data,
+            address_of(rows),
         )
         if status != core.GO_ON:
             return ENDINGS[status]

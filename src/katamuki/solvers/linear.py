@@ -8,7 +8,7 @@ Sources: Björck 1996, chapter 2 (QR, iterative refinement); Hida, Li & Bailey 2
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Context, Decimal, localcontext
 
 import numpy as np
@@ -19,6 +19,7 @@ from katamuki.records import Array
 
 CONDITION = 1e3  # of the scaled columns: beyond it QR in doubles leaves fewer than 12 digits
 DIGITS = 64
+CANCELLED = 1e-28  # of Σ w y²: what the sums cannot tell from 0; the residuals themselves can
 DEPENDENT = Decimal(
     "1e-26"
 )  # a scaled pivot: columns that agree to 13 digits cannot be told apart in data held in doubles
@@ -50,7 +51,7 @@ class ExactAnswer:
 
 def refine(problem: Problem) -> ExactAnswer | None:
     """Solve a linear problem in double-double; ``None`` where its columns are dependent."""
-    values = problem.full(np.zeros(problem.p))
+    values = problem.full(0.0)
     terms = 1 + problem.p + problem.p * (problem.p + 1) // 2
     weights = problem.weights.ctypes.data if problem.weights is not None else 0
     out = np.empty(2 * terms)
@@ -65,7 +66,7 @@ def refine(problem: Problem) -> ExactAnswer | None:
         int(problem.weights is not None),
         0,
         problem.n,
-        problem.free.ctypes.data,
+        problem.layout.free_address,
         problem.p,
         problem.all_p,
         block.ctypes.data,
@@ -75,9 +76,11 @@ def refine(problem: Problem) -> ExactAnswer | None:
     if not np.isfinite(out).all():
         return None
     with localcontext(Context(prec=DIGITS)):
-        return _solve(
-            [Decimal(h) + Decimal(t) for h, t in zip(out[::2].tolist(), out[1::2].tolist(), strict=True)], problem.p
-        )
+        sums = [Decimal(h) + Decimal(t) for h, t in zip(out[::2].tolist(), out[1::2].tolist(), strict=True)]
+        found = _solve(sums, problem.p)
+    if found is not None and found.rss <= CANCELLED * float(sums[0]):
+        return replace(found, rss=problem.rss(problem.full(found.params)))
+    return found
 
 
 def _solve(sums: list[Decimal], p: int) -> ExactAnswer | None:
@@ -108,7 +111,7 @@ def _solve(sums: list[Decimal], p: int) -> ExactAnswer | None:
     for j in range(p):
         unit = [scale[j] if k == j else Decimal(0) for k in range(p)]
         inverse[:, j] = [float(value * scale[k]) for k, value in enumerate(_substitute(lower, pivots, unit))]
-    return ExactAnswer(np.array([float(one) for one in params]), max(float(rss), 0.0), inverse)
+    return ExactAnswer(np.array([float(one) for one in params]), float(rss), inverse)
 
 
 def _substitute(lower: list[list[Decimal]], pivots: list[Decimal], right: list[Decimal]) -> list[Decimal]:
