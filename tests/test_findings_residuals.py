@@ -10,7 +10,8 @@ import pytest
 
 from judged import facts, jacobian, minimum, problem, residuals
 from katamuki.covariance import uncertainty
-from katamuki.findings.residuals import COOK, HEAD, LEVEL, LEVERAGE, OUTLIER, SCRATCH, SORTABLE, facts_pass
+from katamuki.findings.passes import COOK, HEAD, LEVEL, LEVERAGE, OUTLIER, SCRATCH, facts_pass
+from katamuki.findings.residuals import SORTABLE
 from katamuki.problem import Problem
 
 LINE = "y ~ a*x + b"
@@ -54,6 +55,20 @@ def example(n: int, kind: str, seed: int = 0) -> Problem:
     noise = random.normal(size=n) * 0.3
     weights = random.uniform(0.2, 3.0, n) if seed % 2 else None
     return problem(LINE if seed < 2 else DECAY, {"x": x, "y": 2 * np.exp(-x) + 1 + noise}, weights)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_inflation_is_that_of_columns_measured_from_their_means(weighted: bool) -> None:
+    random = np.random.default_rng(6)
+    x, z = random.uniform(5, 6, 40), random.uniform(-1, 1, 40)
+    weights = random.uniform(0.5, 2.0, 40) if weighted else np.ones(40)
+    rows = problem("y ~ a*x + b*(x + 0.1*z) + c", {"x": x, "z": z, "y": z}, weights if weighted else None)
+    found = facts(rows, np.array([1.0, 1.0, 0.0]))
+    columns = np.column_stack([x, x + 0.1 * z])
+    centred = (columns - np.average(columns, axis=0, weights=weights)) * np.sqrt(weights)[:, None]
+    expected = np.diag(centred.T @ centred) * np.diag(np.linalg.inv(centred.T @ centred))
+    np.testing.assert_allclose(found.inflation[:2], expected, rtol=1e-9)
+    assert found.inflation[2] == pytest.approx(0.0, abs=1e-9)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2, 3])
@@ -191,8 +206,8 @@ def test_the_compiled_pass_and_its_plain_python_agree(monkeypatch: pytest.Monkey
         out[:m] = params[0] * x + params[1]
         partials[:m], partials[256 : 256 + m] = x, 1.0
 
-    monkeypatch.setattr("katamuki.findings.residuals.call_rows", call_rows)
-    out, block, kept = np.zeros(HEAD + 2 + SCRATCH), np.zeros(768), np.zeros(300)
+    monkeypatch.setattr("katamuki.findings.passes.call_rows", call_rows)
+    out, block, kept = np.zeros(HEAD + 4 + SCRATCH), np.zeros(768), np.zeros(300)
     ends = (1, 0, 300, rows.free, 2, bars.root.ravel(), 298 / (e @ e), 0.5 * (rows.y[0] + rows.y[-1]), 1, kept, 1)
     assert facts_pass.python(0, rows.columns, values, rows.y, rows.root, *ends, block, out) == 0
     found = facts(rows, values)

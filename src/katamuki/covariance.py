@@ -77,6 +77,11 @@ class Uncertainty:
         return self._vector(2)
 
     @property
+    def length(self) -> Array:
+        """(p,) lengths of the columns of R, which are those of J; 1 for a column of zeros, NaN where held."""
+        return self._vector(3)
+
+    @property
     def condition(self) -> float:
         """Largest over smallest singular value; infinite below full rank."""
         singular = [value for value in self.singular.tolist() if not math.isnan(value)]
@@ -349,5 +354,6 @@ def _conditional(
     found.null[:] = 0.0
     found.null[: few - inner.rank, loose] = inner.null
     found.stderr[loose], found.inflation[loose] = inner.stderr, inner.inflation
+    found.length[loose] = inner.length
     found.singular[:few] = inner.singular
     return found

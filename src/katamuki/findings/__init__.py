@@ -170,7 +170,7 @@ def _about_parameters(solution: Solution, facts: ResidualFacts | None) -> Iterat
         yield _finding("NO_FREEDOM", "warning", rows=solution.n)
     if facts is None or solution.state not in AT_MINIMUM:
         return
-    for name, inflation in zip(solution.free, facts.inflation.tolist(), strict=True):
+    for name, inflation in zip(solution.free, facts.inflation, strict=True):
         if inflation > DEPENDENT:
             value, stderr = solution.params[name], solution.stderr[name]
             if stderr is not None and stderr > abs(value):

@@ -1,8 +1,7 @@
-"""One compiled pass over the rows at an answer: the sums and extremes from which findings about residuals follow.
+"""Facts about the residuals at an answer, from one compiled pass over the rows; from them findings follow.
 
-Rows are taken in blocks of 256, as in :mod:`katamuki.problem.passes`, and chunks are merged in the order of the rows,
-so the facts do not depend on threads. Leverages come from the triangle at the answer (h = ‖W'j‖², W its inverse):
-Belsley, Kuh & Welsch 1980; for a nonlinear model they are those of its linearisation. Nothing is judged here.
+Chunks are merged in the order of the rows, so the facts do not depend on threads. For a nonlinear model leverages are
+those of its linearisation. Nothing is judged here.
 """
 
 from __future__ import annotations
@@ -12,8 +11,40 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from katamuki.backends.native import address_of, at, call_rows, function, inline
+from katamuki.backends.native import address_of
 from katamuki.covariance import Uncertainty
+from katamuki.findings.passes import (
+    CHANGES,
+    COOK,
+    COOK_ROW,
+    CURVE,
+    CURVES,
+    FALLS,
+    FIRST,
+    HEAD,
+    LAST,
+    LEVEL,
+    LEVERAGE,
+    LEVERAGE_ROW,
+    NEGATIVE,
+    OUTLIER,
+    OUTLIER_ROW,
+    POSITIVE,
+    RISES,
+    ROWS,
+    SCRATCH,
+    SQUARES,
+    UU,
+    VF,
+    VUF,
+    VV,
+    VVF,
+    VVFF,
+    WEIGHT,
+    U,
+    V,
+    facts_pass,
+)
 from katamuki.records import Array
 
 if TYPE_CHECKING:
@@ -21,15 +52,6 @@ if TYPE_CHECKING:
 
 SMALL = 4096  # rows up to which the pass is called directly
 SORTABLE = 100_000  # rows up to which residuals are kept and put in the order of the first predictor
-LONE = 1e-8  # 1 − leverage below this: the row fits itself, its residual says nothing
-
-# Slots of a chunk's result. Extremes stand beside their rows; the projections (p) and the scratch follow the head.
-# The sums U to VVFF are over u (studentised squares), v = 1 − h and f (predictions), named for their factors.
-ROWS, SQUARES, LEVEL, CURVE, CURVES, U, UU, V, VF, VUF, VV, VVF, VVFF = range(13)
-POSITIVE, NEGATIVE, CHANGES, FIRST, LAST, FALLS, RISES = range(13, 20)
-OUTLIER, OUTLIER_ROW, COOK, COOK_ROW, LEVERAGE, LEVERAGE_ROW = range(20, 26)
-HEAD = 26
-SCRATCH = 5 * 256
 
 
 @dataclass(slots=True)
@@ -40,8 +62,9 @@ class ResidualFacts:
     Cook's distances, ``leverage`` the largest h, each with its row. ``spread`` is the correlation of the squared
     studentised residuals with the prediction, rows weighted by 1 − h; ``curve`` the share of Σ e² that the squared
     prediction would explain (NaN where the model already contains it). ``positive`` and ``negative`` count signs,
-    ``runs`` the runs of equal signs along the first predictor (−1: no order). ``inflation`` (p,), ``condition`` and
-    ``rank`` are those of :class:`katamuki.covariance.Uncertainty`.
+    ``runs`` the runs of equal signs along the first predictor (−1: no order). ``condition`` and ``rank`` are those of
+    :class:`katamuki.covariance.Uncertainty`; ``inflation`` (p,) is its variance inflation about the columns' means, so
+    that years do not make a slope depend on the intercept at year 0 (Marquardt 1980).
     """
 
     rows: int
@@ -59,222 +82,9 @@ class ResidualFacts:
     positive: int
     negative: int
     runs: int
-    inflation: Array
+    inflation: tuple[float, ...]
     condition: float
     rank: int
-
-
-@inline
-def combine(block, p, free, root, k, z):  # type: ignore[no-untyped-def]
-    """``z`` = column k of JW for a block's rows, four columns of J at a time; False where W's column is zero."""
-    empty = True
-    for first in range(0, p, 4):
-        second, third, last = min(first + 1, p - 1), min(first + 2, p - 1), min(first + 3, p - 1)
-        w0 = root[first * p + k]
-        w1 = root[second * p + k] if first + 1 < p else 0.0
-        w2 = root[third * p + k] if first + 2 < p else 0.0
-        w3 = root[last * p + k] if first + 3 < p else 0.0
-        if w0 == 0.0 and w1 == 0.0 and w2 == 0.0 and w3 == 0.0:
-            continue
-        c0, c1 = at(block, 256 * (1 + free[first])), at(block, 256 * (1 + free[second]))
-        c2, c3 = at(block, 256 * (1 + free[third])), at(block, 256 * (1 + free[last]))
-        if empty:
-            for i in range(256):
-                z[i] = (w0 * c0[i] + w1 * c1[i]) + (w2 * c2[i] + w3 * c3[i])
-        else:
-            for i in range(256):
-                z[i] += (w0 * c0[i] + w1 * c1[i]) + (w2 * c2[i] + w3 * c3[i])
-        empty = False
-    return not empty
-
-
-@inline
-def leverages(block, p, free, root, h, z, curve, out):  # type: ignore[no-untyped-def]
-    """``h`` of a block's rows, and the sums Q'q of the curve q along the orthonormal columns of JW."""
-    for i in range(256):
-        h[i] = 0.0
-    for k in range(p):
-        if combine(block, p, free, root, k, z):
-            total = 0.0
-            for i in range(256):
-                h[i] += z[i] * z[i]
-                total += z[i] * curve[i]
-            out[HEAD + k] += total
-
-
-@inline
-def count_signs(e, m, out):  # type: ignore[no-untyped-def]
-    """Count signs and their changes from row to row; a zero is passed over."""
-    positive = 0.0
-    negative = 0.0
-    changes = 0.0
-    for i in range(m):
-        positive += 1.0 if e[i] > 0.0 else 0.0
-        negative += 1.0 if e[i] < 0.0 else 0.0
-    out[POSITIVE] += positive
-    out[NEGATIVE] += negative
-    if positive + negative == m and out[LAST] != 0.0:
-        for i in range(1, m):
-            changes += 1.0 if (e[i] < 0.0) != (e[i - 1] < 0.0) else 0.0
-        changes += 1.0 if (e[0] < 0.0) != (out[LAST] < 0.0) else 0.0
-        out[LAST] = 1.0 if e[m - 1] > 0.0 else -1.0
-    else:
-        for i in range(m):
-            if e[i] == 0.0:
-                continue
-            sign = 1.0 if e[i] > 0.0 else -1.0
-            if out[LAST] == 0.0:
-                out[FIRST] = sign
-            elif sign != out[LAST]:
-                changes += 1.0
-            out[LAST] = sign
-    out[CHANGES] += changes
-
-
-@inline
-def keep_largest(values, m, start, out, slot):  # type: ignore[no-untyped-def]
-    """Remember the largest of a block's values and its row; looks at single rows only where one is larger."""
-    best = out[slot]
-    above = 0.0
-    for i in range(m):
-        above += 1.0 if values[i] > best else 0.0
-    if above > 0.0:
-        for i in range(m):
-            if values[i] > out[slot]:
-                out[slot] = values[i]
-                out[slot + 1] = start + i
-
-
-@inline
-def fill_block(kernel, columns, params, y, root, weighted, start, m, free, p, shift, block, f, curve):  # type: ignore[no-untyped-def]
-    """Weighted residuals (block's column 0) and derivatives, predictions less ``shift``, their weighted squares."""
-    call_rows(kernel, columns, params, start, m, block, at(block, 256), 1)
-    for i in range(m):
-        f[i] = block[i] - shift
-        curve[i] = f[i] * f[i]
-        block[i] = y[start + i] - block[i]
-    if weighted != 0:
-        for i in range(m):
-            curve[i] *= root[start + i]
-            block[i] *= root[start + i]
-        for k in range(p):
-            column = at(block, 256 * (1 + free[k]))
-            for i in range(m):
-                column[i] *= root[start + i]
-    if m < 256:
-        for k in range(p):
-            column = at(block, 256 * (1 + free[k]))
-            for i in range(m, 256):
-                column[i] = 0.0
-        for i in range(m, 256):
-            curve[i] = 0.0
-
-
-@inline
-def add_squares(e, y, root, weighted, curve, start, m, out):  # type: ignore[no-untyped-def]
-    """Add a block's squares and its bend to the sums."""
-    ee = 0.0
-    level = 0.0
-    c1 = 0.0
-    c2 = 0.0
-    for i in range(m):
-        ee += e[i] * e[i]
-        c1 += curve[i] * e[i]
-        c2 += curve[i] * curve[i]
-    if weighted == 0:
-        for i in range(m):
-            level += y[start + i] * y[start + i]
-    else:
-        for i in range(m):
-            level += (y[start + i] * root[start + i]) * (y[start + i] * root[start + i])
-    out[SQUARES] += ee
-    out[LEVEL] += level
-    out[CURVE] += c1
-    out[CURVES] += c2
-
-
-@inline
-def add_spread(e, f, h, u, cook, m, precision, out):  # type: ignore[no-untyped-def]
-    """Studentised squares of a block in ``u``, p times Cook's distances, and the sums that tell whether u follows f."""
-    u1 = 0.0
-    u2 = 0.0
-    v1 = 0.0
-    vf = 0.0
-    vuf = 0.0
-    vv = 0.0
-    vvf = 0.0
-    vvff = 0.0
-    for i in range(m):
-        v = 1.0 - h[i]
-        own = e[i] * e[i] * precision
-        inverse = 1.0 / v if v > LONE else 0.0
-        u[i] = own * inverse
-        cook[i] = u[i] * h[i] * inverse
-        g = v * f[i]
-        u1 += u[i]
-        u2 += u[i] * u[i]
-        v1 += v
-        vf += g
-        vuf += own * f[i]
-        vv += v * v
-        vvf += v * g
-        vvff += g * g
-    out[U] += u1
-    out[UU] += u2
-    out[V] += v1
-    out[VF] += vf
-    out[VUF] += vuf
-    out[VV] += vv
-    out[VVF] += vvf
-    out[VVFF] += vvff
-
-
-@inline
-def count_order(x, start, m, out):  # type: ignore[no-untyped-def]
-    """Count how often the predictor falls and rises from one row to the next, the step into this block included."""
-    falls = 0.0
-    rises = 0.0
-    first = start if start > 0 else 1
-    for i in range(first, start + m):
-        falls += 1.0 if x[i] < x[i - 1] else 0.0
-        rises += 1.0 if x[i] > x[i - 1] else 0.0
-    out[FALLS] += falls
-    out[RISES] += rises
-
-
-@function(
-    "int64(int64, double**, double*, double*, double*, int64, int64, int64, int64*, int64, double*, double, double,"
-    " int64, double*, int64, double*, double*)",
-    sums=True,
-)
-def facts_pass(  # type: ignore[no-untyped-def]
-    kernel, columns, params, y, root, weighted, start, stop, free, p, inverse, precision, shift, ordered, kept, keep,
-    block, out
-):  # fmt: skip
-    """A chunk's facts; ``precision`` is 1/s², ``inverse`` W (p, p), ``ordered`` says whether there is a predictor."""
-    for k in range(HEAD + p):
-        out[k] = 0.0
-    out[OUTLIER] = out[COOK] = out[LEVERAGE] = -1.0
-    f = at(out, HEAD + p)
-    h, u, z, curve = at(f, 256), at(f, 512), at(f, 768), at(f, 1024)
-    out[ROWS] = stop - start
-    while start < stop:
-        m = min(256, stop - start)
-        fill_block(kernel, columns, params, y, root, weighted, start, m, free, p, shift, block, f, curve)
-        leverages(block, p, free, inverse, h, z, curve, out)
-        add_squares(block, y, root, weighted, curve, start, m, out)
-        add_spread(block, f, h, u, z, m, precision, out)
-        keep_largest(u, m, start, out, OUTLIER)
-        keep_largest(z, m, start, out, COOK)
-        keep_largest(h, m, start, out, LEVERAGE)
-        count_signs(block, m, out)
-        if ordered == 1:
-            count_order(columns[0], start, m, out)
-        if keep == 1:
-            for i in range(m):
-                kept[start + i] = block[i]
-        start += m
-    return 0
 
 
 def residual_facts(problem: Problem, values: Array, bars: Uncertainty, rss: float) -> ResidualFacts:
@@ -312,7 +122,7 @@ def residual_facts(problem: Problem, values: Array, bars: Uncertainty, rss: floa
     shift = 0.5 * float(problem.y[0] + problem.y[n - 1])
     ordered = len(problem.columns) > 0
     keep = ordered and n <= SORTABLE
-    size = HEAD + p + SCRATCH
+    size = HEAD + 2 * p + SCRATCH
     small = n <= SMALL
     rows = n if keep else 0
     # One allocation: the residuals kept, then the result and the block of a small problem.
@@ -330,9 +140,9 @@ def residual_facts(problem: Problem, values: Array, bars: Uncertainty, rss: floa
         )
         out = start + 8 * rows
         facts_pass(problem.kernel.address, *pointers, 0, n, *more, out + 8 * size, out)
-        total = room[rows : rows + HEAD + p].tolist()
+        total = room[rows : rows + HEAD + 2 * p].tolist()
     else:
-        total = _merge(problem._over_rows(facts_pass, values, size, more)[:, : HEAD + p])
+        total = _merge(problem._over_rows(facts_pass, values, size, more)[:, : HEAD + 2 * p])
     runs = -1
     if ordered and not (total[FALLS] and total[RISES]):
         runs = int(total[CHANGES]) + 1
@@ -345,7 +155,7 @@ def _merge(parts: Array) -> list[float]:
     """One result from the chunks', in the order of the rows."""
     total: list[float] = parts[0].tolist()
     for part in parts[1:].tolist():
-        for k in (*range(VVFF + 1), POSITIVE, NEGATIVE, FALLS, RISES, *range(HEAD, len(total))):
+        for k in (*range(VVFF + 1), POSITIVE, NEGATIVE, FALLS, RISES, WEIGHT, *range(HEAD, len(total))):
             total[k] += part[k]
         total[CHANGES] += part[CHANGES] + (total[LAST] * part[FIRST] < 0)
         total[FIRST] = total[FIRST] or part[FIRST]
@@ -369,7 +179,7 @@ def _named(total: list[float], precision: float, runs: int, p: int, bars: Uncert
     follows = total[VUF] - middle * total[SQUARES] * precision
     width = total[VVFF] - middle * (2.0 * total[VVF] - middle * total[VV])
     scale = (total[UU] - total[U] * total[U] / n) * width
-    inside = sum([one * one for one in total[HEAD:]])
+    inside = sum([one * one for one in total[HEAD : HEAD + p]])
     beyond = total[CURVES] - inside
     explained = total[SQUARES] * beyond
     return ResidualFacts(
@@ -388,7 +198,17 @@ def _named(total: list[float], precision: float, runs: int, p: int, bars: Uncert
         int(total[POSITIVE]),
         int(total[NEGATIVE]),
         runs,
-        bars.inflation,
+        tuple(_about_the_mean(total, p, bars)),
         bars.condition,
         bars.rank,
     )
+
+
+def _about_the_mean(total: list[float], p: int, bars: Uncertainty) -> list[float]:
+    """Variance inflation with the columns of J measured from their means."""
+    sums, weight = total[HEAD + p : HEAD + 2 * p], total[WEIGHT]
+    found = []
+    for inflation, length, one in zip(bars.inflation.tolist(), bars.length.tolist(), sums, strict=True):
+        mean = one / length
+        found.append(inflation * max(0.0, 1.0 - mean * mean / weight))
+    return found
