@@ -184,7 +184,7 @@ def _solution(
         free=free,
         stderr=stderr,
         covariance=answer.covariance,
-        start=None if run.state == "exact" else said.start,
+        start=None if run.solver == "linear" else said.start,
         bounds=said.bounds,
         at_bound=answer.at_bound,
         linear=plan.is_linear(free),

@@ -9,6 +9,7 @@ from katamuki import messages
 from katamuki.api.plan import Plan
 from katamuki.backends import numpy_
 from katamuki.errors import DataError, NotConverged
+from katamuki.graph import derivative
 from katamuki.records import Array, Combination, Solution
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 def response_error(plan: Plan, arrays: Mapping[str, Array]) -> DataError:
     """The left side has no value somewhere."""
     found = numpy_.first_bad(plan.model.lhs, arrays, {})
-    return DataError("E-DOMAIN", "api.response_domain", what=found.text, rows=found.rows)
+    what, rows = (found.text, found.rows) if found else (plan.model.response, "")
+    return DataError("E-DOMAIN", "api.response_domain", what=what, rows=rows)
 
 
 def not_converged(run: Run, plan: Plan, arrays: Mapping[str, Array], solution: Solution) -> NotConverged:
@@ -41,11 +43,10 @@ def _no_value(run: Run, plan: Plan, arrays: Mapping[str, Array], solution: Solut
     start = dict.fromkeys(solution.free, 0.0) if run.state == "exact" else {}
     params = {**solution.params, **start}
     found = numpy_.first_bad(plan.model.rhs, arrays, params)
-    if found is None:
-        from katamuki.graph import derivative
-
-        found = numpy_.first_bad(derivative(plan.model.rhs), arrays, params)
+    found = found or numpy_.first_bad(derivative(plan.model.rhs), arrays, params)
     text = ", ".join(f"{name}={value:g}" for name, value in solution.params.items())
+    if found is None:
+        return NotConverged("E-OVERFLOW", "api.overflow", start=text)
     values: dict[str, Any] = {"what": found.text, "rows": found.rows, "start": text}
     if solution.start is None:
         return NotConverged("E-DOMAIN", "api.domain", where=found.domain, **values)
@@ -60,10 +61,10 @@ def warning_text(solution: Solution) -> str:
     return messages.sentence(f"api.warn_{solution.state}", steps=solution.steps, loss=f"{solution.loss:.6g}")
 
 
-def undetermined(one: Combination, lang: str = "en") -> tuple[str, dict[str, object]]:
+def undetermined(one: Combination, lang: str = "en") -> tuple[str, dict[str, str]]:
     """The catalogue's key and values that say what of some parameters is determined."""
     names = messages.listing(one.names, lang)
-    values: dict[str, object] = {"names": names, "last": one.names[-1]}
+    values: dict[str, str] = {"names": names, "last": one.names[-1]}
     if one.text is None or one.value is None:
         return "api.undetermined_group", values
     values |= {"text": one.text, "value": f"{one.value:.6g}"}

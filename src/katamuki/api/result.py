@@ -128,7 +128,7 @@ class Fit:
         """(p, p) over the free parameters, no unit."""
         spread = np.sqrt(np.diag(self.covariance))
         with np.errstate(invalid="ignore", divide="ignore"):
-            return self.covariance / np.outer(spread, spread)
+            return np.asarray(self.covariance / np.outer(spread, spread))
 
     @property
     def loss(self) -> float:

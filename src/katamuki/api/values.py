@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from katamuki.data import nearest
 from katamuki.errors import BoundsError, DataError
@@ -114,7 +115,7 @@ def check_sigma(sigma: object, sigma_is: str | None, weights: object) -> SigmaIs
 
 
 def weights_of(
-    sigma: object, weights: object, columns: Mapping[str, Array], rows: int, kept: Array | None, n: int
+    sigma: object, weights: object, columns: Mapping[str, Array], rows: int, kept: NDArray[np.int64] | None, n: int
 ) -> Array | None:
     """w of Σ w r² (n,): 1/sigma² or the weights; ``kept`` are the rows left of ``rows`` after filters."""
     if sigma is None and weights is None:
@@ -129,7 +130,7 @@ def weights_of(
     return 1.0 / values**2 if sigma is not None else values
 
 
-def _per_row(what: str, given: object, columns: Mapping[str, Array], rows: int, kept: Array | None, n: int) -> Array:
+def _per_row(what: str, given: object, columns: Mapping[str, Array], rows: int, kept: NDArray[np.int64] | None, n: int) -> Array:
     if isinstance(given, str):
         return columns[given]
     try:

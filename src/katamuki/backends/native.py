@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from katamuki.backends import cache
 
-CTYPES = {
+CTYPES: dict[str, Any] = {
     "double": ctypes.c_double,
     "int64": ctypes.c_int64,
     "double*": ctypes.c_void_p,

@@ -43,7 +43,7 @@ def layout_of(kernel: Kernel, free: tuple[str, ...]) -> Layout:
     found = kernel.layouts.get(free)
     if found is None:
         found = kernel.layouts[free] = Layout(kernel.parameters, free)
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 class Problem:
@@ -135,7 +135,7 @@ class Problem:
         """rss, Jᵀr and the upper triangle of JᵀJ (by rows) at all parameters."""
         size = 1 + self.p + self.p * (self.p + 1) // 2
         parts = self._over_rows(passes.normal_pass, values, size + 4, (self.layout.free_address, self.p))
-        return parts[:, :size].sum(axis=0)
+        return np.asarray(parts[:, :size].sum(axis=0))
 
     def triangle(self, values: Array, exact: bool = False) -> Array:
         """rss and the triangle (p+1, p+1) of [J, r], flat, at all parameters (all_p,).
@@ -156,7 +156,7 @@ class Problem:
             passes.merge_triangles(
                 address_of(parts[0]), self.p + 1, address_of(part), address_of(block), self.layout.order_address
             )
-        return parts[0]
+        return np.asarray(parts[0])
 
     def _triangle_of(self, sums: Array) -> Array | None:
         """The triangle by Cholesky; None where the columns are nearly dependent."""
