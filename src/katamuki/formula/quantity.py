@@ -47,7 +47,7 @@ def quantity(text: str, params: Sequence[str]) -> tuple[str, Graph]:
     column = name if found else UNNAMED
     while column in params:
         column += "_"
-    model = parse(text if found else f"{column} ~ {text}", [column], params=tuple(params))
+    model = parse(text if found else f"{column} ~ {text}", [column])
     for one in model.rhs.parameters:
         if one not in params:
             near = nearest(one, params)
