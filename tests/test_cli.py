@@ -27,6 +27,7 @@ import pytest
 
 import katamuki as km
 from command_line import ERROR, SCHEMA, run
+from katamuki.cli import main
 
 HERE = Path(__file__).parent
 VALIDATE = fastjsonschema.compile(SCHEMA)
@@ -42,6 +43,13 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "tutorial.csv"
     path.write_text(TUTORIAL)
     return path
+
+
+def here(capsys: pytest.CaptureFixture[str], *given: str) -> tuple[int, str, str]:
+    """The command in this process: exit code, standard output, standard error."""
+    code = main(list(given))
+    out, err = capsys.readouterr()
+    return code, out, err
 
 
 def masked(text: str) -> str:
@@ -79,12 +87,14 @@ def expected(name: str, text: str) -> None:
         ("plot_line.txt", ["plot", "y ~ a*x + b", "tutorial.csv"]),
     ],
 )
-def test_what_is_printed_is_what_was_looked_at(table: Path, name: str, given: list[str]) -> None:
-    done = run(*given)
-    assert done.returncode == 0, done.stderr
+def test_what_is_printed_is_what_was_looked_at(
+    table: Path, capsys: pytest.CaptureFixture[str], name: str, given: list[str]
+) -> None:
+    code, out, err = here(capsys, *given)
+    assert code == 0, err
     if name.endswith(".txt"):
-        assert max(map(len, done.stdout.split("\n"))) <= 80
-    expected(name, done.stdout)
+        assert max(map(len, out.split("\n"))) <= 80
+    expected(name, out)
 
 
 def test_a_golden_file_notices_a_wrong_digit() -> None:
@@ -208,7 +218,7 @@ BAD = [  # the rows of the table of bad input: arguments, exit code, code, words
     (["y = a*x + b", "tutorail.csv"], 3, "E-FILE", ['no file "tutorail.csv"', "tutorial.csv"]),
     (["rate = a*temp + b", "rates.csv"], 3, "E-COLUMN", ['no column "rate"', "Temp, Rate", "Rate = a*Temp + b"]),
     (["y = 2x + b", "tutorial.csv"], 4, "E-SYNTAX", ["y = 2x + b", "^", 'a "*" is missing here', "2*x"]),
-    (["y = a*ln(x) + b", "tutorial.csv"], 4, "E-FUNCTION", ['"ln"', "log(x)", "katamuki help functions"]),
+    (["y = a*ln(x) + b", "tutorial.csv"], 4, "E-FUNCTION", ['"ln"', "log(x)", "functions:"]),
     (["y = x + 1", "tutorial.csv"], 4, "E-NOPARAM", ["no parameters"]),
     (["y = a*x + b", "mixed.csv"], 3, "E-NUMBER", ["--decimal"]),
     (["y = a*x + b", "holes.csv"], 3, "E-MISSING", ["2 rows", "2", "3", "--missing drop"]),
@@ -219,7 +229,7 @@ BAD = [  # the rows of the table of bad input: arguments, exit code, code, words
         "E-IDENT",
         ["a and c cannot be told apart", "a + c = 0.500091", "--fix c=0"],
     ),
-    (["y = a*log(x-20) + b", "tutorial.csv"], 5, "E-DOMAIN", ["log(x-20)", "11 rows", "x > 20", "4 to 14"]),
+    (["y = a*log(x-20) + b", "tutorial.csv"], 5, "E-DOMAIN", ["log(x - 20)", "11 rows", "x > 20", "4 to 14"]),
     (
         ["y = a*x + b", "tutorial.csv", "--solver", "sgd", "--lr", "0.011", "--start", "a=0.5,b=0.5"],
         5,
@@ -255,17 +265,17 @@ def bad_files(table: Path, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("bad_files")
 @pytest.mark.parametrize(("given", "exit_code", "code", "words"), BAD)
 def test_bad_input_is_a_sentence_with_a_code_and_an_exit_code(
-    given: Sequence[str], exit_code: int, code: str, words: Sequence[str]
+    capsys: pytest.CaptureFixture[str], given: Sequence[str], exit_code: int, code: str, words: Sequence[str]
 ) -> None:
-    done = run("fit", *given)
-    assert done.returncode == exit_code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    assert f"[{code}]" in done.stderr
+    left, _, err = here(capsys, "fit", *given)
+    assert left == exit_code, err
+    assert "Traceback" not in err
+    assert f"[{code}]" in err
     for word in words:
-        assert word in done.stderr
-    told = run("fit", *given, "--json")
-    assert told.returncode == exit_code
-    (line,) = [line for line in told.stderr.splitlines() if line.startswith("{")]
+        assert word in err
+    left, _, err = here(capsys, "fit", *given, "--json")
+    assert left == exit_code
+    (line,) = [line for line in err.splitlines() if line.startswith("{")]
     ERROR(json.loads(line))
     assert json.loads(line)["code"] == code
 
@@ -291,7 +301,6 @@ def test_a_check_that_contradicts_exits_with_6(
     from dataclasses import replace
 
     from katamuki import check
-    from katamuki.cli import main
 
     judge = check.judge
 
@@ -299,8 +308,8 @@ def test_a_check_that_contradicts_exits_with_6(
         return judge(replace(solution, params=solution.params | {"a": 0.6}), *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(check, "judge", wrong)
-    assert main(["fit", "y ~ a*x + b", "tutorial.csv"]) == 6
-    out, err = capsys.readouterr()
+    code, out, err = here(capsys, "fit", "y ~ a*x + b", "tutorial.csv")
+    assert code == 6
     assert "checked  FAIL" in out
     assert "0.500091" in out
     assert "[E-CHECK]" in err

@@ -36,8 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Example
     -------
-    >>> main(["data", "anscombe3"])
-    ... # doctest: +ELLIPSIS
+    >>> main(["data", "anscombe3"])  # doctest: +ELLIPSIS
     x,y
     10,7.46
     ...

@@ -77,7 +77,7 @@ def series(fit: Fitted, points: int = 400, interval: Interval | None = None, lev
     >>> import katamuki as km
     >>> found = series(km.fit("y ~ a*x + b", km.datasets("tutorial")), points=3)
     >>> found.name, [round(float(one), 3) for one in found.curve_y]
-    ('x', [4.8, 7.501, 10.201])
+    ('x', [4.85, 7.501, 10.151])
     """
     claim = fit.solution
     fitted = np.asarray(fit.predict(dict(fit.columns)), dtype=np.float64)

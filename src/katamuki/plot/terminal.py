@@ -41,13 +41,13 @@ def terminal(fit: Fitted, width: int = 72, height: int = 11, unicode: bool = Tru
     >>> import katamuki as km
     >>> fit = km.fit("y ~ a*x + b", km.datasets("tutorial"))
     >>> print(terminal(fit, width=30, height=5, unicode=False))
-       |                o    o
-    10 +              .o:...:..'
-       |      oo..o::''     o
-       |..:''':  o
-     5 +'    o
-       +------------------------
-           5       10
+    10 +                    o  ..o
+       |            o   .o..:'''
+       |     o   .o..:'o'     o
+       |  .o..:'''
+     5 +o''     o
+       +--------------------------
+           5           10
     """
     return draw(series(fit, points=4 * width), width, height, unicode)
 
@@ -156,7 +156,7 @@ def _label(mark: float, marks: list[float]) -> str:
 
 def _below(found: Series, low: float, high: float, margin: int, cells: int, column) -> str:  # type: ignore[no-untyped-def]
     """The labels under the field, left out where they would touch; the variable's name at the end."""
-    marks = ticks(low, high, max(2, cells // 12))
+    marks = ticks(low, high, max(2, cells // 8))
     line = [" "] * (margin + cells)
     end = 0
     for mark in marks:
