@@ -136,7 +136,7 @@ def quantity(text: str, solution: Solution) -> Model:
     whole = text if separator else f"{name_text(name)} = {text}"
     if name in names:
         raise FormulaError("E-NAME", "result.name_taken", name=name)
-    model = formula.parse(whole, (name,), params=names)
+    model = formula.parse(whole, (name,))
     unknown = [one for one in model.rhs.parameters if one not in names]
     if unknown:
         raise FormulaError("E-NAME", "result.unknown", unknown=listing(unknown), names=", ".join(names))
