@@ -189,7 +189,7 @@ def _domain(
             name, relation, limit = solved
             data = columns[name]
             return messages.sentence(
-                "formula.needs_column", op=node.op, name=name, relation=relation, limit=f"{limit:.6g}",
+                "formula.needs_column", op=op, name=name, relation=relation, limit=f"{limit:.6g}",
                 low=f"{data.min():.6g}", high=f"{data.max():.6g}",
             )  # fmt: skip
     return messages.sentence(domain.words, op=op, what=_text(graph, k))

@@ -1,7 +1,7 @@
 """Models: a formula's text, or a plain NumPy function, as a graph; nothing is ever evaluated from text.
 
-``parse`` reads text, ``quantity`` what is computed from fitted parameters, ``trace`` calls a function once with graph nodes. Both give a ``Model``: the text, a graph for
-each side, and which names are columns and which parameters.
+``parse`` reads text and ``trace`` calls a function once with graph nodes; both give a ``Model``: the text, a graph for
+each side, and which names are columns and which parameters. ``quantity`` reads what is computed from fitted parameters.
 """
 
 from katamuki.formula.model import Model

@@ -85,28 +85,32 @@ class Names:
 
         ``found`` are the parameters with their places; ``used`` the columns that the formula uses.
         """
-        free = [name for name in self.columns if name not in set(map(normal, used))]
+        taken = set(map(normal, used))
+        free: dict[str, list[str]] = {}
+        for name in self.columns:
+            for variant in _variants(name) if name not in taken else ():
+                free.setdefault(variant, []).append(name)
         names = [name for name, _ in found]
         for name, span in found:
             if name in self.params:
                 continue
             if name == "π":
                 raise at_place(self.text, span, "E-NAME", "formula.pi")
-            self._check_letters(name, span, [*self.columns, *names])
-            for column in free:
+            self._check_letters(name, span, names)
+            for column in (one for variant in _variants(name) for one in free.get(variant, ())):
                 same = column.casefold() == name.casefold()
                 if same or (len(name) >= 3 and distance(name, column, 1) == 1):
                     raise at_place(self.text, span, "E-NAME", "formula.name_near", name=name, column=column)
         for name in self.params.difference(names):
             raise FormulaError("E-NAME", "formula.params_unused", name=name, formula=self.text.strip()[:200])
 
-    def _check_letters(self, name: str, span: Span, others: Sequence[str]) -> None:
+    def _check_letters(self, name: str, span: Span, names: Sequence[str]) -> None:
         """Raise for letters of another script that look like a known name, or stand among Latin ones."""
         plain = name.translate(LOOKS_LIKE)
         if plain == name:
             return
         mixed = any(one.isascii() and one.isalpha() for one in name)
-        if not mixed and plain not in others:
+        if not mixed and plain not in self.columns and plain not in names:
             return
         at = next(k for k, (one, other) in enumerate(zip(name, plain, strict=True)) if one != other)
         raise at_place(
@@ -136,6 +140,13 @@ class Names:
                 said += [self.text[last : token.span[0]], found[0]]
                 last = token.span[1]
         return "".join([*said, self.text[last:]]) if said else None
+
+
+def _variants(name: str) -> list[str]:
+    """The name in one case, and with each letter left out: names one edit apart share one of these."""
+    if len(name) > 40:
+        return [name.casefold()]
+    return [name.casefold(), name, *(name[:k] + name[k + 1 :] for k in range(len(name)))]
 
 
 def nothing_to_fit(text: str, response: str, columns: Sequence[str]) -> FormulaError:

@@ -68,7 +68,12 @@ class Traced(NDArrayOperatorsMixin):
         if kwargs:
             raise FormulaError("E-MODEL", "formula.traced_option", name=name, option=", ".join(kwargs))
         if name in UFUNCS:
-            return self._make(UFUNCS[name], *inputs)
+            op = UFUNCS[name]
+            if all(map(_is_truth, inputs)):  # NumPy's rules for bool: + is "or", and there is no difference
+                if op in {"sub", "neg"}:
+                    raise FormulaError("E-MODEL", "formula.traced_bool", name=name)
+                op = "max" if op == "add" else op
+            return self._make(op, *inputs)
         if name in LOGICAL:
             return self._logical(name, *inputs)
         special: Callable[..., Traced] | None = getattr(self, f"_ufunc_{name}", None)
@@ -106,20 +111,9 @@ class Traced(NDArrayOperatorsMixin):
 
     def _logical(self, name: str, *inputs: Any) -> Traced:
         for one in inputs:
-            if not isinstance(one, Traced) or not one._is_truth():
+            if not _is_truth(one):
                 raise FormulaError("E-MODEL", "formula.traced_truth", name=name)
         return self._make(LOGICAL[name], *inputs, *((0.0,) if len(inputs) == 1 else ()))
-
-    def _is_truth(self) -> bool:
-        """Whether the value is 1 or 0: a comparison, or made of comparisons."""
-        nodes, stack = self._builder.nodes, [self._node]
-        while stack:
-            node = nodes[stack.pop()]
-            if node.op in {"mul", "max"}:
-                stack.extend(node.args)
-            elif node.op not in COMPARISONS:
-                return False
-        return True
 
     def _ufunc_positive(self, x: Any) -> Traced:
         return self._make("add", x, 0.0) if not isinstance(x, Traced) else x
@@ -193,3 +187,18 @@ class Traced(NDArrayOperatorsMixin):
 
 def _unsupported(name: str) -> FormulaError:
     return FormulaError("E-MODEL", "formula.unsupported", name=name, functions=", ".join(FUNCTIONS))
+
+
+def _is_truth(value: object) -> bool:
+    """Whether NumPy would hold the value as bool: a comparison, or comparisons joined."""
+    if not isinstance(value, Traced):
+        return isinstance(value, bool | np.bool_)
+    nodes, stack, seen = value._builder.nodes, [value._node], {value._node}
+    while stack:
+        node = nodes[stack.pop()]
+        if node.op in {"mul", "max"}:
+            stack.extend(set(node.args) - seen)
+            seen.update(node.args)
+        elif node.op not in COMPARISONS:
+            return False
+    return True

@@ -76,10 +76,10 @@ def _separator(text: str, found: Sequence[Token]) -> int:
             raise syntax(text, equal[0].span, "formula.separator_equal")
         raise syntax(text, found[0].span, "formula.separator")
     depth = 0
-    for one in found[: places[0]]:
+    for k, one in enumerate(found):
         depth += (one.text == "(") - (one.text == ")") if one.kind == "sign" else 0
-    if depth > 0:
-        raise syntax(text, found[places[0]].span, "formula.separator_inside")
+        if k in places and depth > 0:
+            raise syntax(text, one.span, "formula.separator_inside")
     if len(places) > 1:
         raise syntax(text, found[places[1]].span, "formula.separator_twice")
     return places[0]
@@ -121,7 +121,7 @@ def _check_left(
         token = next(one for one in left if one.span == span)
         fixed = names.respelt(found)
         near = fixed if any(name.casefold() == one.casefold() for one in names.columns) else None
-        if len(left) > 2 and near is None and len(parameters) < len([1 for one in left if one.kind == "name"]):
+        if lhs.columns and near is None:
             raise at_place(text, span, "E-RESPONSE", "formula.left_parameter", name=name)
         raise names.no_column(token, near)
     if not lhs.columns:
