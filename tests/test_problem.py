@@ -99,6 +99,7 @@ def test_four_python_threads_at_once_and_a_fork_after():
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda _: problem.triangle(problem.values, exact=True).tobytes(), range(8)))
     assert set(found) == {expected}
+    problem.close()
     child = os.fork()
     if child == 0:
         os._exit(0 if problem.triangle(problem.values, exact=True).tobytes() == expected else 1)

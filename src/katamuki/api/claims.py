@@ -13,6 +13,7 @@ from katamuki.identifiability import combinations
 from katamuki.problem import Problem
 from katamuki.records import Array, Combination, SigmaIs
 from katamuki.solvers import linear
+from katamuki.solvers.damped_step import BOUND
 from katamuki.solvers.levenberg_marquardt import Descent
 
 
@@ -39,7 +40,7 @@ def answer_of(problem: Problem, descent: Descent, sigma_is: SigmaIs | None, boun
     """Error bars from the triangle; a parameter held by a bound has none, and the others are conditional on it."""
     p = problem.p
     triangle = descent.triangle[:p, :p]
-    held = descent.held != 0.0 if bounded else None
+    held = descent.held == BOUND if bounded else None
     found = uncertainty(triangle, descent.rss, problem.n, sigma_is == "known", None, held)
     at_bound: tuple[str, ...] = ()
     if held is not None:

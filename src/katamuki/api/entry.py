@@ -144,9 +144,12 @@ def fit(
     kept = None if columns.index is None else np.asarray(columns.index)
     w = weights_of(sigma, weights, arrays, len(rows), kept, len(y))
     problem = Problem(plan.kernel, [arrays[name] for name in plan.kernel.columns], y, w, said.start, said.free, threads)
-    run = solve(problem, plan.is_linear(said.free), chosen, said, weighing, max_seconds, progress)
-    solution = _solution(plan, problem, run, said, weighing, used, began)
-    return _judged(plan, problem, run, solution, columns, seed)
+    try:
+        run = solve(problem, plan.is_linear(said.free), chosen, said, weighing, max_seconds, progress)
+        solution = _solution(plan, problem, run, said, weighing, used, began)
+        return _judged(plan, problem, run, solution, columns, seed)
+    finally:
+        problem.close()
 
 
 def _response(plan: Plan, arrays: Mapping[str, Array]) -> Array:
@@ -172,7 +175,6 @@ def _solution(
     """The claim as a record: plain numbers and text."""
     answer = run.answer
     free = problem.free_names
-    count = len(free) - len(answer.at_bound)
     stderr: dict[str, float | None] = dict.fromkeys(problem.names)
     for name, error in zip(free, answer.stderr.tolist(), strict=True):
         stderr[name] = error if error == error else None  # noqa: PLR0124  NaN means there is none
@@ -195,7 +197,7 @@ def _solution(
         rss=answer.rss,
         tss=problem.tss,
         n=problem.n,
-        dof=problem.n - count,
+        dof=answer.uncertainty.dof,
         sigma_is=weighing,
         weighted=problem.weights is not None,
         steps=run.steps,

@@ -142,7 +142,7 @@ def residual_facts(problem: Problem, values: Array, bars: Uncertainty, rss: floa
         facts_pass(problem.kernel.address, *pointers, 0, n, *more, out + 8 * size, out)
         total = room[rows : rows + HEAD + 2 * p].tolist()
     else:
-        total = _merge(problem._over_rows(facts_pass, values, size, more)[:, : HEAD + 2 * p])
+        total = _merge(problem.over_rows(facts_pass, values, size, more)[:, : HEAD + 2 * p])
     runs = -1
     if ordered and not (total[FALLS] and total[RISES]):
         runs = int(total[CHANGES]) + 1

@@ -19,8 +19,8 @@ from katamuki.problem import passes
 from katamuki.records import Array, Linearisation
 
 BLOCK = passes.BLOCK
-CHUNK = 128 * BLOCK  # rows of one task: its partial result is a leaf of the fixed tree of sums
-SMALL = 2 * CHUNK  # rows up to which one thread is faster than two
+CHUNK = 64 * BLOCK  # rows of one task: its partial result is a leaf of the fixed tree of sums
+SMALL = 4 * CHUNK  # rows up to which one thread is faster than two
 ILL = 1e-5  # a diagonal of a scaled Cholesky factor this small: the normal equations have lost half the digits
 
 
@@ -96,6 +96,7 @@ class Problem:
         self.threads = threads
         self.evaluations = 0
         self.ill = False
+        self._pool: ThreadPoolExecutor | None = None
         sums = np.empty(3)
         weighting = 0 if weights is None else address_of(weights)
         passes.response_pass(self.y_address, weighting, weights is not None, self.n, address_of(sums))
@@ -117,7 +118,7 @@ class Problem:
 
     def rss(self, values: Array) -> float:
         """Σ w r² at all parameters (all_p,)."""
-        out = self._over_rows(passes.loss_pass, values, 1, ())
+        out = self.over_rows(passes.loss_pass, values, 1, ())
         return float(out.sum())
 
     def gradient(self, params: Array) -> Array:
@@ -134,7 +135,7 @@ class Problem:
     def normal(self, values: Array) -> Array:
         """rss, Jᵀr and the upper triangle of JᵀJ (by rows) at all parameters."""
         size = 1 + self.p + self.p * (self.p + 1) // 2
-        parts = self._over_rows(passes.normal_pass, values, size + 4, (self.layout.free_address, self.p))
+        parts = self.over_rows(passes.normal_pass, values, size + 4, (self.layout.free_address, self.p))
         return np.asarray(parts[:, :size].sum(axis=0))
 
     def triangle(self, values: Array, exact: bool = False) -> Array:
@@ -150,7 +151,7 @@ class Problem:
             self.ill = True
         size = 1 + (self.p + 1) ** 2
         more = (self.layout.free_address, self.p, self.layout.order_address)
-        parts = self._over_rows(passes.qr_pass, values, size, more)
+        parts = self.over_rows(passes.qr_pass, values, size, more)
         block = self.block()
         for part in parts[1:]:
             passes.merge_triangles(
@@ -185,7 +186,7 @@ class Problem:
         """y − f in row order (n,), unweighted, at all parameters."""
         return self.y - self.kernel.evaluate(self.columns, values, self.n)
 
-    def _over_rows(self, function: Callable[..., int], values: Array, size: int, more: tuple[float, ...]) -> Array:
+    def over_rows(self, function: Callable[..., int], values: Array, size: int, more: tuple[float, ...]) -> Array:
         """Run a pass over all chunks: its results (chunks, size), in the order of the rows."""
         self.evaluations += 1
         starts = range(0, self.n, CHUNK)
@@ -193,8 +194,8 @@ class Problem:
         root = self.root_address
         pointers = (address_of(self.column_pointers), address_of(values), self.y_address, root)
         shared = (self.kernel.address, *pointers)
-        stop = threading.Event()
         count = min(self.threads or available_cores(), len(starts)) if self.n > SMALL else 1
+        stop = threading.Event()
 
         def work(first: int) -> None:
             block = self.block()
@@ -208,13 +209,20 @@ class Problem:
         if count == 1:
             work(0)
             return parts
-        with ThreadPoolExecutor(count) as pool:
-            try:
-                for done in [pool.submit(work, k) for k in range(count)]:
-                    done.result()
-            finally:
-                stop.set()
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(count)
+        try:
+            for done in [self._pool.submit(work, k) for k in range(count)]:
+                done.result()
+        finally:
+            stop.set()  # after Ctrl-C the other threads end with their chunk
         return parts
+
+    def close(self) -> None:
+        """End the threads, if any were needed: a fork after a fit meets none."""
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
 
 
 def available_cores() -> int:

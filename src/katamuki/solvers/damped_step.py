@@ -16,7 +16,9 @@ from katamuki.backends.native import at, function, inline
 from katamuki.problem.passes import linearise
 
 # Slots of the state's first 16 numbers.
-RSS, DAMPING, GROWTH, PREDICTED, PHASE, ATTEMPTS, ACCEPTED, SIZE, BEST_SIZE, FAILS, COSINE, OFFSET, REACH = range(13)
+RSS, DAMPING, GROWTH, PREDICTED, PHASE, ATTEMPTS, ACCEPTED, SIZE, BEST_SIZE, FAILS, COSINE, OFFSET, REACH, GAIN = range(
+    14
+)
 HEAD = 16
 START, DESCEND, POLISH = 0.0, 1.0, 2.0
 GO_ON, CONVERGED, NO_START, STEPS_OVER, STALLED = range(5)
@@ -24,8 +26,8 @@ GO_ON, CONVERGED, NO_START, STEPS_OVER, STALLED = range(5)
 COSINE_MET = 1e-10  # then polish; the gain ratio loses its meaning near sqrt(epsilon)
 ROUNDING = 1e-15  # of the rss: a predicted reduction below this cannot be told from rounding
 OFFSET_MET = 1e-6  # Bates & Watts' relative offset: the step still to go, in units of the residual
-SINGULAR = 1e-11  # a diagonal of R this small against its column: directions that the data hardly determine
-FAINT = 1e-20  # damping of the polish where R is singular: it keeps such directions where they are
+DEPENDENT = 1e-13  # a diagonal of R this small against its column is rounding: the parameter stays where it is
+BOUND, TIED = 1.0, 2.0  # why a parameter is held: at a bound, or its column depends on those before it
 PERFECT = 1e8  # times the floor: residuals that are the noise of the formula's own evaluation
 LEAST_GAIN = 1e-4  # of the predicted reduction, for a step to be accepted
 LONGEST_DAMPING = 1e60
@@ -54,17 +56,25 @@ def cosine(triangle, p, held):  # type: ignore[no-untyped-def]
 
 
 @inline
-def hold_at_bounds(triangle, p, x, free, lower, upper, held):  # type: ignore[no-untyped-def]
-    """Mark the parameters that stand at a bound and would be pushed through it by the descent direction."""
+def hold(triangle, p, x, free, lower, upper, held):  # type: ignore[no-untyped-def]
+    """Mark parameters that a bound stops in the direction of descent, and those whose columns are dependent.
+
+    The column of R of a dependent parameter ends in rounding, and so would its step: it stays where it is, and the
+    others take its part.
+    """
     q = p + 1
     for j in range(p):
         descent = 0.0
+        norm = 0.0
         for i in range(j + 1):
             descent += triangle[i * q + j] * triangle[i * q + p]
+            norm += triangle[i * q + j] * triangle[i * q + j]
         value = x[free[j]]
         held[j] = 0.0
         if (value <= lower[j] and descent < 0.0) or (value >= upper[j] and descent > 0.0) or lower[j] == upper[j]:
-            held[j] = 1.0
+            held[j] = BOUND
+        elif math.fabs(triangle[j * q + j]) <= DEPENDENT * math.sqrt(norm):
+            held[j] = TIED
 
 
 @inline
@@ -223,21 +233,8 @@ def accept(state, p, all_p, free):  # type: ignore[no-untyped-def]
         if scale[j] == 0.0:
             scale[j] = 1.0
     state[RSS] = current[0]
-    hold_at_bounds(at(current, 1), p, x, free, lower, upper, held)
+    hold(at(current, 1), p, x, free, lower, upper, held)
     state[COSINE] = cosine(at(current, 1), p, held)
-
-
-@inline
-def is_singular(triangle, p, held):  # type: ignore[no-untyped-def]
-    """Whether a diagonal of R is negligible against its column."""
-    q = p + 1
-    for j in range(p):
-        norm = 0.0
-        for i in range(j + 1):
-            norm += triangle[i * q + j] * triangle[i * q + j]
-        if held[j] == 0.0 and math.fabs(triangle[j * q + j]) <= SINGULAR * math.sqrt(norm):
-            return True
-    return False
 
 
 @inline
@@ -253,6 +250,7 @@ def keep_best(state, p, all_p, free):  # type: ignore[no-untyped-def]
     state[FAILS] = 0.0 if size < 0.9 * state[BEST_SIZE] else state[FAILS] + 1.0
     if size < state[BEST_SIZE]:
         state[BEST_SIZE] = size
+        state[GAIN] = state[PREDICTED]
         for k in range(all_p):
             best[k] = x[k]
         for k in range(1 + q * q):
@@ -266,10 +264,7 @@ def keep_best(state, p, all_p, free):  # type: ignore[no-untyped-def]
         current[k] = kept[k]
     state[RSS] = current[0]
     state[COSINE] = cosine(at(current, 1), p, held)
-    offset = 0.0
-    for i in range(p):
-        offset += current[1 + i * q + p] * current[1 + i * q + p]
-    state[OFFSET] = math.sqrt(offset / current[0]) if current[0] > 0.0 else 0.0
+    state[OFFSET] = math.sqrt(max(state[GAIN], 0.0) / current[0]) if current[0] > 0.0 else 0.0
     return CONVERGED
 
 
@@ -292,13 +287,12 @@ def judge(state, rss):  # type: ignore[no-untyped-def]
 @inline
 def next_trial(state, p, all_p, free, floor):  # type: ignore[no-untyped-def]
     """Propose the next trial point; enters the polish where nothing is left to gain that rounding would show."""
-    held, current = fields(state, p, all_p)[6], fields(state, p, all_p)[8]
     while True:
         if state[PHASE] == DESCEND and (state[COSINE] <= COSINE_MET or state[RSS] <= floor):
             state[PHASE] = POLISH
         damping = state[DAMPING]
         if state[PHASE] == POLISH:
-            damping = FAINT if is_singular(at(current, 1), p, held) else 0.0
+            damping = 0.0
         propose(state, p, all_p, free, damping)
         if state[PHASE] == POLISH:
             return keep_best(state, p, all_p, free)
