@@ -1,0 +1,301 @@
+"""Fits in files: the JSON object of ``--json``, and under ``"saved"`` what a report leaves out. Never pickle.
+
+Arrays are base64 of little-endian float64 (or int64), so they come back bit for bit; NaN and infinity, which JSON
+lacks, are the strings "nan", "inf" and "-inf". What is read is parsed and checked, never run: the formula goes through
+the same reader as one that was typed. A file of a later format is refused, not guessed at.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import dataclasses
+import json
+import math
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn, get_args
+
+import numpy as np
+
+from katamuki import formula, report
+from katamuki.api.plan import Plan
+from katamuki.api.result import Fit
+from katamuki.errors import DataError, FormulaError
+from katamuki.records import Array, Combination, Cycle, Finding, Reference, Solution, Source, State, Trace, Verdict
+
+FORMAT = 1  # of what stands under "saved"
+KINDS = {"float64": "<f8", "int64": "<i8"}
+
+
+class Damaged(Exception):  # noqa: N818  never leaves this file
+    """Something in the file is not what ``save`` writes; ``args`` say where."""
+
+
+def save(fit: Fit, path: str | Path) -> None:
+    """Write a fit; see ``Fit.save``."""
+    target = Path(path)
+    whole = fit.to_dict()
+    whole["saved"] = {
+        "format": FORMAT,
+        "solution": {one.name: _plain(getattr(fit.solution, one.name)) for one in dataclasses.fields(Solution)},
+        "source": dataclasses.asdict(fit.data),
+        "seed": fit.seed,
+        "columns": _plain(fit.columns),
+        "weights": _plain(fit.weights),
+        "trace": _plain(fit.trace),
+        "findings": [_plain(one) for one in fit.findings],
+    }
+    text = json.dumps(whole, ensure_ascii=False, allow_nan=False, indent=1)
+    temporary = None
+    try:
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".katamuki-", suffix=".json")
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text + "\n")
+        os.chmod(temporary, _mode(target))  # noqa: PTH101
+        os.replace(temporary, target)  # noqa: PTH105  at once, over a file that is there
+    except OSError as problem:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)  # noqa: PTH108
+        raise DataError("E-FILE", "saving.cannot_write", path=str(target), cause=problem.strerror or "") from None
+
+
+def _mode(target: Path) -> int:
+    """The rights that the file has already, or those that a new file gets here."""
+    try:
+        return target.stat().st_mode & 0o777
+    except OSError:
+        mask = os.umask(0)
+        os.umask(mask)
+        return 0o666 & ~mask
+
+
+def load(path: str | Path) -> Fit:
+    """Read a fit that ``fit.save`` wrote.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+
+    Returns
+    -------
+    Fit
+        With the same numbers, bit for bit; it predicts, derives, draws and can be checked like the one that was saved.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, is no saved fit, is damaged, or was written by a later version.
+
+    Notes
+    -----
+    Nothing in the file is executed.
+
+    Example
+    -------
+    >>> import katamuki as km, tempfile, pathlib
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "fit.json"
+    >>> km.fit("y ~ a*x + b", km.datasets("tutorial")).save(path)
+    >>> round(km.load(path).params["a"], 6)
+    0.500091
+    """
+    place = Path(path)
+    try:
+        text = place.read_bytes().decode("utf-8")
+        whole = json.loads(text)
+    except OSError as problem:
+        raise DataError("E-FILE", "saving.cannot_read", path=str(place), cause=problem.strerror or "") from None
+    except (ValueError, RecursionError):
+        raise DataError("E-SAVED", "saving.no_json", path=str(place)) from None
+    if not isinstance(whole, dict) or not str(whole.get("schema", "")).startswith("katamuki.fit/"):
+        raise DataError("E-SAVED", "saving.foreign", path=str(place))
+    saved = whole.get("saved")
+    if saved is None:
+        raise DataError("E-SAVED", "saving.report_only", path=str(place))
+    known = whole["schema"] == report.SCHEMA and isinstance(saved, dict)
+    if not known or not isinstance(saved.get("format"), int) or saved["format"] > FORMAT:
+        raise DataError("E-SAVED", "saving.later", path=str(place))
+    try:
+        return _fit(saved, whole)
+    except (
+        Damaged,
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        IndexError,
+        OverflowError,
+        RecursionError,
+    ) as problem:
+        where = "formula" if isinstance(problem, FormulaError) else "".join(str(one)[:100] for one in problem.args[:1])
+        raise DataError("E-SAVED", "saving.damaged", path=str(place), place=where) from None
+
+
+def _plain(value: Any) -> Any:
+    """A record, array or number as JSON knows it."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {one.name: _plain(getattr(value, one.name)) for one in dataclasses.fields(value)}
+    if isinstance(value, np.ndarray):
+        kind = "int64" if value.dtype.kind in "iu" else "float64"
+        data = np.ascontiguousarray(value, dtype=KINDS[kind]).tobytes()
+        return {"shape": list(value.shape), kind: base64.b64encode(data).decode("ascii")}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return repr(value)
+    return value
+
+
+def _fit(saved: Mapping[str, Any], whole: Mapping[str, Any]) -> Fit:
+    """The fit that a file holds, its parts checked against each other."""
+    solution = _solution(saved["solution"])
+    columns = {str(name): _array(one) for name, one in saved["columns"].items()}
+    weights = None if saved["weights"] is None else _array(saved["weights"])
+    model = formula.parse(solution.formula, tuple(columns), params=tuple(solution.params))
+    lengths = {array.shape for array in (*columns.values(), *([] if weights is None else [weights]))}
+    fits = (
+        lengths <= {(solution.n,)}
+        and set(model.columns) <= set(columns)
+        and set(model.parameters) == set(solution.params) >= set(solution.free)
+        and solution.stderr.keys() == solution.params.keys()
+        and solution.covariance.shape == (len(solution.free),) * 2
+        and solution.state in get_args(State)
+        and whole["verdict"] in get_args(Verdict)
+    )
+    if not fits:
+        _wrong("solution")
+    shown = {name: one["value"] for name, one in whole["params"].items()}
+    if shown != report.jsonable(solution.params):
+        _wrong("params")  # somebody changed one of the two
+    trace = None if saved["trace"] is None else _trace(saved["trace"])
+    return Fit(
+        solution=solution,
+        data=_source(saved["source"]),
+        trace=None if trace is None else lambda: trace,
+        plan=Plan(model),
+        columns=columns,
+        weights=weights,
+        findings=tuple(_finding(one) for one in saved["findings"]),
+        verdict=whole["verdict"],
+        seed=_whole(saved["seed"]),
+    )
+
+
+def _wrong(what: str) -> NoReturn:
+    raise Damaged(what)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else _wrong("text")
+
+
+def _whole(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else _wrong("number")
+
+
+def _float(value: Any) -> float:
+    if isinstance(value, str) and value in ("nan", "inf", "-inf"):
+        return float(value)
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else _wrong("number")
+
+
+def _error(value: Any) -> float | None:
+    return None if value is None else _float(value)
+
+
+def _numbers(value: Any, read: Callable[[Any], Any] = _float) -> dict[str, Any]:
+    return {_text(name): read(one) for name, one in value.items()}
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    return tuple(_text(one) for one in value)
+
+
+def _array(value: Any, kind: str = "float64", width: int | None = None) -> Any:
+    """An array from its base64; its own memory, so that it can be written to like any other."""
+    shape = tuple(_whole(one) for one in value["shape"])
+    try:
+        data = base64.b64decode(_text(value[kind]), validate=True)
+    except binascii.Error:
+        _wrong("array")
+    if min(shape, default=0) < 0 or math.prod(shape) * 8 != len(data) or width not in (None, *shape[1:2]):
+        _wrong("array")
+    return np.frombuffer(data, dtype=KINDS[kind]).astype(kind).reshape(shape)
+
+
+def _anything(value: Any) -> Any:
+    """A fact as it was: lists become tuples, the three strings floats again."""
+    if isinstance(value, list):
+        return tuple(_anything(one) for one in value)
+    if isinstance(value, dict):
+        return {name: _anything(one) for name, one in value.items()}
+    return float(value) if isinstance(value, str) and value in ("nan", "inf", "-inf") else value
+
+
+def _solution(given: Mapping[str, Any]) -> Solution:
+    """A solution, field by field; a field that this version does not know is not dropped in silence."""
+    readers: dict[str, Callable[[Any], Any]] = dict.fromkeys(
+        ("formula", "response", "state", "solver"), _text
+    ) | dict.fromkeys(("loss", "rss", "tss", "seconds"), _float)
+    readers |= dict.fromkeys(("n", "dof", "steps", "evaluations"), _whole)
+    readers |= dict.fromkeys(("columns", "free", "at_bound"), _names)
+    readers |= {
+        "params": _numbers,
+        "stderr": lambda one: _numbers(one, _error),
+        "covariance": _array,
+        "start": lambda one: None if one is None else _numbers(one),
+        "bounds": lambda one: _numbers(one, lambda pair: (_float(pair[0]), _float(pair[1]))),
+        "cycle": lambda one: None if one is None else _cycle(one),
+        "reference": lambda one: None if one is None else _reference(one),
+        "combinations": lambda all_: tuple(_combination(one) for one in all_),
+    }
+    if set(given) != {one.name for one in dataclasses.fields(Solution)}:
+        _wrong("solution")
+    return Solution(**{name: readers.get(name, _anything)(one) for name, one in given.items()})
+
+
+def _cycle(given: Mapping[str, Any]) -> Cycle:
+    points = {name: _numbers(given[name]) for name in ("low", "high", "middle", "half_width")}
+    return Cycle(since=_whole(given["since"]), **points)
+
+
+def _reference(given: Mapping[str, Any]) -> Reference:
+    stderr = _numbers(given["stderr"], _error)
+    return Reference(_numbers(given["params"]), stderr, _float(given["loss"]), _array(given["curvature"]))
+
+
+def _combination(given: Mapping[str, Any]) -> Combination:
+    text = None if given["text"] is None else _text(given["text"])
+    return Combination(_names(given["names"]), text, _error(given["value"]), bool(given["exact"]))
+
+
+def _finding(given: Mapping[str, Any]) -> Finding:
+    parameter = None if given["parameter"] is None else _text(given["parameter"])
+    remedy = None if given["remedy"] is None else _text(given["remedy"])
+    severity: Any = _text(given["severity"])
+    return Finding(_text(given["code"]), severity, parameter, _anything(given["values"]), _text(given["text"]), remedy)
+
+
+def _source(given: Mapping[str, Any]) -> Source:
+    found = {name: _anything(one) for name, one in given.items()}
+    _text(found["name"]), _text(found["kind"]), _whole(found["rows"])
+    return Source(**found)
+
+
+def _trace(given: Mapping[str, Any]) -> Trace:
+    names, index = _names(given["names"]), _array(given["index"], "int64")
+    rows: dict[str, Array] = {name: _array(given[name], width=len(names)) for name in ("params", "gradient", "step")}
+    extra = {_text(name): _array(one) for name, one in given["extra"].items()}
+    loss = _array(given["loss"])
+    if any(len(one) != len(index) for one in (loss, *rows.values(), *extra.values())):
+        _wrong("trace")
+    return Trace(names, index, rows["params"], loss, rows["gradient"], rows["step"], extra)
