@@ -90,7 +90,7 @@ def test_two_hundred_compiled_formulas_agree_with_numpy() -> None:
         k = 0
         for one in sample[first : first + 20]:
             count = 1 + len(one.parameters)
-            for row in range(11):
+            for row in (0, 5, 10):  # in vector registers, and in the rest of the loop
                 point = {**params, **{name: float(columns[name][row]) for name in COLUMNS}}
                 _, _, condition = torch_partials(one, point)
                 apart = np.abs(fast - slow)[k : k + count, row].max()
