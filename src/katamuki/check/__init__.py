@@ -1,0 +1,109 @@
+"""The answer check (答え合わせ): tests the claim that a fit makes, and trusts nobody.
+
+It reads the formula's text again with its own parser, computes residuals, slopes, sums, error bars and their
+covariances from the columns with its own arithmetic, and finds the answer by another route: QR where the formula is
+linear in its parameters, SciPy's least squares elsewhere. A claim of a minimum needs a vanishing gradient, a curvature
+that nowhere falls, 6 digits per parameter and 4 per standard error. A run that says that it stopped short is
+judged by what it says: its loss, its distance and the least-squares answer beside it.
+
+What it cannot catch: a file read wrongly, rows dropped, filtered or converted wrongly, weights computed wrongly from
+sigma: it is given the columns and the weights that the solver had. A text that says something else than its
+author meant. A lower minimum that none of its three starts leads to. The steps of a run: only where it ended.
+Nothing of katamuki is imported but records, and what records need.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from katamuki.check.comparing import said
+from katamuki.check.evaluation import Case, look, read_case
+from katamuki.check.minimum import judge_minimum
+from katamuki.check.reading import UnreadableError
+from katamuki.check.stopped import judge_stopped
+from katamuki.check.undetermined import judge_undetermined
+from katamuki.records import Array, CheckReport, Solution
+
+__all__ = ["judge"]
+
+
+def judge(solution: Solution, columns: Mapping[str, Array], weights: Array | None) -> CheckReport:
+    """Test a fit's claim with code that shares nothing with the fit.
+
+    Exact and converged: Jᵀr = 0, H ⪰ 0, and another route that ends at the same place. Cycle and slow: the loss where
+    the run stopped, and the least-squares answer beside it. Not identifiable: J's rank, what is determined and
+    what is not. Anything else makes no claim.
+
+    Parameters
+    ----------
+    solution : Solution
+        The claim.
+    columns : mapping of str to (n,) float64
+        The columns that the formula reads, as they were fitted.
+    weights : (n,) float64 or None
+        w of Σ w r², one over the unit of y squared; None: all 1.
+
+    Returns
+    -------
+    CheckReport
+        "PASS", "FAIL" or "CANNOT TELL" with the reason; FAIL comes with the other route's answer.
+
+    Notes
+    -----
+    Sources: Björck 1996; Nocedal & Wright 2006, theorem 2.4 (sufficient conditions); Moré 1978 (the cosine).
+
+    Example
+    -------
+    >>> import katamuki as km
+    >>> fit = km.fit("y ~ a*x + b", km.datasets("tutorial"))
+    >>> judge(fit.solution, fit.columns, None).verdict
+    'PASS'
+    """
+    with np.errstate(all="ignore"):
+        try:
+            case = read_case(solution, columns, weights)
+        except UnreadableError as error:
+            return _silent("CANNOT TELL", "check.cannot.formula", part=str(error))
+        refusal = _door(solution, case, columns, weights)
+        if refusal is not None:
+            return refusal
+        if solution.state in {"exact", "converged"}:
+            return judge_minimum(solution, case)
+        if solution.state in {"cycle", "slow"} and solution.reference is not None:
+            return judge_stopped(solution, case)
+        if solution.state == "not_identifiable":
+            return judge_undetermined(solution, case)
+        return _silent("CANNOT TELL", f"check.cannot.{solution.state}")
+
+
+def _door(solution: Solution, case: Case, columns: Mapping[str, Array], weights: Array | None) -> CheckReport | None:
+    """Refuse a claim whose rows, weights, names or values contradict each other before anything is computed."""
+    if case.n != solution.n:
+        return _silent("FAIL", "check.fail.n", claimed=solution.n, found=case.n)
+    if weights is not None:
+        if np.shape(weights) != (case.n,):
+            return _silent("FAIL", "check.fail.n", claimed=case.n, found=len(np.atleast_1d(weights)))
+        if not (np.isfinite(case.root).all() and (case.root > 0.0).all()):
+            return _silent("FAIL", "check.fail.weight_values")
+    strangers = sorted({*case.free, *case.held} - set(case.right.names))
+    if strangers:
+        return _silent("FAIL", "check.fail.names", names=", ".join(strangers))
+    values = [solution.params[name] for name in solution.free]
+    if solution.state in {"exact", "converged", "cycle", "slow", "not_identifiable"} and not (
+        all(map(math.isfinite, values)) and look(case, values).finite
+    ):
+        return _silent("FAIL", "check.fail.not_finite")
+    for name, (low, high) in solution.bounds.items():
+        if not low <= solution.params[name] <= high:
+            value = said(solution.params[name])
+            return _silent("FAIL", "check.fail.outside", name=name, value=value, low=said(low), high=said(high))
+    return None
+
+
+def _silent(verdict: Any, reason: str, **values: object) -> CheckReport:
+    """A report without a second answer."""
+    return CheckReport(verdict, reason, {}, {}, {}, values)

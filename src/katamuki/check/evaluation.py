@@ -1,0 +1,263 @@
+"""A claimed fit as the checker computes it: residuals, slopes and curvature from the formula's text and the columns.
+
+Slopes come from a step into the imaginary direction (:mod:`katamuki.check.arithmetic`), curvatures from differences of
+gradients, least-squares steps from a QR decomposition in blocks of rows (Golub & Van Loan 2013, sections 5.2 and
+5.3; Chan, Golub & LeVeque's update by stacking triangles). ``precise=True`` does all of it in long doubles, 64 bits of
+mantissa on x86-64, so that ill-conditioned problems can be judged. Nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from katamuki.check.reading import Expression, UnreadableError, read
+from katamuki.records import Array, Solution
+
+BLOCK = 1 << 16  # rows
+STEP = 2.0**-200  # into the imaginary direction: its square vanishes beside every number of interest
+REAL_STEP = 1e-3  # relative, where the imaginary step fails; its fourth power is the error
+BEND = 1e-4  # of the prediction's size: how far a parameter moves to measure curvature
+EPS = float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What a solution claims to have fitted: the formula read anew, and the data.
+
+    ``free`` are the parameters that move, ``held`` the values of the others; ``columns`` (n,) each; ``y`` (n,) the left
+    side; ``root`` (n,) is √w, or None.
+    """
+
+    right: Expression
+    free: tuple[str, ...]
+    held: Mapping[str, float]
+    columns: Mapping[str, Any]
+    y: Any
+    root: Any
+
+    @property
+    def n(self) -> int:
+        """How many rows."""
+        return len(self.y)
+
+    @property
+    def blocks(self) -> Iterator[slice]:
+        """All rows, in pieces of at most ``BLOCK``."""
+        return (slice(start, start + BLOCK) for start in range(0, self.n, BLOCK))
+
+    def only(self, rows: Any) -> Case:
+        """The same claim on some of the rows."""
+        columns = {name: column[rows] for name, column in self.columns.items()}
+        root = None if self.root is None else self.root[rows]
+        return Case(self.right, self.free, self.held, columns, self.y[rows], root)
+
+    def holding(self, values: Mapping[str, float]) -> Case:
+        """The same claim with some free parameters held."""
+        free = tuple(name for name in self.free if name not in values)
+        return Case(self.right, free, {**self.held, **values}, self.columns, self.y, self.root)
+
+    def predict(self, values: Any, rows: slice, moved: int = -1, by: Any = 0.0) -> Any:
+        """ŷ (m,) at free values (p,), one of which may be moved by ``by``."""
+        named: dict[str, Any] = dict(self.held)
+        wide = values.dtype == np.longdouble
+        for name, column in self.columns.items():
+            named[name] = column[rows].astype(np.longdouble) if wide else column[rows]
+        named.update(zip(self.free, values, strict=True))
+        if moved >= 0:
+            named[self.free[moved]] = values[moved] + by
+        return np.broadcast_to(self.right(named), self.y[rows].shape)
+
+    def residuals(self, values: Any, rows: slice = slice(None)) -> Any:
+        """√w(y − ŷ), (m,)."""
+        found = self.y[rows] - self.predict(values, rows)
+        return found if self.root is None else self.root[rows] * found
+
+    def jacobian(self, values: Any, rows: slice = slice(None)) -> Any:
+        """√w ∂ŷ/∂parameters, (m, p)."""
+        found = np.empty((len(self.y[rows]), len(values)), values.dtype)
+        unit = np.clongdouble(1j) if values.dtype == np.longdouble else np.complex128(1j)
+        for k, value in enumerate(values):
+            step = STEP * abs(value) if value != 0.0 else values.dtype.type(STEP)
+            found[:, k] = np.imag(self.predict(values, rows, k, unit * step)) / step
+            if not np.isfinite(found[:, k]).all():
+                self._by_differences(found[:, k], values, rows, k)
+        return found if self.root is None else self.root[rows][:, None] * found
+
+    def _by_differences(self, column: Any, values: Any, rows: slice, k: int) -> None:
+        """Put Richardson's central differences where the imaginary step gave no number (infinity beside 0)."""
+        step = REAL_STEP * (abs(values[k]) or 1.0)
+        one, two = (
+            (self.predict(values, rows, k, by) - self.predict(values, rows, k, -by)) / (2.0 * by)
+            for by in (step / 2, step)
+        )
+        bad = ~np.isfinite(column)
+        column[bad] = ((4.0 * one - two) / 3.0)[bad]
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """A claim near one point, over the free parameters; √w is in everything.
+
+    ``slope`` (p,) is Jᵀr, ``lengths`` (p,) the columns' |J|, ``inverse`` (p, p) is (JᵀJ)⁻¹ (None where J has not full
+    rank), ``singular`` (p,) the singular values of J with columns of length 1, ``directions`` (p, p) their right
+    vectors as rows, in units of one over ``lengths``, ``step`` (p,) the Gauss–Newton step, ``size`` the norm of
+    |y| + |ŷ|, ``bulk`` the same with every |J·parameter| added: what rounding acts on.
+    """
+
+    values: Any
+    rss: float
+    slope: Array
+    lengths: Array
+    singular: Array
+    directions: Array
+    inverse: Array | None
+    step: Any
+    size: float
+    bulk: float
+
+    @property
+    def finite(self) -> bool:
+        """Whether values and slopes are numbers on every row."""
+        return bool(np.isfinite(self.rss) and np.isfinite(self.lengths).all())
+
+    @property
+    def condition(self) -> float:
+        """Largest over smallest singular value of the scaled J."""
+        least = self.singular.min(initial=np.inf)
+        return float(self.singular.max(initial=0.0) / least) if least > 0.0 else np.inf
+
+    @property
+    def rounding(self) -> float:
+        """How much of rss double precision leaves open, unit of rss."""
+        error = 32.0 * EPS * self.bulk
+        return float(2.0 * self.rss**0.5 * error + error**2)
+
+
+def read_case(solution: Solution, columns: Mapping[str, Array], weights: Array | None) -> Case:
+    """The claim as a case.
+
+    Raises
+    ------
+    UnreadableError
+        If the formula cannot be read, or names what is neither a parameter nor a column.
+    """
+    left, right = read(solution.formula)
+    known = {unicodedata.normalize("NFKC", name): array for name, array in columns.items()}
+    params = {unicodedata.normalize("NFKC", name): name for name in solution.params}
+    used = {}
+    for name in (*left.names, *right.names):
+        if name in params:
+            continue
+        if name not in known:
+            raise UnreadableError(name)
+        used[name] = np.asarray(known[name], dtype=np.float64)
+    if any(name in params for name in left.names):
+        raise UnreadableError(solution.response)
+    n = len(next(iter(used.values()), ()))
+    y = np.broadcast_to(left(used), (n,)).astype(np.float64)
+    root = None if weights is None else np.sqrt(np.asarray(weights, dtype=np.float64))
+    free = tuple(unicodedata.normalize("NFKC", name) for name in solution.free)
+    held = {plain: np.float64(solution.params[name]) for plain, name in params.items() if name not in solution.free}
+    return Case(right, free, held, {name: used[name] for name in right.names if name in used}, y, root)
+
+
+def look(case: Case, values: Any, precise: bool = False) -> Local:
+    """Everything about a claim near free values (p,), from one pass over the rows."""
+    p = len(case.free)
+    values = np.asarray(values, np.longdouble if precise else np.float64)
+    triangle = np.zeros((0, p + 1), values.dtype)
+    rss, slope, squares, size, bulk = values.dtype.type(0.0), np.zeros(p), np.zeros(p), 0.0, 0.0
+    for rows in case.blocks:
+        jacobian, residuals = case.jacobian(values, rows), case.residuals(values, rows)
+        if not (np.isfinite(residuals).all() and np.isfinite(jacobian).all()):
+            nothing = np.full(p, np.nan)
+            return Local(values, np.nan, nothing, nothing, nothing, np.full((p, p), np.nan), None, nothing, np.nan, 0.0)
+        rss += residuals @ residuals
+        slope += (residuals @ jacobian).astype(np.float64)
+        squares += (jacobian * jacobian).sum(axis=0).astype(np.float64)
+        y = case.y[rows] if case.root is None else case.root[rows] * case.y[rows]
+        magnitude = np.abs(y) + np.abs(y - residuals)
+        size += float(magnitude @ magnitude)
+        magnitude = magnitude + np.abs(jacobian) @ np.abs(values)
+        bulk += float(magnitude @ magnitude)
+        triangle = triangle_of(np.vstack([triangle, np.column_stack([jacobian, residuals])]))
+    triangle = np.vstack([triangle, np.zeros((p, p + 1), values.dtype)])[:p]
+    lengths = np.sqrt(squares)
+    unit = np.where(lengths > 0.0, lengths, 1.0)
+    scaled = triangle[:, :p] / unit
+    _, singular, directions = np.linalg.svd(scaled.astype(np.float64))
+    inverse, step = None, np.zeros_like(values)
+    if (np.diag(scaled) != 0.0).all():
+        root = inverse_of(scaled) / unit[:, None]
+        step = root @ triangle[:, p]
+        inverse = (root @ root.T).astype(np.float64)
+    return Local(
+        values, float(rss), slope, lengths, singular, directions, inverse, step, float(size**0.5), float(bulk**0.5)
+    )
+
+
+def triangle_of(matrix: Any) -> Any:
+    """R of a QR decomposition, (min(m, q), q); by Householder reflections where LAPACK has no such precision."""
+    if matrix.dtype == np.float64:
+        return np.linalg.qr(matrix, mode="r")
+    left = matrix.copy()
+    rows, columns = left.shape
+    for k in range(min(rows - 1, columns)):
+        mirror = left[k:, k].copy()
+        largest = np.abs(mirror).max()
+        if largest == 0.0:
+            continue
+        mirror /= largest
+        mirror[0] += np.copysign(np.sqrt(mirror @ mirror), mirror[0])
+        left[k:, k:] -= np.outer(mirror, (2.0 / (mirror @ mirror)) * (mirror @ left[k:, k:]))
+    return np.triu(left[: min(rows, columns)])
+
+
+def inverse_of(triangle: Any) -> Any:
+    """R⁻¹ by back substitution, in R's own precision."""
+    p = len(triangle)
+    found = np.eye(p, dtype=triangle.dtype)
+    for k in range(p - 1, -1, -1):
+        found[k] = (found[k] - triangle[k, k + 1 :] @ found[k + 1 :]) / triangle[k, k]
+    return found
+
+
+def curvature(case: Case, here: Local) -> tuple[Array, float]:
+    """Second derivatives of rss/2, scaled by the columns' lengths, and the noise in them.
+
+    Parameters
+    ----------
+    case : Case
+        The claim.
+    here : Local
+        Where.
+
+    Returns
+    -------
+    ((p, p) float64, float)
+        H with H[j, k]·|J_j|·|J_k| = ½ ∂²rss/∂j∂k, from central differences of the gradient, and its rounding noise.
+    """
+    p = len(case.free)
+    values = np.asarray(here.values, np.float64)
+    unit = np.where(here.lengths > 0.0, here.lengths, 1.0)
+    found, noise = np.empty((p, p)), 0.0
+    for k in range(p):
+        reach = BEND * here.size / unit[k]
+        by = min(reach, REAL_STEP * abs(values[k])) if values[k] != 0.0 else reach
+        by = by or BEND
+        slopes = []
+        for sign in (1.0, -1.0):
+            moved = values.copy()
+            moved[k] += sign * by
+            total = np.zeros(p)
+            for rows in case.blocks:
+                total += case.residuals(moved, rows) @ case.jacobian(moved, rows)
+            slopes.append(total)
+        found[:, k] = (slopes[1] - slopes[0]) / (2.0 * by) / unit / unit[k]
+        noise = max(noise, 16.0 * EPS * here.bulk / (by * unit[k]))
+    return (found + found.T) / 2.0, noise

@@ -1,0 +1,180 @@
+"""The claim "the data cannot tell these parameters apart": rank, what is determined, and what of the rest is.
+
+J's null space says which parameters may move together without effect; those and no others may lack an error bar. A
+second answer, found from elsewhere, must have the same sum of squares, the same determined parameters, and the same
+values of the claimed combinations, whose slopes must vanish along the null space. Source: Catchpole & Morgan 1997.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from katamuki.check import comparing, routes
+from katamuki.check.comparing import ENOUGH, Doubt, digits, said, yardstick
+from katamuki.check.evaluation import EPS, STEP, Case, Local, look
+from katamuki.check.minimum import DETERMINED, Findings
+from katamuki.check.reading import UnreadableError, expression
+from katamuki.records import Array, CheckReport, Combination, Solution
+
+PART_SURE = 1e-5  # of a null direction: a parameter with so large a part is undetermined
+PART_NONE = 1e-9  # with so small a part it is determined; in between, either claim stands
+ALONG = 1e-6  # relative: how much a combination may change along the null space
+CORRECTIONS = 8
+
+
+def judge_undetermined(solution: Solution, case: Case) -> CheckReport:
+    """Judge a claim that some parameters are not determined.
+
+    Parameters
+    ----------
+    solution : Solution
+        The claim.
+    case : Case
+        The same, read anew.
+
+    Returns
+    -------
+    CheckReport
+    """
+    found = Findings()
+    stuck = {p: solution.params[n] for p, n in zip(case.free, solution.free, strict=True) if n in solution.at_bound}
+    spelt = [name for name in solution.free if name not in solution.at_bound]
+    loose = case.holding(stuck)
+    here = look(loose, np.array([solution.params[name] for name in spelt]))
+    kept = here.singular > DETERMINED * here.singular.max(initial=0.0)
+    rank = int(kept.sum())
+    found.facts.update(
+        rank=rank + len(stuck),
+        parameters=len(case.free),
+        gradient=2.0 / case.n * float(np.abs(here.slope).max(initial=0.0)),
+    )
+    if rank == len(spelt):
+        found.doubts.append(("check.fail.determined", {"rank": rank, "parameters": len(spelt)}))
+        return found.report("")
+    parts = np.sqrt((here.directions[~kept] ** 2).sum(axis=0))
+    there = _second(loose, here, solution.linear, found)
+    _compare_determined(solution, here, there, spelt, parts, found)
+    cosine, allowed = comparing.stands(loose, here)
+    if not (np.abs(cosine) <= allowed).all():
+        worst = int(np.argmax(np.abs(cosine)))
+        found.doubts.append(
+            ("check.fail.gradient", {"name": spelt[worst], "value": said(-2 / case.n * here.slope[worst])})
+        )
+    if not abs(there.rss - here.rss) <= routes.LOWER * here.rss + here.rounding + there.rounding:
+        if there.rss < here.rss:
+            found.doubts.append(("check.fail.lower", {"claimed": said(here.rss), "found": said(there.rss)}))
+        else:
+            found.facts["from_near"] = "elsewhere"
+    found.doubts += comparing.sums(solution, loose, here, loose.n - len(spelt), case.root is not None)
+    _error_bars(solution, here, spelt, parts, kept, found)
+    for combination in solution.combinations:
+        found.doubts += _combination_doubts(combination, solution, here, there, spelt, kept)
+    return found.report("check.pass.not_identifiable", rank=found.facts["rank"], parameters=len(case.free))
+
+
+def step_of(here: Local) -> Array:
+    """The shortest Gauss–Newton step, in units of the columns' lengths, that leaves the null space alone; (p,)."""
+    unit = np.where(here.lengths > 0.0, here.lengths, 1.0)
+    kept = here.singular > DETERMINED * here.singular.max(initial=0.0)
+    along = here.directions[kept] @ (here.slope / unit)
+    return np.asarray((here.directions[kept].T @ (along / here.singular[kept] ** 2)) / unit)
+
+
+def _second(case: Case, here: Local, linear: bool, found: Findings) -> Local:
+    """A second answer: from zero where the formula is linear, by SciPy from beside the claim elsewhere."""
+    if linear and routes.is_linear(case, here.values):
+        found.facts["route"] = "qr"
+        start = look(case, np.zeros(len(case.free)))
+    else:
+        found.facts["route"] = "scipy"
+        part = case if case.n <= routes.SAMPLE else routes.sample_of(case)
+        nothing = np.full(len(case.free), np.nan)
+        ended = routes.by_scipy(part, routes.perturbed(case, here, nothing), "near", {}, None)
+        start = here if ended is None else look(case, ended.here.values)
+    best = start
+    for _ in range(CORRECTIONS):
+        start = look(case, start.values + step_of(start))
+        if not start.finite:
+            break
+        best = start
+    return best
+
+
+def _compare_determined(
+    solution: Solution, here: Local, there: Local, spelt: list[str], parts: Array, found: Findings
+) -> None:
+    """Digits of the determined parameters; the others have none to share."""
+    unit = np.where(here.lengths > 0.0, here.lengths, 1.0)
+    for k, name in enumerate(spelt):
+        found.answer[name] = float(there.values[k])
+        found.digits[name] = math.nan
+        if parts[k] > PART_NONE:
+            continue
+        value, other = float(here.values[k]), float(there.values[k])
+        grain = 64.0 * EPS * here.bulk / unit[k] / max(float(here.singular[here.singular > DETERMINED].min()), EPS)
+        scale = max(yardstick(value, other, solution.stderr.get(name)), 10.0**ENOUGH * grain)
+        found.digits[name] = digits(value, other, scale)
+        if not found.digits[name] >= ENOUGH:
+            values = {"name": name, "claimed": said(value), "found": said(other)}
+            found.doubts.append(("check.fail.params", values))
+
+
+def _error_bars(solution: Solution, here: Local, spelt: list[str], parts: Array, kept: Any, found: Findings) -> None:
+    """Undetermined parameters have no error bar; determined ones have the one of the determined subspace."""
+    unit = np.where(here.lengths > 0.0, here.lengths, 1.0)
+    inverse = ((here.directions[kept] / here.singular[kept, None]) ** 2).sum(axis=0) / unit**2
+    for k, name in enumerate(spelt):
+        found.stderr_digits[name] = math.nan
+        if parts[k] > PART_SURE and solution.stderr.get(name) is not None:
+            values = {"name": name, "claimed": said(solution.stderr[name]), "found": said(None)}
+            found.doubts.append(("check.fail.stderr", values))
+    sure = {name: float(inverse[k]) for k, name in enumerate(spelt) if parts[k] < PART_NONE}
+    dof, known = solution.n - int(kept.sum()), solution.sigma_is == "known"
+    shared, doubts = comparing.error_bars(solution.stderr, sure, here.rss, here.rounding, dof, known)
+    found.stderr_digits.update(shared)
+    found.doubts += doubts
+
+
+def _combination_doubts(
+    combination: Combination, solution: Solution, here: Local, there: Local, spelt: list[str], kept: Any
+) -> Iterator[Doubt]:
+    """Doubt a combination that is worth something else, that the second answer does not share, or that is free."""
+    text, claim = combination.text, combination.value
+    if text is None or claim is None:
+        return
+    values = {"text": text, "claimed": said(claim)}
+    try:
+        formula = expression(text)
+    except UnreadableError:
+        yield "check.fail.combination", {**values, "found": "—"}
+        return
+    if not set(formula.names) <= set(spelt):
+        yield "check.fail.combination", {**values, "found": "—"}
+        return
+    first = {name: np.float64(value) for name, value in zip(spelt, here.values, strict=True)}
+    second = {name: np.float64(value) for name, value in zip(spelt, there.values, strict=True)}
+    size = max([abs(claim), *(abs(first[name]) for name in formula.names)])
+    mine = float(formula(first))
+    if not abs(mine - claim) <= routes.SAME * size:
+        yield "check.fail.combination", {**values, "found": said(mine)}
+        return
+    other = float(formula(second))
+    if combination.exact and not abs(other - claim) <= 10.0**-ENOUGH * size:
+        yield "check.fail.combination", {**values, "found": said(other)}
+        return
+    slopes = np.array([_slope(formula, first, name) for name in spelt])
+    unit = np.where(here.lengths > 0.0, here.lengths, 1.0)
+    along = here.directions[~kept] @ (slopes / unit)
+    exact = ALONG if combination.exact else 1e-3  # its coefficients are rounded to four digits
+    if not np.linalg.norm(along) <= exact * np.linalg.norm(slopes / unit):
+        yield "check.fail.free", {"text": text}
+
+
+def _slope(formula: Any, values: dict[str, Any], name: str) -> float:
+    """The combination's slope by one parameter."""
+    step = STEP * (abs(values[name]) or 1.0)
+    return float(np.imag(formula({**values, name: values[name] + np.complex128(1j) * step})) / step)
