@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from katamuki import data as sources
+from katamuki import losses
 from katamuki.api import failures
 from katamuki.api.plan import Plan, plan_for
 from katamuki.api.result import Fit
@@ -248,7 +249,7 @@ def _check_options(
     threads: int | None,
 ) -> None:
     """Refuse by name what this version does not do."""
-    if loss != "squared":
+    if not isinstance(loss, str) or loss not in losses.TABLE:
         raise BoundsError("E-USAGE", "api.loss", given=repr(loss))
     if backend not in {"auto", "kernel"} or str(dtype) != "float64" or device != "cpu":
         given = next(
