@@ -89,7 +89,7 @@ class Problem:
         self.free = self.layout.free
         self.p = len(self.free)
         self.all_p = len(self.names)
-        self.values = np.array([values[name] for name in self.names])
+        self.values = np.array([values[name] for name in self.names], dtype=np.float64)
         self.column_pointers = np.array([address_of(one) for one in columns] or [0], dtype=np.int64)
         self.y_address = address_of(y)
         self.root_address = 0 if self.root is None else address_of(self.root)
