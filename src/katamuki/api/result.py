@@ -257,7 +257,7 @@ class Fit(Numbers):
         -------
         >>> import katamuki as km
         >>> print(km.fit("y ~ a*x + b", km.datasets("tutorial")).derive("at10 = 10*a + b"))
-        at10 8.001000 ± 0.391023
+        at10 8.001000 ± 0.391048
         """
         return propagation.derived(text, self.solution, self._spread, level)
 
