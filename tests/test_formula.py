@@ -208,6 +208,7 @@ def test_every_part_knows_its_place() -> None:
         ("y ~ `a", "`", "backtick"),
         ("y ~ ``*a", "``", "between the backticks"),
         ("y ~ a*A[x]", "[", "not possible yet"),
+        ("y ~ a*007", "007", "write 7"),
     ],
 )
 def test_a_mistake_is_shown_at_its_place(text: str, part: str, words: str) -> None:

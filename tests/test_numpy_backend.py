@@ -63,6 +63,13 @@ def test_each_kind_of_hole_has_its_words(right: str, part: str, rows: str, domai
     assert domain in (found.domain or "")
 
 
+def test_the_part_is_shown_as_typed() -> None:
+    model = parse("y ~ a*log(x-20)", ["x", "y"])
+    found = first_bad(model.rhs, {"x": X}, {"a": 1.0}, model.text)
+    assert found is not None
+    assert found.text == "log(x-20)"
+
+
 def test_a_finite_formula_has_no_bad_part() -> None:
     assert bad("a*exp(-b*x)") is None
 

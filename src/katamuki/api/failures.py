@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def response_error(plan: Plan, arrays: Mapping[str, Array]) -> DataError:
     """The left side has no value somewhere."""
-    found = numpy_.first_bad(plan.model.lhs, arrays, {})
+    found = numpy_.first_bad(plan.model.lhs, arrays, {}, plan.model.text)
     what, rows = (found.text, found.rows) if found else (plan.model.response, "")
     return DataError("E-DOMAIN", "api.response_domain", what=what, rows=rows)
 
@@ -42,7 +42,7 @@ def _no_value(run: Run, plan: Plan, arrays: Mapping[str, Array], solution: Solut
     """The formula is not finite where the solver began: which part of it, in which rows."""
     start = dict.fromkeys(solution.free, 0.0) if run.state == "exact" else {}
     params = {**solution.params, **start}
-    found = numpy_.first_bad(plan.model.rhs, arrays, params)
+    found = numpy_.first_bad(plan.model.rhs, arrays, params, plan.model.text)
     found = found or numpy_.first_bad(derivative(plan.model.rhs), arrays, params)
     text = ", ".join(f"{name}={value:g}" for name, value in solution.params.items())
     if found is None:

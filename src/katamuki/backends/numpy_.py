@@ -90,7 +90,9 @@ def rows_of(columns: Mapping[str, Array]) -> int:
     return next((len(one) for one in columns.values()), 1)
 
 
-def first_bad(graph: Graph, columns: Mapping[str, Array], params: Mapping[str, float]) -> Bad | None:
+def first_bad(
+    graph: Graph, columns: Mapping[str, Array], params: Mapping[str, float], formula: str | None = None
+) -> Bad | None:
     """The part of a formula that first has no finite value although its inputs have.
 
     Parameters
@@ -101,6 +103,8 @@ def first_bad(graph: Graph, columns: Mapping[str, Array], params: Mapping[str, f
         Finite data.
     params : mapping of str to float
         Where to look.
+    formula : str, optional
+        The text that was typed, so that the part is shown as typed.
 
     Returns
     -------
@@ -121,7 +125,8 @@ def first_bad(graph: Graph, columns: Mapping[str, Array], params: Mapping[str, f
     for out in graph.outputs:
         if not finite[out].all():
             row = int(np.argmin(finite[out]))
-            return _described(graph, _culprit(graph, values, out, row), row, out, values, columns)
+            found = _described(graph, _culprit(graph, values, out, row), row, out, values, columns)
+            return found if formula is None or found.span is None else replace(found, text=_typed(formula, found.span))
     return None
 
 
@@ -149,6 +154,12 @@ def _described(graph: Graph, k: int, row: int, out: int, values: list[Array], co
     key = "formula.rows_all" if count == n else "formula.rows_some" if count > 1 else "formula.rows_one"
     rows = messages.sentence(key, count=count, n=n, row=row + 1, example=example)
     return Bad(_text(graph, k), rows, _domain(graph, node, row, example, values, columns), row + 1, count, node.span)
+
+
+def _typed(formula: str, span: Span) -> str:
+    """A part of the formula as it was typed, on one line."""
+    part = " ".join(formula[slice(*span)].split())
+    return part if len(part) <= 200 else part[:199] + "…"
 
 
 def _text(graph: Graph, k: int) -> str:

@@ -76,6 +76,8 @@ def _token(text: str, match: re.Match[str]) -> Token | None:
     if kind == "space":
         return None
     if kind == "number":
+        if re.fullmatch(r"0[0-9]*[1-9][0-9]*", said):  # Python reads no such number, nor do those who check us
+            raise syntax(text, span, "formula.leading_zero", number=said.lstrip("0"))
         value = float(said)
         if math.isinf(value):
             raise at_place(text, span, "E-CONSTANT", "formula.huge")
