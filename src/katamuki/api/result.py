@@ -283,14 +283,50 @@ class Fit(Numbers):
 
         return judge(self.solution, self.columns, self.weights)
 
-    def plot(self, **options: Any) -> Figure:
-        """Data, curve, band and residuals as a matplotlib figure; options as in :func:`katamuki.plot.figure`."""
+    def plot(
+        self,
+        interval: Literal["mean", "new"] | None = "mean",
+        level: float = 0.95,
+        residuals: bool = True,
+        lang: str = "en",
+    ) -> Figure:
+        """Data, curve, band and residuals as a matplotlib figure.
+
+        Parameters
+        ----------
+        interval : "mean", "new" or None
+            The band: where the curve may be, where a new observation may be, or none.
+        level : float
+            How much the band should cover, no unit.
+        residuals : bool
+            Whether the residuals y − ŷ get a panel below.
+        lang : str
+            The language of the labels.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            Notebooks show it; ``savefig`` writes it.
+
+        Example
+        -------
+        >>> import katamuki as km
+        >>> len(km.fit("y ~ a*x + b", km.datasets("tutorial")).plot().axes)
+        2
+        """
         from katamuki import plot
 
-        return plot.figure(self, **options)
+        return plot.figure(self, interval=interval, level=level, residuals=residuals, lang=lang)
 
     def to_dict(self, check: CheckReport | None = None) -> dict[str, Any]:
-        """The object that ``--json`` prints."""
+        """The object that ``--json`` prints, NaN and infinity as None.
+
+        Example
+        -------
+        >>> import katamuki as km
+        >>> km.fit("y ~ a*x + b", km.datasets("tutorial")).to_dict()["data"]["rows"]
+        11
+        """
         from katamuki import report
 
         return report.as_dict(self, check)
