@@ -46,7 +46,7 @@ def test_the_extras_are_really_hidden(name: str) -> None:
 
 @pytest.mark.parametrize(
     "model",
-    ['"y ~ a*x + b"', "lambda x, a, b: a*x + b", '"y ~ a*x^k + b", start={"a": 0.5, "b": 3, "k": 1}, fixed={"k": 1}'],
+    ['"y ~ a*x + b"', "lambda x, a, b: a*x + b", '"y ~ a*x^c + b", start={"a": 0.5, "b": 3}, fixed={"c": 1}'],
 )
 def test_a_fit_with_its_check_works_without_extras(model: str) -> None:
     call, _, options = model.partition('", ')
