@@ -90,7 +90,7 @@ def expressions(draw: st.DrawFn, depth: int = 4) -> str:
     return f"{draw(inner)} {draw(st.sampled_from(['+', '-', '*', '/', '**', '**']))} {draw(inner)}"
 
 
-@settings(max_examples=1500)
+@settings(max_examples=800)
 @given(expressions())
 def test_precedence_is_that_of_python(text: str) -> None:
     try:

@@ -131,7 +131,7 @@ def canonical(graph: Graph) -> tuple[object, ...]:
     return tuple(lines)
 
 
-@settings(max_examples=1000)
+@settings(max_examples=600)
 @given(graphs(depth=5))
 def test_printing_and_reading_again_gives_the_same_graph(graph: Graph) -> None:
     said = text(graph, graph.outputs[0])
