@@ -189,7 +189,7 @@ def predict(chosen: Namespace, terminal: Terminal) -> int:
     if where is None:
         raise usage("cli.at")
     table = read(where, chosen)
-    found = model.predict(table, interval=chosen.interval, level=level)
+    found: Any = model.predict(table, interval=chosen.interval, level=level)
     names = list(model.predictors)
     series = [table[name] for name in names]
     names.append(model.response)

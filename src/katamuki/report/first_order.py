@@ -10,7 +10,7 @@ import math
 
 from katamuki import messages
 from katamuki.records import Solution, Trace
-from katamuki.report.layout import Style, flow, hanging, unstyled
+from katamuki.report.layout import Style, flow, hanging, noted, unstyled
 from katamuki.report.numbers import MINUS, brief, grouped, number, table, width
 from katamuki.report.reported import Reported
 
@@ -28,7 +28,7 @@ def _say(key: str, lang: str, **values: object) -> str:
     return messages.sentence("report." + key, lang, **values)
 
 
-def result(fit: Reported, lang: str = "en", style: Style = unstyled) -> list[str]:
+def result(fit: Reported, lang: str = "en", columns: int = 80, style: Style = unstyled) -> list[str]:
     """The table of both answers, and the loss along the way."""
     claim = fit.solution
     reference = claim.reference
@@ -51,10 +51,10 @@ def result(fit: Reported, lang: str = "en", style: Style = unstyled) -> list[str
         ]
     )
     notes.append(_say("after", lang, steps=grouped(claim.steps)))
-    lines = [line + ("     " + note if note else "") for line, note in zip(table(rows, gap=3), notes, strict=True)]
+    lines = noted(table(rows, gap=3), notes, columns)
     lines[0] = style("strong", lines[0])
     if fit.trace is not None and len(fit.trace) > 1:
-        lines += ["", *_losses(fit.trace, lang)]
+        lines += ["", *_losses(fit.trace, lang, columns)]
     return lines
 
 
@@ -71,14 +71,14 @@ def _distance(difference: float, lr: float, stderr: float | None, lang: str) -> 
     return "     ".join(parts)
 
 
-def _losses(trace: Trace, lang: str) -> list[str]:
+def _losses(trace: Trace, lang: str, columns: int) -> list[str]:
     """The loss before steps 1, 10, 100, …, and before the last."""
     steps = [int(index) + 1 for index in trace.index[:-1]]
     wanted = [10**k for k in range(12) if 10**k < steps[-1]] + [steps[-1]]
     where = {step: row for row, step in enumerate(steps)}
     said = [f"{grouped(step)} {number(float(trace.loss[where[step]]))}" for step in wanted if step in where]
     first = "  " + _say("losses", lang) + " "
-    lines = flow(said, 80 - width(first), gap=2)
+    lines = flow(said, columns - width(first), gap=2)
     return [first + lines[0], *(" " * width(first) + line for line in lines[1:])]
 
 

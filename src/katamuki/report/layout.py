@@ -92,3 +92,23 @@ def flow(parts: Sequence[str], columns: int, gap: int = 3) -> list[str]:
         else:
             lines.append(part)
     return lines
+
+
+def noted(lines: Sequence[str], notes: Sequence[str], columns: int = 80) -> list[str]:
+    """A note beside each line where it fits, else below it.
+
+    Example
+    -------
+    >>> noted(["  a  1", "  b  2"], ["", "fixed"], 12)
+    ['  a  1', '  b  2', '     fixed']
+    >>> noted(["  a  1", "  b  2"], ["", "fixed"], 20)
+    ['  a  1', '  b  2     fixed']
+    """
+    found = []
+    for line, note in zip(lines, notes, strict=True):
+        gap = next((gap for gap in (5, 4, 3) if width(line) + gap + width(note) <= columns), None)
+        if gap is None:
+            found += [line, " " * 5 + note]
+        else:
+            found.append(line + " " * gap + note if note else line)
+    return found

@@ -16,7 +16,7 @@ from katamuki.errors import Surface
 from katamuki.records import CheckReport, Finding, Solution, Source
 from katamuki.report import first_order
 from katamuki.report.judgement import check_text
-from katamuki.report.layout import Style, hanging, head, unstyled
+from katamuki.report.layout import Style, flow, hanging, head, noted, unstyled
 from katamuki.report.numbers import DASH, brief, grouped, number, plain, seconds, table
 from katamuki.report.reported import Reported
 
@@ -69,11 +69,11 @@ def text(
     lines = _head(fit, lang, width)
     lines.append("")
     if first_order.applies(claim):
-        lines.extend(first_order.result(fit, lang, style))
+        lines.extend(first_order.result(fit, lang, width, style))
     else:
-        lines.extend(_parameters(fit, lang, style))
+        lines.extend(_parameters(fit, lang, width, style))
         lines.append("")
-        lines.extend(_statistics(fit, lang))
+        lines.extend(_statistics(fit, lang, width))
     if plot:
         lines.extend(["", *("  " + line if line else "" for line in plot.split("\n"))])
     ending = first_order.ending(fit, lang, width, style) if first_order.applies(claim) else []
@@ -169,25 +169,24 @@ def _method(claim: Solution, lang: str) -> str:
     return " ".join([name, *options])
 
 
-def _parameters(fit: Reported, lang: str, style: Style) -> list[str]:
+def _parameters(fit: Reported, lang: str, columns: int, style: Style) -> list[str]:
     claim, intervals = fit.solution, fit.interval(0.95)
-    rows = [["", _say("value", lang), _say("stderr", lang), _say("interval", lang), ""]]
+    rows = [["", _say("value", lang), _say("stderr", lang), _say("interval", lang)]]
+    notes = [""]
     for name, value in claim.params.items():
         stderr = claim.stderr.get(name)
         low, high = intervals.get(name, (math.nan, math.nan))
-        if stderr is not None and math.isfinite(low):
-            span, note = _say("to", lang, low=number(low), high=number(high)), ""
-        else:
-            span, note = DASH, _why_no_bar(claim, name, lang)
-        rows.append([name, number(value), number(stderr), span, note])
+        known = stderr is not None and math.isfinite(low)
+        span = _say("to", lang, low=number(low), high=number(high)) if known else DASH
+        rows.append([name, number(value), number(stderr), span])
+        notes.append("" if known else _why_no_bar(claim, name, lang))
     if len(claim.free) == 2 and all(claim.stderr[name] is not None for name in claim.free):
         between = float(np.asarray(fit.correlation)[0, 1])
         if math.isfinite(between):
             first, second = claim.free
-            row = next(row for row in rows if row[0] == second)
-            row[4] = _say("correlation", lang, first=first, second=second, value=brief(between, 3))
-    lines = table([row[:4] for row in rows])
-    lines = [line + ("     " + row[4] if row[4] else "") for line, row in zip(lines, rows, strict=True)]
+            at = next(k for k, row in enumerate(rows) if row[0] == second)
+            notes[at] = _say("correlation", lang, first=first, second=second, value=brief(between, 3))
+    lines = noted(table(rows), notes, columns)
     lines[0] = style("strong", lines[0])
     lines += _correlations(fit, lang)
     if not any(one.code == "UNDETERMINED" for one in fit.findings):
@@ -227,7 +226,7 @@ def _combinations(claim: Solution, lang: str) -> list[str]:
     return ["", *lines] if lines else []
 
 
-def _statistics(fit: Reported, lang: str) -> list[str]:
+def _statistics(fit: Reported, lang: str, columns: int) -> list[str]:
     claim = fit.solution
     loss = _say("mse.weighted" if claim.weighted else "mse", lang, value=number(claim.loss))
     if claim.dof < 1:
@@ -241,7 +240,8 @@ def _statistics(fit: Reported, lang: str) -> list[str]:
     lines = ["  " + "   ".join([loss, spread, _say("r2", lang, value=number(fit.r2))])]
     if claim.sigma_is == "known":
         scaled = [f"{name} {number(stderr * scale)}" for name, stderr in claim.stderr.items() if stderr is not None]
-        lines.append("  " + _say("known", lang, s=number(scale), scaled="   ".join(scaled)))
+        parts = [_say("known", lang, s=number(scale)), *scaled]
+        lines += ["  " + line for line in flow(parts, columns - 2)]
     elif claim.sigma_is == "relative":
         lines.append("  " + _say("relative", lang))
     return lines
