@@ -117,10 +117,10 @@ def diagnose(trace: Trace, solver: FirstOrder, reference: Reference | None) -> D
     'slow'
     """
     facts: dict[str, Any] = {}
-    if reference is not None and np.isfinite(reference.curvature).all():
+    if reference is not None and math.isfinite(float(reference.curvature.sum())):
         facts |= _about_stability(trace, solver, reference.curvature)
     loss = float(trace.loss[-1])
-    if not math.isfinite(loss) or not np.isfinite(trace.params[-1]).all():
+    if not math.isfinite(loss) or not all(map(math.isfinite, trace.params[-1].tolist())):
         return Diagnosis("diverged", None, facts | _divergence(trace, solver, facts))
     if reference is not None:
         facts["floor"] = loss - reference.loss
@@ -145,13 +145,14 @@ def find_cycle(trace: Trace, solver: FirstOrder) -> Cycle | None:
     rows, x = len(trace) - first, trace.params
     if rows < ORBIT + 3:
         return None
-    swing = np.abs(x[-1] - x[-2])
-    largest = float(swing.max())
+    before, here, one, two = x[-4:].tolist()
+    swing = [abs(a - b) for a, b in zip(one, two, strict=True)]
+    largest = max(swing)
     unit = largest if isinstance(solver, SGD) else solver.lr
     tolerance = REPEATS * unit
-    if largest <= SWINGS * unit or (swing <= ROUNDING * np.abs(x[-1])).all():
+    if largest <= SWINGS * unit or all(a <= ROUNDING * abs(b) for a, b in zip(swing, two, strict=True)):
         return None
-    if (np.abs(x[-1] - x[-3]) > tolerance).any() or (np.abs(x[-2] - x[-4]) > tolerance).any():
+    if any(abs(a - b) > tolerance for a, b in zip(before + here, one + two, strict=True)):
         return None
     window, stride = _strided(x[first:])
     begin = last_unrepeated(window.ctypes.data, stride, rows, len(trace.names), tolerance) + 1
@@ -160,15 +161,15 @@ def find_cycle(trace: Trace, solver: FirstOrder) -> Cycle | None:
     earlier = float(np.abs(window[begin + 1] - window[begin]).max())
     if abs(earlier - largest) > STEADY * largest:
         return None
-    moving = int(np.argmax(swing > SWINGS * unit))
-    one, two = (x[-1], x[-2]) if x[-1, moving] < x[-2, moving] else (x[-2], x[-1])
+    moving = next(k for k, size in enumerate(swing) if size > SWINGS * unit)
+    low, high = (one, two) if one[moving] < two[moving] else (two, one)
     names = trace.names
     return Cycle(
         since=int(trace.index[first + begin]) + 1,
-        low=dict(zip(names, one.tolist(), strict=True)),
-        high=dict(zip(names, two.tolist(), strict=True)),
-        middle=dict(zip(names, ((one + two) / 2).tolist(), strict=True)),
-        half_width=dict(zip(names, (swing / 2).tolist(), strict=True)),
+        low=dict(zip(names, low, strict=True)),
+        high=dict(zip(names, high, strict=True)),
+        middle={name: (a + b) / 2 for name, a, b in zip(names, low, high, strict=True)},
+        half_width={name: size / 2 for name, size in zip(names, swing, strict=True)},
     )
 
 
@@ -188,7 +189,8 @@ def rate_and_limit(solver: FirstOrder) -> tuple[float, float]:
 def _about_stability(trace: Trace, solver: FirstOrder, curvature: Array) -> dict[str, Any]:
     """The stability at the end and where its limit was passed; for SGD the learning rates that these data allow."""
     p, steps = len(trace.names), len(trace) - 1
-    curvature = curvature + solver.weight_decay * np.eye(p)
+    if solver.weight_decay:
+        curvature = curvature + solver.weight_decay * np.eye(p)
     rate, limit = rate_and_limit(solver)
     facts: dict[str, Any] = {"stability_limit": limit}
     if isinstance(solver, SGD):
@@ -203,10 +205,10 @@ def _about_stability(trace: Trace, solver: FirstOrder, curvature: Array) -> dict
         return {}
     scale, stride = _strided(trace.extra["scale"])
     last = scale[steps - 1]
-    if not (np.isfinite(last).all() and (last > 0.0).all()):
+    if not all(0.0 < one < math.inf for one in last.tolist()):
         return {}
     root = np.sqrt(rate / last)
-    facts["stability"] = float(np.linalg.eigvalsh(curvature * np.outer(root, root))[-1])
+    facts["stability"] = float(np.linalg.eigvalsh(curvature * (root[:, None] * root))[-1])
     if steps * (p**3 / 6 + p) > WORK:
         return facts
     curvature, work = np.ascontiguousarray(curvature), np.empty(p * p)
@@ -239,9 +241,11 @@ def _divergence(trace: Trace, solver: FirstOrder, facts: Mapping[str, Any]) -> d
 
 def _cosine(trace: Trace, reference: Reference) -> float:
     """The largest |Jₖ·r| / (‖Jₖ‖ ‖r‖) at the end, with the reference's ‖Jₖ‖² = n Hₖₖ/2; MINPACK's gradient test."""
-    norms = np.sqrt(2.0 * np.diag(reference.curvature) * float(trace.loss[-1]))
-    gradient = np.abs(trace.gradient[-1])
-    return float(np.max(np.divide(gradient, norms, out=np.zeros_like(gradient), where=norms > 0.0)))
+    loss, largest = float(trace.loss[-1]), 0.0
+    for slope, bend in zip(trace.gradient[-1].tolist(), reference.curvature.diagonal().tolist(), strict=True):
+        if bend > 0.0 and loss > 0.0:
+            largest = max(largest, abs(slope) / math.sqrt(2.0 * bend * loss))
+    return largest
 
 
 def _is_there(trace: Trace, reference: Reference, cosine: float) -> bool:

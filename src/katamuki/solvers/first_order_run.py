@@ -261,12 +261,12 @@ def minimise(
     except KeyboardInterrupt:
         ending = "interrupted"
     steps = int(done[0])
-    position = int(np.searchsorted(kept, steps))
+    position = steps if whole else int(np.searchsorted(kept, steps))
     if status == GO_ON:
         status = go(0, rows[position:], 0)
     if not whole:
         states[position] = state
-    index = np.append(kept[:position], steps)
+    index = np.arange(steps + 1, dtype=np.int64) if whole else np.append(kept[:position], steps)
     trace = _trace(problem.free_names, index, rows[: position + 1], solver.divides, states[: position + 1])
     if status != GO_ON:
         ending = "diverged" if steps else "no_start"
