@@ -14,7 +14,6 @@ Nothing of katamuki is imported but records, and what records need.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,7 +21,7 @@ import numpy as np
 
 from katamuki.check.comparing import said
 from katamuki.check.evaluation import Case, look, read_case
-from katamuki.check.minimum import judge_minimum
+from katamuki.check.minimum import claimed, judge_minimum
 from katamuki.check.reading import UnreadableError
 from katamuki.check.stopped import judge_stopped
 from katamuki.check.undetermined import judge_undetermined
@@ -68,19 +67,24 @@ def judge(solution: Solution, columns: Mapping[str, Array], weights: Array | Non
             case = read_case(solution, columns, weights)
         except UnreadableError as error:
             return _silent("CANNOT TELL", "check.cannot.formula", part=str(error))
-        refusal = _door(solution, case, columns, weights)
+        refusal = _door(solution, case, weights)
         if refusal is not None:
             return refusal
-        if solution.state in {"exact", "converged"}:
-            return judge_minimum(solution, case)
-        if solution.state in {"cycle", "slow"} and solution.reference is not None:
-            return judge_stopped(solution, case)
+        if solution.state in {"diverged", "interrupted"}:
+            return _silent("CANNOT TELL", f"check.cannot.{solution.state}")
+        here = look(case, claimed(solution, case))
+        if not here.finite:
+            return _silent("FAIL", "check.fail.not_finite")
+        if solution.state in {"cycle", "slow"}:
+            if solution.reference is None:
+                return _silent("CANNOT TELL", f"check.cannot.{solution.state}")
+            return judge_stopped(solution, case, here)
         if solution.state == "not_identifiable":
-            return judge_undetermined(solution, case)
-        return _silent("CANNOT TELL", f"check.cannot.{solution.state}")
+            return judge_undetermined(solution, case, here)
+        return judge_minimum(solution, case, here)
 
 
-def _door(solution: Solution, case: Case, columns: Mapping[str, Array], weights: Array | None) -> CheckReport | None:
+def _door(solution: Solution, case: Case, weights: Array | None) -> CheckReport | None:
     """Refuse a claim whose rows, weights, names or values contradict each other before anything is computed."""
     if case.n != solution.n:
         return _silent("FAIL", "check.fail.n", claimed=solution.n, found=case.n)
@@ -92,11 +96,6 @@ def _door(solution: Solution, case: Case, columns: Mapping[str, Array], weights:
     strangers = sorted({*case.free, *case.held} - set(case.right.names))
     if strangers:
         return _silent("FAIL", "check.fail.names", names=", ".join(strangers))
-    values = [solution.params[name] for name in solution.free]
-    if solution.state in {"exact", "converged", "cycle", "slow", "not_identifiable"} and not (
-        all(map(math.isfinite, values)) and look(case, values).finite
-    ):
-        return _silent("FAIL", "check.fail.not_finite")
     for name, (low, high) in solution.bounds.items():
         if not low <= solution.params[name] <= high:
             value = said(solution.params[name])

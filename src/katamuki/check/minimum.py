@@ -54,7 +54,7 @@ def claimed(solution: Solution, case: Case) -> Array:
     return np.array([solution.params[by_plain[name]] for name in case.free])
 
 
-def judge_minimum(solution: Solution, case: Case, with_covariance: bool = True) -> CheckReport:
+def judge_minimum(solution: Solution, case: Case, seen: Local, with_covariance: bool = True) -> CheckReport:
     """Judge a claim of a minimum.
 
     Parameters
@@ -63,6 +63,8 @@ def judge_minimum(solution: Solution, case: Case, with_covariance: bool = True) 
         The claim.
     case : Case
         The same, read anew.
+    seen : Local
+        The same near the claimed parameters.
     with_covariance : bool
         Whether the claim has a covariance matrix.
 
@@ -72,14 +74,13 @@ def judge_minimum(solution: Solution, case: Case, with_covariance: bool = True) 
     """
     found = Findings()
     names = dict(zip(case.free, solution.free, strict=True))  # as the claim spells them
-    everything = look(case, claimed(solution, case))
     stuck = {plain: solution.params[name] for plain, name in names.items() if name in solution.at_bound}
     if stuck:
-        _pressed(solution, names, case, everything, found)
+        _pressed(solution, names, case, seen, found)
     loose = case.holding(stuck)
     values = np.array([solution.params[names[name]] for name in loose.free])
-    here = look(loose, values)
-    if here.condition > routes.ILL:
+    here = look(loose, values) if stuck else seen
+    if here.condition > routes.ILL and not solution.linear:
         here = look(loose, values, precise=True)
     p = len(loose.free)
     found.facts.update(
@@ -138,7 +139,7 @@ def _other_route(solution: Solution, case: Case, here: Local, spelt: list[str], 
     if solution.linear:
         if routes.is_linear(case, here.values):
             found.facts["route"] = "qr"
-            there = routes.by_qr(case)
+            there = routes.by_qr(case, here.condition)
             _compare(solution, here, there, spelt, found, linear=True)
             return there
         found.doubts.append(("check.fail.not_linear", {}))
@@ -236,7 +237,8 @@ def _digits(solution: Solution, here: Local, there: Local, spelt: list[str], lin
     found = {}
     for k, name in enumerate(spelt):
         value, other = float(here.values[k]), float(there.values[k])
-        scale = max(yardstick(value, other, float(bars[k])), 10.0**ENOUGH * float(grain[k]))
+        bar = None if solution.state == "exact" else float(bars[k])  # a closed form owes digits to the value itself
+        scale = max(yardstick(value, other, bar), 10.0**ENOUGH * float(grain[k]))
         found[name] = digits(value, other, scale)
     return found
 

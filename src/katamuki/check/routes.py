@@ -19,6 +19,7 @@ from katamuki.check.evaluation import Case, Local, curvature, look
 from katamuki.records import Array
 
 ILL = 1e5  # scaled condition beyond which double precision leaves fewer than 9 digits of a parameter
+ILL_LINEAR = 1e3  # the same where residuals are large beside what the parameters explain: the condition squared counts
 SOLID = 1e5  # scaled condition up to which Newton's equations, which square it, may be solved
 TIGHT = 1e-15  # SciPy's tolerances
 ROUNDS = 60  # polishing steps
@@ -43,12 +44,13 @@ def is_linear(case: Case, values: Any) -> bool:
     return True
 
 
-def by_qr(case: Case) -> Local:
-    """The least-squares answer of a formula linear in its free parameters, and the problem near it."""
-    found = look(case, np.zeros(len(case.free)))
-    precise = not found.condition <= ILL
-    if precise:
-        found = look(case, found.values, precise)
+def by_qr(case: Case, condition: float) -> Local:
+    """The least-squares answer of a formula linear in its free parameters, and the problem near it.
+
+    ``condition`` is that of the scaled columns, the same everywhere; it tells which precision is needed.
+    """
+    precise = not condition <= ILL_LINEAR
+    found = look(case, np.zeros(len(case.free)), precise)
     for _ in range(2):
         found = look(case, found.values + found.step, precise)
     return found

@@ -24,7 +24,7 @@ SWING = 1e-2  # of the half-width: how far from a cycle's points its result may 
 CURVED = 1e-4  # relative to both lengths: how well second derivatives must agree
 
 
-def judge_stopped(solution: Solution, case: Case) -> CheckReport:
+def judge_stopped(solution: Solution, case: Case, here: Local) -> CheckReport:
     """Judge a run that says where it stopped, and how far from the answer.
 
     Parameters
@@ -33,6 +33,8 @@ def judge_stopped(solution: Solution, case: Case) -> CheckReport:
         The claim, with its ``reference``.
     case : Case
         The same, read anew.
+    here : Local
+        The same near where the run stopped.
 
     Returns
     -------
@@ -41,16 +43,16 @@ def judge_stopped(solution: Solution, case: Case) -> CheckReport:
     """
     reference = solution.reference
     assert reference is not None  # by judge()
-    here = look(case, claimed(solution, case))
-    p = len(case.free)
-    doubts = list(comparing.sums(solution, case, here, case.n - p, case.root is not None))
-    if here.inverse is not None and here.singular.min(initial=1.0) > DETERMINED:
-        dof, known = case.n - p, solution.sigma_is == "known"
+    rank = int((here.singular > DETERMINED * here.singular.max(initial=0.0)).sum())
+    dof, known = case.n - rank, solution.sigma_is == "known"
+    doubts = list(comparing.sums(solution, case, here, dof, case.root is not None))
+    if here.inverse is not None and rank == len(case.free):
         bars = dict(zip(solution.free, np.diag(here.inverse).tolist(), strict=True))
         doubts += comparing.error_bars(solution.stderr, bars, here.rss, here.rounding, dof, known)[1]
         doubts += comparing.covariances(solution.covariance, here.inverse, here.rss, here.rounding, dof, known)
-    below = _judge_reference(solution, reference, case)
-    doubts += _reference_doubts(solution, reference, case, here)
+    there = look(case, claimed(replace(solution, params={**solution.params, **reference.params}), case))
+    below = _judge_reference(solution, reference, case, there)
+    doubts += _reference_doubts(solution, reference, here, there)
     if solution.cycle is not None:
         doubts += _cycle_doubts(solution, solution.cycle)
     elif solution.state == "cycle":
@@ -58,7 +60,7 @@ def judge_stopped(solution: Solution, case: Case) -> CheckReport:
     return _report(solution, reference, here, below, doubts)
 
 
-def _judge_reference(solution: Solution, reference: Reference, case: Case) -> CheckReport:
+def _judge_reference(solution: Solution, reference: Reference, case: Case, there: Local) -> CheckReport:
     """The judgement on the least-squares answer, as a claim of its own."""
     claim = replace(
         solution,
@@ -72,25 +74,25 @@ def _judge_reference(solution: Solution, reference: Reference, case: Case) -> Ch
     )
     blank = [name for name in solution.free if reference.stderr.get(name) is None]
     if blank and solution.dof > 0:
-        return judge_undetermined(replace(claim, state="not_identifiable"), case)
-    return judge_minimum(claim, case, with_covariance=False)
+        return judge_undetermined(replace(claim, state="not_identifiable"), case, there)
+    return judge_minimum(claim, case, there, with_covariance=False)
 
 
-def _reference_doubts(solution: Solution, reference: Reference, case: Case, here: Local) -> Iterator[Doubt]:
+def _reference_doubts(solution: Solution, reference: Reference, here: Local, there: Local) -> Iterator[Doubt]:
     """Doubts about the claim's second derivatives and about a loss below the least one."""
-    there = look(case, claimed(replace(solution, params={**solution.params, **reference.params}), case))
     if not here.rss >= there.rss * (1.0 - routes.SAME) - there.rounding:
         yield "check.fail.below", {"value": said(solution.loss), "found": said(reference.loss)}
     scaled = (there.directions.T * there.singular**2) @ there.directions
-    bend = 2.0 / case.n * scaled * np.outer(there.lengths, there.lengths)
-    allowed = CURVED * 2.0 / case.n * np.outer(there.lengths, there.lengths)
+    bend = 2.0 / solution.n * scaled * np.outer(there.lengths, there.lengths)
+    allowed = CURVED * 2.0 / solution.n * np.outer(there.lengths, there.lengths)
     if bend.shape != reference.curvature.shape or not (np.abs(reference.curvature - bend) <= allowed).all():
         yield "check.fail.bend", {}
 
 
 def _cycle_doubts(solution: Solution, cycle: Cycle) -> Iterator[Doubt]:
     """Doubt two points that have another middle, another width, or no place for the result."""
-    lr = solution.options.get("lr", 0.0)
+    lr = float(solution.options.get("lr", 0.0))
+    ends = []
     for name in solution.free:
         try:
             low, high, middle, half = (part[name] for part in (cycle.low, cycle.high, cycle.middle, cycle.half_width))
@@ -99,15 +101,16 @@ def _cycle_doubts(solution: Solution, cycle: Cycle) -> Iterator[Doubt]:
             return
         slack = 1e-9 * max(abs(low), abs(high))
         value = solution.params[name]
-        room = max(SWING * half, float(lr) / 1000.0) + slack
+        room = max(SWING * half, lr / 1000.0) + slack
+        ends.append((abs(value - low) <= room, abs(value - high) <= room))
         fits = (
-            low <= high
-            and abs(middle - (low + high) / 2.0) <= slack
-            and abs(half - (high - low) / 2.0) <= slack
-            and min(abs(value - low), abs(value - high)) <= room
+            abs(middle - (low + high) / 2.0) <= slack and abs(half - abs(high - low) / 2.0) <= slack and any(ends[-1])
         )
         if not fits:
             yield "check.fail.cycle_point", {"name": name, "value": said(value), "low": said(low), "high": said(high)}
+            return
+    if not (all(low for low, _ in ends) or all(high for _, high in ends)):
+        yield "check.fail.cycle", {}
 
 
 def _report(

@@ -26,7 +26,7 @@ ALONG = 1e-6  # relative: how much a combination may change along the null space
 CORRECTIONS = 8
 
 
-def judge_undetermined(solution: Solution, case: Case) -> CheckReport:
+def judge_undetermined(solution: Solution, case: Case, seen: Local) -> CheckReport:
     """Judge a claim that some parameters are not determined.
 
     Parameters
@@ -35,6 +35,8 @@ def judge_undetermined(solution: Solution, case: Case) -> CheckReport:
         The claim.
     case : Case
         The same, read anew.
+    seen : Local
+        The same near the claimed parameters.
 
     Returns
     -------
@@ -44,7 +46,7 @@ def judge_undetermined(solution: Solution, case: Case) -> CheckReport:
     stuck = {p: solution.params[n] for p, n in zip(case.free, solution.free, strict=True) if n in solution.at_bound}
     spelt = [name for name in solution.free if name not in solution.at_bound]
     loose = case.holding(stuck)
-    here = look(loose, np.array([solution.params[name] for name in spelt]))
+    here = look(loose, np.array([solution.params[name] for name in spelt])) if stuck else seen
     kept = here.singular > DETERMINED * here.singular.max(initial=0.0)
     rank = int(kept.sum())
     found.facts.update(
@@ -69,7 +71,7 @@ def judge_undetermined(solution: Solution, case: Case) -> CheckReport:
             found.doubts.append(("check.fail.lower", {"claimed": said(here.rss), "found": said(there.rss)}))
         else:
             found.facts["from_near"] = "elsewhere"
-    found.doubts += comparing.sums(solution, loose, here, loose.n - len(spelt), case.root is not None)
+    found.doubts += comparing.sums(solution, loose, here, loose.n - rank, case.root is not None)
     _error_bars(solution, here, spelt, parts, kept, found)
     for combination in solution.combinations:
         found.doubts += _combination_doubts(combination, solution, here, there, spelt, kept)
