@@ -10,14 +10,14 @@ from typing import Literal
 import numpy as np
 
 from katamuki import data as sources
-from katamuki import losses
 from katamuki.api import failures
+from katamuki.api.options import check_names, check_options
 from katamuki.api.plan import Plan, plan_for
 from katamuki.api.result import Fit
 from katamuki.api.solving import Run, Solver, resolve, solve
 from katamuki.api.values import Limits, Settings, check_sigma, settings, weights_of
 from katamuki.backends import numpy_
-from katamuki.errors import BackendError, BoundsError, DataError, FitWarning
+from katamuki.errors import DataError, FitWarning
 from katamuki.findings import examine, residual_facts, verdict
 from katamuki.problem import Problem
 from katamuki.records import Array, SigmaIs, Solution
@@ -127,7 +127,8 @@ def fit(
     (0.500091, 0.117906, 'good')
     """
     began = time.perf_counter()
-    _check_options(loss, backend, dtype, device, starts, seed, max_memory, threads)
+    check_options(loss, backend, dtype, device, starts, seed, max_memory, threads, max_seconds, progress)
+    check_names(start, bounds, fixed, params)
     weighing = check_sigma(sigma, sigma_is, weights)
     chosen = resolve(solver)
     rows = sources.rows(data)
@@ -236,47 +237,3 @@ def _judged(plan: Plan, problem: Problem, run: Run, solution: Solution, columns:
     if solution.state in {"cycle", "slow", "not_identifiable"}:
         warnings.warn(FitWarning(failures.warning_text(solution)), stacklevel=3)
     return fitted
-
-
-def _check_options(
-    loss: str,
-    backend: str,
-    dtype: str,
-    device: str,
-    starts: int | str,
-    seed: int,
-    max_memory: int | None,
-    threads: int | None,
-) -> None:
-    """Refuse by name what this version does not do."""
-    if not isinstance(loss, str) or loss not in losses.TABLE:
-        raise BoundsError("E-USAGE", "api.loss", given=repr(loss))
-    if backend not in {"auto", "kernel"} or str(dtype) != "float64" or device != "cpu":
-        given = next(
-            repr(g)
-            for g, known in ((backend, ("auto", "kernel")), (dtype, ("float64",)), (device, ("cpu",)))
-            if g not in known
-        )
-        raise BackendError("E-BACKEND", "api.backend", given=given)
-    if starts != "auto" and not (isinstance(starts, int) and not isinstance(starts, bool) and starts >= 1):
-        raise BoundsError(
-            "E-USAGE",
-            "api.option",
-            name="starts",
-            given=repr(starts),
-            why='it must be "auto" or a whole number of at least 1',
-        )
-    if not isinstance(seed, int):
-        raise BoundsError("E-USAGE", "api.option", name="seed", given=repr(seed), why="it must be a whole number")
-    if max_memory is not None:
-        raise BoundsError(
-            "E-USAGE",
-            "api.option",
-            name="max_memory",
-            given=repr(max_memory),
-            why="data are held in memory in this version",
-        )
-    if threads is not None and not (isinstance(threads, int) and threads >= 1):
-        raise BoundsError(
-            "E-USAGE", "api.option", name="threads", given=repr(threads), why="it must be a whole number of at least 1"
-        )

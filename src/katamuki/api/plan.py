@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from threading import Lock
+from types import CodeType, FunctionType
+
+import numpy as np
 
 from katamuki import formula
 from katamuki.backends.kernel import Kernel
+from katamuki.errors import FormulaError
 from katamuki.formula import Model
 from katamuki.graph import is_linear
 
@@ -42,18 +47,58 @@ def plan_for(
     given: tuple[str, ...],
 ) -> Plan:
     """The plan of a model on these columns; ``given`` names stand in start, bounds or fixed."""
-    key = (model, columns, None if params is None else tuple(params), given)
-    with _lock:
-        plan = _plans.get(key)
-        if plan is not None:
-            _plans.move_to_end(key)
-            return plan
+    content = model if isinstance(model, str) else _content(model)
+    key: tuple[object, ...] = (content, columns, None if params is None else tuple(params), given)
+    plan = None if content is None else _kept(key)
+    if plan is not None:
+        return plan
     if isinstance(model, str):
         plan = Plan(formula.parse(model, columns, params=tuple(params or ()), given=given))
+    elif callable(model):
+        traced = formula.trace(model, columns, params=params, given=given)
+        if content is None:  # it may mean something else in the next call: its graph is the key
+            key = (traced, columns, None, ())
+            plan = _kept(key)
+        plan = plan or Plan(traced)
     else:
-        plan = Plan(formula.trace(model, columns, params=params, given=given))
+        raise FormulaError("E-MODEL", "formula.not_text", type=type(model).__name__)
     with _lock:
         _plans[key] = plan
         while len(_plans) > KEPT:
             _plans.popitem(last=False)
     return plan
+
+
+def _kept(key: tuple[object, ...]) -> Plan | None:
+    """The plan of a key, if it is kept."""
+    with _lock:
+        plan = _plans.get(key)
+        if plan is not None:
+            _plans.move_to_end(key)
+        return plan
+
+
+def _content(model: object) -> tuple[object, ...] | None:
+    """What a function computes: its code and the numbers it reads from outside; ``None`` where more may matter.
+
+    The same function object means something else once a name that it reads has another value.
+    """
+    if type(model) is not FunctionType or model.__dict__ or model.__defaults__ or model.__kwdefaults__:
+        return None
+    code = model.__code__
+    if any(isinstance(one, CodeType) for one in code.co_consts):
+        return None
+    found: list[object] = [code]
+    try:
+        read = [cell.cell_contents for cell in model.__closure__ or ()]
+    except ValueError:  # a name that has no value yet
+        return None
+    read += [model.__globals__[name] for name in code.co_names if name in model.__globals__]
+    for value in read:
+        if type(value) in (int, float):
+            found += [type(value), repr(value)]
+        elif value is not np and value is not math:
+            return None
+        else:
+            found.append(value.__name__)
+    return tuple(found)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from katamuki.api.claims import Answer, answer_of, sharpen
+from katamuki.api.options import shown
 from katamuki.api.values import Settings
 from katamuki.errors import BoundsError
 from katamuki.problem import Problem
@@ -57,7 +58,9 @@ def resolve(solver: str | Solver) -> Solver | None:
             return CLASSES[name]()
     elif type(solver) in CLASSES.values():
         return solver
-    raise BoundsError("E-USAGE", "api.solver", given=repr(solver), names=", ".join(["auto", *CLASSES]))
+    if isinstance(solver, type) and solver in CLASSES.values():
+        raise BoundsError("E-USAGE", "api.solver_class", name=solver.__name__)
+    raise BoundsError("E-USAGE", "api.solver", given=shown(solver), names=", ".join(["auto", *CLASSES]))
 
 
 def solve(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from katamuki.api.options import shown
 from katamuki.data import nearest
+from katamuki.data.convert import number, plain
 from katamuki.errors import BoundsError, DataError
+from katamuki.formula.naming import normal
 from katamuki.records import Array, SigmaIs
 
 Limits = Mapping[str, tuple[float | None, float | None]]
@@ -36,15 +39,15 @@ def settings(
     """Check start, bounds and fixed against the model's parameters; a start not given is 1, or within its bounds."""
     if not start and not bounds and not fixed:
         return Settings(tuple(names), dict.fromkeys(names, 1.0), False, {})
-    start, fixed = dict(start or {}), dict(fixed or {})
-    for what, given in (("start", start), ("bounds", bounds or {}), ("fixed", fixed)):
+    start, fixed, bounds = _by_name("start", start), _by_name("fixed", fixed), _by_name("bounds", bounds)
+    for what, given in (("start", start), ("bounds", bounds), ("fixed", fixed)):
         for name in given:
             if name not in names:
                 near = nearest(name, names)
                 key = "api.unknown_name" if near is None else "api.unknown_name_near"
                 raise BoundsError("E-NAME", key, what=what, name=name, names=", ".join(names), near=near)
     held = {name: _number("fixed", name, value) for name, value in fixed.items()}
-    limits = {name: _interval(name, pair) for name, pair in (bounds or {}).items()}
+    limits = {name: _interval(name, pair) for name, pair in bounds.items()}
     free = tuple(name for name in names if name not in held)
     if not free:
         raise BoundsError("E-NOPARAM", "api.all_fixed", names=", ".join(names))
@@ -66,24 +69,46 @@ def settings(
     return Settings(free, values, bool(start), {name: pair for name, pair in limits.items() if name in free})
 
 
+def _by_name(what: str, given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The mapping with its names as the formula compares them."""
+    found: dict[str, Any] = {}
+    for name, value in (given or {}).items():
+        compared = name if name.isascii() else normal(name)
+        if compared in found:
+            raise BoundsError("E-NAME", "api.twice", what=what, name=name)
+        found[compared] = value
+    return found
+
+
+def _real(value: Any) -> float:
+    """A number as a float; truth values and text are none."""
+    if isinstance(value, bool | np.bool_ | complex | np.complexfloating | str | bytes | bytearray):
+        raise TypeError
+    return float(value)
+
+
 def _number(what: str, name: str, value: Any) -> float:
     try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise BoundsError("E-VALUE", "api.no_number", what=what, name=name, value=repr(value)) from None
-    if not math.isfinite(number):
-        raise BoundsError("E-VALUE", "api.no_number", what=what, name=name, value=repr(value))
-    return number
+        found = _real(value)
+    except (TypeError, ValueError, OverflowError):
+        found = math.nan
+    if not math.isfinite(found):
+        raise BoundsError("E-VALUE", "api.no_number", what=what, name=name, value=shown(value))
+    return found
 
 
 def _interval(name: str, pair: Any) -> tuple[float, float]:
     try:
+        if isinstance(pair, str | bytes | Mapping | Set):
+            raise TypeError
         low, high = pair
-        low = -math.inf if low is None else float(low)
-        high = math.inf if high is None else float(high)
-    except (TypeError, ValueError):
-        raise BoundsError("E-BOUNDS", "api.no_interval", name=name, value=repr(pair)) from None
-    if not low <= high or math.isnan(low) or math.isnan(high):
+        low = -math.inf if low is None else _real(low)
+        high = math.inf if high is None else _real(high)
+    except (TypeError, ValueError, OverflowError):
+        low = high = math.nan
+    if math.isnan(low) or math.isnan(high) or low == math.inf or high == -math.inf:
+        raise BoundsError("E-BOUNDS", "api.no_interval", name=name, value=shown(pair))
+    if low > high:
         raise BoundsError("E-BOUNDS", "api.bounds_crossed", name=name, low=f"{low:g}", high=f"{high:g}")
     return low, high
 
@@ -103,7 +128,7 @@ def check_sigma(sigma: object, sigma_is: str | None, weights: object) -> SigmaIs
         raise DataError("E-SIGMA", "api.sigma_and_weights")
     if sigma is None:
         if sigma_is is not None:
-            raise DataError("E-SIGMA", "api.sigma_is_alone", given=sigma_is)
+            raise DataError("E-SIGMA", "api.sigma_is_alone", given=shown(sigma_is))
         return None
     if sigma_is == "known":
         return "known"
@@ -111,7 +136,7 @@ def check_sigma(sigma: object, sigma_is: str | None, weights: object) -> SigmaIs
         return "relative"
     if sigma_is is None:
         raise DataError("E-SIGMA", "api.sigma_is_missing")
-    raise DataError("E-SIGMA", "api.sigma_is_unknown", given=repr(sigma_is))
+    raise DataError("E-SIGMA", "api.sigma_is_unknown", given=shown(sigma_is))
 
 
 def weights_of(
@@ -122,23 +147,40 @@ def weights_of(
         return None
     what = "sigma" if sigma is not None else "weights"
     values = _per_row(what, sigma if sigma is not None else weights, columns, rows, kept, n)
-    bad = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
-    if len(bad):
-        first = int(bad[0])
-        row = first + 1 if kept is None else int(kept[first]) + 1
-        raise DataError("E-SIGMA", f"api.bad_{what}", row=row, value=f"{values[first]:g}", count=len(bad), rows=n)
-    return 1.0 / values**2 if sigma is not None else values
+    bad = ~(np.isfinite(values) & (values > 0))
+    if bad.any():
+        raise _bad_weight(f"api.bad_{what}", values, bad, kept)
+    if sigma is None:
+        return values
+    with np.errstate(over="ignore", under="ignore"):
+        w = 1.0 / (values * values)
+    bad = ~(np.isfinite(w) & (w > 0))
+    if bad.any():
+        raise _bad_weight("api.extreme_sigma", values, bad, kept)
+    return w
 
 
-def _per_row(what: str, given: object, columns: Mapping[str, Array], rows: int, kept: NDArray[np.int64] | None, n: int) -> Array:
+def _bad_weight(key: str, values: Array, bad: NDArray[np.bool_], kept: NDArray[np.int64] | None) -> DataError:
+    first = int(np.argmax(bad))
+    row = first + 1 if kept is None else int(kept[first]) + 1
+    value = f"{values[first]:g}"
+    return DataError("E-SIGMA", key, row=row, value=value, count=int(bad.sum()), rows=len(values))
+
+
+def _per_row(
+    what: str, given: object, columns: Mapping[str, Array], rows: int, kept: NDArray[np.int64] | None, n: int
+) -> Array:
     if isinstance(given, str):
         return columns[given]
-    try:
-        values = np.asarray(given, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise DataError("E-SIGMA", "api.weights_no_numbers", what=what) from None
-    if values.ndim == 0:
-        return np.full(n, float(values))
-    if values.shape != (rows,):
+    shape: object = getattr(given, "shape", None)
+    if shape == () or not (hasattr(given, "__len__") or hasattr(given, "__array__")):
+        try:
+            return np.full(n, _real(given))
+        except (TypeError, ValueError, OverflowError):
+            raise DataError("E-SIGMA", "api.weights_no_numbers", what=what) from None
+    if isinstance(given, Mapping | Set | bytes | bytearray):
+        raise DataError("E-SIGMA", "api.weights_no_numbers", what=what)
+    values = number(plain(given, what), what)  # as a column of the data: masked and missing values become NaN
+    if len(values) != rows:
         raise DataError("E-LENGTH", "api.weights_length", what=what, shape=str(values.shape), rows=rows)
-    return np.ascontiguousarray(values if kept is None else values[kept])
+    return values if kept is None else values[kept]
