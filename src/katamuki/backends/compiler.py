@@ -7,12 +7,14 @@ approximate functions: where sums may be reassociated, the caller said so.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FunctionType
 from typing import Any
 
 from llvmlite import ir
 from numba import njit, types
-from numba.core import cgutils
+from numba.core import cgutils, config
 from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic
 
@@ -36,12 +38,35 @@ def compile_object(python: Any, signature: str, sums: bool, name: str) -> bytes:
     llvm = native.machine().llvm
     with global_compiler_lock:
         dispatcher = translate(python, sums, {})
-        dispatcher.compile(TYPES[result](*(TYPES[argument] for argument in arguments)))
+        with _unoptimised():
+            dispatcher.compile(TYPES[result](*(TYPES[argument] for argument in arguments)))
         compiled = next(iter(dispatcher.overloads.values()))
         inner = compiled.fndesc.llvm_func_name
-        module = llvm.parse_assembly(compiled.library.get_llvm_str() + _wrapper(name, inner, result, arguments))
-        module.verify()
+        text = compiled.library.get_llvm_str().replace(f'define i32 @"{inner}"', f'define internal i32 @"{inner}"')
+        module = llvm.parse_assembly(text + _wrapper(name, inner, result, arguments))
+        _optimise(llvm, module)
         return bytes(native.machine().target.emit_object(module))
+
+
+@contextmanager
+def _unoptimised() -> Iterator[None]:
+    """Numba would optimise each helper by itself, and then again inside its callers: once, at the end, is enough."""
+    before = config.OPT
+    config.OPT = type(before)(0)
+    try:
+        yield
+    finally:
+        config.OPT = before
+
+
+def _optimise(llvm: Any, module: Any) -> None:
+    """LLVM's own pipeline at its highest level, for this machine."""
+    tuning = llvm.create_pipeline_tuning_options(speed_level=3)
+    tuning.loop_vectorization = True
+    tuning.slp_vectorization = True
+    tuning.loop_unrolling = True
+    builder = llvm.create_pass_builder(native.machine().target, tuning)
+    builder.getModulePassManager().run(module, builder)
 
 
 def _wrapper(name: str, inner: str, result: str, arguments: list[str]) -> str:

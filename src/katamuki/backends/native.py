@@ -210,6 +210,8 @@ class Machine:
 
         from katamuki.backends import vectormath
 
+        here = Path(__file__).parent
+        made_by = b"".join(_file_digest(str(here / name)) for name in ("compiler.py", "vectormath.py"))
         self.llvm = llvm
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
@@ -221,7 +223,7 @@ class Machine:
             cpu=llvm.get_host_cpu_name(), features=features, opt=3, jit=True, codemodel="jitdefault"
         )
         self.engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), self.target)
-        self.identity = b"\0".join(
+        self.identity = made_by + b"\0".join(
             text.encode()
             for text in (
                 cache.versions(),
