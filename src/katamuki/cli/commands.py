@@ -66,15 +66,15 @@ def fit(chosen: Namespace, terminal: Terminal) -> int:
 
 def _text(outcome: Outcome, judged: CheckReport | None, chosen: Namespace, terminal: Terminal) -> str:
     wanted = sys.stdout.isatty() if chosen.plot is None else chosen.plot
-    picture = _picture(outcome.fit) if wanted and outcome.error is None else None
+    picture = _picture(outcome.fit, terminal) if wanted and outcome.error is None else None
     return report.text(outcome.fit, judged, picture, terminal.lang, style=terminal.style, surface="cli")
 
 
-def _picture(fit: Any) -> str:
+def _picture(fit: Any, terminal: Terminal) -> str:
     from katamuki import plot as pictures
 
     room = shutil.get_terminal_size().columns
-    return pictures.terminal(fit, width=max(40, min(room, 80) - 4), unicode=utf8(sys.stdout))
+    return pictures.terminal(fit, width=max(40, min(room, 80) - 4), unicode=utf8(sys.stdout), lang=terminal.lang)
 
 
 def _judged(outcome: Outcome, judged: CheckReport, chosen: Namespace, terminal: Terminal) -> int:
@@ -155,7 +155,7 @@ def plot(chosen: Namespace, terminal: Terminal) -> int:
     level = _level(chosen)
     outcome = certain(chosen, terminal)
     if target is None:
-        terminal.print(_picture(outcome.fit))
+        terminal.print(_picture(outcome.fit, terminal))
         return 0
     from katamuki import plot as pictures
 

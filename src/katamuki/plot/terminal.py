@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+from katamuki import messages
 from katamuki.plot.series import Fitted, Series, series
 from katamuki.records import Array
 
@@ -19,7 +20,7 @@ MARGIN = 0.04  # of the range of y, free above and below
 MANY = 5000  # points beyond which a seeded sample is drawn, for speed only
 
 
-def terminal(fit: Fitted, width: int = 72, height: int = 11, unicode: bool = True) -> str:
+def terminal(fit: Fitted, width: int = 72, height: int = 11, unicode: bool = True, lang: str = "en") -> str:
     """Data and curve as lines of characters.
 
     Parameters
@@ -30,11 +31,13 @@ def terminal(fit: Fitted, width: int = 72, height: int = 11, unicode: bool = Tru
         Cells of the whole picture and rows of its field, no unit.
     unicode : bool
         Whether braille and box characters may be used; ASCII otherwise.
+    lang : str
+        The language of the line that says what is drawn, where that is not data over the predictor.
 
     Returns
     -------
     str
-        ``height`` + 2 lines without a newline at the end.
+        ``height`` + 2 lines, one more with several predictors, without a newline at the end.
 
     Example
     -------
@@ -49,7 +52,11 @@ def terminal(fit: Fitted, width: int = 72, height: int = 11, unicode: bool = Tru
        +--------------------------
            5           10
     """
-    return draw(series(fit, points=4 * width), width, height, unicode)
+    found = series(fit, points=4 * width)
+    picture = draw(found, width, height, unicode)
+    if found.name is not None:
+        return picture
+    return messages.sentence("plot.against", lang, name=found.response) + "\n" + picture
 
 
 def draw(found: Series, width: int = 72, height: int = 11, unicode: bool = True) -> str:

@@ -93,7 +93,12 @@ def ending(fit: Reported, lang: str = "en", columns: int = 80, style: Style = un
         lines += hanging(
             "  " + _say("floor", lang), _say("slow.floor", lang, value=brief(above, 3)), columns=columns, hang=HANG
         )
-        lines += hanging("  " + _say("remedy", lang), _say("slow.remedy", lang), columns=columns, hang=HANG)
+        lines += hanging(
+            "  " + _say("remedy", lang),
+            _say("slow.remedy", lang, solver="linear" if claim.linear else "lm"),
+            columns=columns,
+            hang=HANG,
+        )
         return lines
     return []
 
@@ -113,7 +118,12 @@ def _cycle(claim: Solution, lang: str, columns: int, style: Style) -> list[str]:
     assert claim.reference is not None  # by applies()
     floor = claim.loss - claim.reference.loss
     lines += hanging("  " + _say("floor", lang), _floor(claim, floor, lang), columns=columns, hang=HANG)
-    lines += hanging("  " + _say("remedy", lang), _say("cycle.remedy", lang), columns=columns, hang=HANG)
+    lines += hanging(
+        "  " + _say("remedy", lang),
+        _say("cycle.remedy", lang, solver="linear" if claim.linear else "lm"),
+        columns=columns,
+        hang=HANG,
+    )
     return lines
 
 
