@@ -56,7 +56,7 @@ if __name__ == "__main__":
     fit, fit_time = sorted((timed(ours) for _ in range(5)), key=lambda one: one[1])[2]
     apart = max(abs(p - q) for one, two in zip(loop, fit, strict=True) for p, q in zip(one, two, strict=True))
     a, b = (sum(pair) / 2 for pair in zip(*fit, strict=True))
-    print("RMSprop, lr 0.001, 6000 steps from a = b = 0.5: it ends by jumping between two points")
+    print("\nRMSprop, lr 0.001, 6000 steps from a = b = 0.5: it ends by jumping between two points")
     print("  loop by    a                        b                           time")
     print(row("PyTorch", loop, loop_time))
     print(row("katamuki", fit, fit_time))
