@@ -120,6 +120,42 @@ def test_the_first_steps_are_those_that_ux_works_out_by_hand() -> None:
     assert round(float(trace.params[peak, 0]), 4) == 0.7195
 
 
+FORMULAS: dict[str, Any] = {
+    "y ~ a*x + b": lambda x, a, b: (a * x, b + 0 * x),
+    "y ~ a*exp(-b*x) + c": lambda x, a, b, c: (a * torch.exp(-b * x), c + 0 * x),
+    "y ~ a*sin(b*x + c) + d*x**2": lambda x, a, b, c, d: (a * torch.sin(b * x + c), d * x**2),
+    "y ~ a + b*x + c*x**2 + d*x**3": lambda x, a, b, c, d: (a + 0 * x, b * x, c * x**2, d * x**3),
+    "y ~ a/(1 + exp(-b*(x - c)))": lambda x, a, b, c: (a * torch.sigmoid(b * (x - c)),),
+    "y ~ a*x/(b**2 + 1 + x**2)": lambda x, a, b: (a * x / (b**2 + 1 + x**2),),
+}
+KERNELS = {text: Kernel(formula.parse(text, ("x", "y")).rhs) for text in FORMULAS}
+
+
+@given(st.sampled_from(sorted(FORMULAS)), st.integers(1, 600), st.booleans(), st.integers(0, 2**32 - 1))
+def test_gradients_are_pytorchs(text: str, n: int, weighted: bool, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    kernel = KERNELS[text]
+    start = rng.uniform(-2, 2, len(kernel.parameters))
+    x, y, w = rng.uniform(-3, 3, n), rng.standard_normal(n) * 10.0 ** rng.uniform(-2, 2), rng.uniform(0.1, 9, n)
+    values = dict(zip(kernel.parameters, start.tolist(), strict=True))
+    problem = Problem(kernel, [x], y, w if weighted else None, values, kernel.parameters)
+    params = torch.tensor(start, dtype=torch.float64, requires_grad=True)
+    order = [kernel.parameters.index(name) for name in "abcd"[: len(start)]]
+    parts = FORMULAS[text](torch.tensor(x), *(params[k] for k in order))
+    residuals = sum(parts) - torch.tensor(y)
+    weights = torch.tensor(w) if weighted else torch.ones(n, dtype=torch.float64)
+    (weights * residuals**2).mean().backward()
+    # Σ|term|: each row's derivative times all that its residual is made of
+    sizes = np.abs(y) + sum(np.abs(one.detach().numpy()) for one in parts)
+    slopes = kernel.evaluate([x], start, n, True)[1:]
+    terms = 2 / n * (weights.numpy() * sizes * np.abs(slopes)).sum(axis=1)
+    theirs = params.grad.numpy()
+    assert (np.abs(problem.gradient(start) - theirs) <= 1e-13 * terms).all()
+    first = minimise(SGD(lr=1e-300, steps=1), problem, start).trace.gradient[0]
+    assert (np.abs(first - theirs) <= 1e-13 * terms).all()
+    assert not (np.abs(first * (1 + 1e-6) + 1e-9 * terms - theirs) <= 1e-13 * terms).all()
+
+
 def test_a_fixed_parameter_stays_where_it_is() -> None:
     run = minimise(SGD(lr=0.1, steps=2000), line(free=("b",)), START)
     assert run.values[0] == 0.5
