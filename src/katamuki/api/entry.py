@@ -23,6 +23,8 @@ from katamuki.problem import Problem
 from katamuki.records import Array, SigmaIs, Solution
 
 Missing = Literal["error", "drop"]
+# Σ w y² must lie between these, or the sum of squared residuals, 1e-32 of it or less, loses its digits or overflows.
+SMALLEST, LARGEST = 1e-260, 1e300
 
 
 def fit(
@@ -146,6 +148,8 @@ def fit(
     kept = None if columns.index is None else np.asarray(columns.index)
     w = weights_of(sigma, weights, arrays, len(rows), kept, len(y))
     problem = Problem(plan.kernel, [arrays[name] for name in plan.kernel.columns], y, w, said.start, said.free, threads)
+    if not SMALLEST < problem.tss_about_zero < LARGEST and y.any():
+        raise DataError("E-OVERFLOW", "api.range", response=plan.model.response, total=f"{problem.tss_about_zero:.3g}")
     try:
         run = solve(problem, plan.is_linear(said.free), chosen, said, weighing, max_seconds, progress)
         solution = _solution(plan, problem, run, said, weighing, used, began)

@@ -46,7 +46,8 @@ def _no_value(run: Run, plan: Plan, arrays: Mapping[str, Array], solution: Solut
     found = found or numpy_.first_bad(derivative(plan.model.rhs), arrays, params)
     text = ", ".join(f"{name}={value:g}" for name, value in solution.params.items())
     if found is None:
-        return NotConverged("E-OVERFLOW", "api.overflow", start=text)
+        key = "api.overflow_data" if solution.start is None else "api.overflow"
+        return NotConverged("E-OVERFLOW", key, start=text)
     values: dict[str, Any] = {"what": found.text, "rows": found.rows, "start": text}
     if solution.start is None:
         return NotConverged("E-DOMAIN", "api.domain", where=found.domain, **values)
@@ -58,7 +59,10 @@ def warning_text(solution: Solution) -> str:
     if solution.state == "not_identifiable":
         key, values = undetermined(solution.combinations[0])
         return messages.sentence(key, **values)
-    return messages.sentence(f"api.warn_{solution.state}", steps=solution.steps, loss=f"{solution.loss:.6g}")
+    key = f"api.warn_{solution.state}"
+    if solution.state == "slow" and solution.steps < solution.options["steps"]:
+        key = "api.warn_time"
+    return messages.sentence(key, steps=solution.steps, loss=f"{solution.loss:.6g}")
 
 
 def undetermined(one: Combination, lang: str = "en") -> tuple[str, dict[str, str]]:
