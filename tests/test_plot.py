@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from fake_fit import A, B, FakeFit, X, Y
 from katamuki import plot
-from katamuki.plot.series import Series
-from katamuki.plot.terminal import draw, ticks
+from katamuki.plot.braille import draw, ticks
+from katamuki.plot.drawn import Series
 
 
 def where(picture: str, sign: str) -> list[tuple[int, int]]:
@@ -122,6 +122,19 @@ def test_a_dollar_in_a_name_is_a_dollar(tmp_path: Path) -> None:
     fit.columns = {"$x$": X, "x": X, "y": Y}
     fit.predict = lambda data, **_: A * np.asarray(data["$x$"]) + B  # type: ignore[method-assign]
     plot.figure(fit, interval=None).savefig(tmp_path / "dollar.png")
+
+
+def test_names_that_no_font_can_draw_are_said_and_stay_text_in_svg(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fake_fit import claim
+
+    monkeypatch.setattr("katamuki.plot.paper._wide_fonts", list)
+    fit = claim(formula="y ~ a*時間 + b", columns=("y", "時間"))
+    with pytest.warns(UserWarning, match="no installed font"):
+        plot.save(fit, tmp_path / "wide.png")
+    plot.save(fit, tmp_path / "wide.svg")
+    assert "時間" in (tmp_path / "wide.svg").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("name", "magic"), [("fit.png", b"\x89PNG"), ("fit.svg", b"<?xml"), ("fit.pdf", b"%PDF")])

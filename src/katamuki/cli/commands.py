@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 import sys
+import warnings
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -159,7 +160,11 @@ def plot(chosen: Namespace, terminal: Terminal) -> int:
         return 0
     from katamuki import plot as pictures
 
-    pictures.save(outcome.fit, target, interval=chosen.interval, level=level, lang=terminal.lang)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        pictures.save(outcome.fit, target, interval=chosen.interval, level=level, lang=terminal.lang)
+    for one in caught:
+        terminal.warn(str(one.message))
     return 0
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from katamuki import messages
-from katamuki.plot.series import Fitted, Interval, Series, series
+from katamuki.plot.drawn import Fitted, Interval, Series, series
 from katamuki.report import number
 
 if TYPE_CHECKING:
@@ -104,13 +104,19 @@ def save(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     plot.save(km.fit("y ~ a*x + b", km.datasets("tutorial")), Path(folder) / "fit.svg")
     """
+    import warnings
+
     import matplotlib
 
+    text = fit.solution.formula + "".join(fit.solution.columns)
     kind = Path(path).suffix.lower().lstrip(".")
     # the same fit makes the same bytes: no date, and identifiers that do not change
     date = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
-    with matplotlib.rc_context({"svg.hashsalt": "katamuki", "svg.fonttype": "none"}):
+    with warnings.catch_warnings(), matplotlib.rc_context({"svg.hashsalt": "katamuki", "svg.fonttype": "none"}):
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # said better below
         figure(fit, interval or "mean", level, lang=lang).savefig(path, dpi=150, metadata=date)
+    if kind != "svg" and _wide(text) and not _wide_fonts():  # an SVG holds text; its reader has fonts
+        warnings.warn(messages.sentence("plot.no_font", lang), UserWarning, stacklevel=2)
 
 
 def _possible(fit: Fitted, interval: Interval | None) -> Interval | None:
@@ -188,14 +194,23 @@ def _title(fit: Fitted) -> str:
     return "\n".join(lines)
 
 
+def _wide(text: str) -> bool:
+    """Whether a text holds East Asian characters, which matplotlib's own font lacks."""
+    return any(ord(one) >= 0x2E80 for one in text)
+
+
+def _wide_fonts() -> list[str]:
+    """The installed fonts that hold such characters."""
+    from matplotlib import font_manager
+
+    installed = set(font_manager.get_font_names())
+    return [name for name in WIDE_FONTS if name in installed]
+
+
 def _fonts(text: str) -> Any:
     """Fonts that hold the text: for East Asian names the first such font that is installed."""
     import matplotlib
 
-    if all(ord(one) < 0x2E80 for one in text):
+    if not _wide(text):
         return matplotlib.rc_context()
-    from matplotlib import font_manager
-
-    installed = set(font_manager.get_font_names())
-    wide = [name for name in WIDE_FONTS if name in installed]
-    return matplotlib.rc_context({"font.family": ["sans-serif"], "font.sans-serif": [*wide, "DejaVu Sans"]})
+    return matplotlib.rc_context({"font.family": ["sans-serif"], "font.sans-serif": [*_wide_fonts(), "DejaVu Sans"]})

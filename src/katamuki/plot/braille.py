@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from katamuki import messages
-from katamuki.plot.series import Fitted, Series, series
+from katamuki.plot.drawn import Fitted, Series, series
 from katamuki.records import Array
 
 DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))  # by column and row of a cell
