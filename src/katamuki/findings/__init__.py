@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -128,12 +129,18 @@ def _numbering(index: NDArray[np.int64] | None) -> Callable[[int], int]:
     return lambda row: 1 + (row if index is None else int(index[row]))
 
 
+@cache
+def _not_searched() -> Finding:
+    """The note that every nonlinear fit from one start gets."""
+    return _finding("NOT_SEARCHED", "note")
+
+
 def _about_the_end(solution: Solution) -> Iterator[Finding]:
     """How the solver ended."""
     state = solution.state
     if state in AT_MINIMUM:
         if solution.start is not None and not solution.linear:
-            yield _finding("NOT_SEARCHED", "note")
+            yield _not_searched()
     elif state in {"diverged", "interrupted"} or solution.solver in CONVERGING:
         yield _finding("NOT_CONVERGED", "failure", state=state, steps=solution.steps, name=solution.free[0])
     elif state == "cycle" and solution.cycle is not None:

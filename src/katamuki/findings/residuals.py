@@ -117,7 +117,8 @@ def residual_facts(problem: Problem, values: Array, bars: Uncertainty, rss: floa
     -------
     See ``tests/test_findings_residuals.py``; a fit's facts stand behind ``fit.findings``.
     """
-    p, n, dof, values = problem.p, problem.n, bars.dof, np.ascontiguousarray(values)
+    p, n, dof = problem.p, problem.n, bars.dof
+    values = values if values.flags.c_contiguous else np.ascontiguousarray(values)
     precision = dof / float(rss) if rss > 0.0 and dof > 0 else 0.0
     shift = 0.5 * float(problem.y[0] + problem.y[n - 1])
     ordered = len(problem.columns) > 0
@@ -128,16 +129,10 @@ def residual_facts(problem: Problem, values: Array, bars: Uncertainty, rss: floa
     # One allocation: the residuals kept, then the result and the block of a small problem.
     room = np.empty(rows + size + 256 * (1 + problem.all_p) if small else rows + 1)
     start = address_of(room)
-    more = (address_of(problem.free), p, address_of(bars.root), precision, shift, int(ordered), start, int(keep))
+    more = (problem.layout.free_address, p, address_of(bars.root), precision, shift, int(ordered), start, int(keep))
     if small:
-        root = address_of(problem.root) if problem.root is not None else 0
-        pointers = (
-            address_of(problem.column_pointers),
-            address_of(values),
-            address_of(problem.y),
-            root,
-            int(root != 0),
-        )
+        root = problem.root_address
+        pointers = (problem.columns_address, address_of(values), problem.y_address, root, int(root != 0))
         out = start + 8 * rows
         facts_pass(problem.kernel.address, *pointers, 0, n, *more, out + 8 * size, out)
         total = room[rows : rows + HEAD + 2 * p].tolist()

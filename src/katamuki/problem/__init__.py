@@ -91,6 +91,7 @@ class Problem:
         self.all_p = len(self.names)
         self.values = np.array([values[name] for name in self.names], dtype=np.float64)
         self.column_pointers = np.array([address_of(one) for one in columns] or [0], dtype=np.int64)
+        self.columns_address = address_of(self.column_pointers)
         self.y_address = address_of(y)
         self.root_address = 0 if self.root is None else address_of(self.root)
         self.threads = threads
@@ -192,7 +193,7 @@ class Problem:
         starts = range(0, self.n, CHUNK)
         parts = np.empty((len(starts), size))
         root = self.root_address
-        pointers = (address_of(self.column_pointers), address_of(values), self.y_address, root)
+        pointers = (self.columns_address, address_of(values), self.y_address, root)
         shared = (self.kernel.address, *pointers)
         count = min(self.threads or available_cores(), len(starts)) if self.n > SMALL else 1
         stop = threading.Event()

@@ -152,7 +152,7 @@ def _small(
     block = problem.block()
     arguments = (
         problem.kernel.address,
-        address_of(problem.column_pointers),
+        problem.columns_address,
         problem.y_address,
         problem.root_address,
         int(problem.root is not None),
