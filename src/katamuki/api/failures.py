@@ -57,8 +57,8 @@ def _no_value(run: Run, plan: Plan, arrays: Mapping[str, Array], solution: Solut
 def warning_text(solution: Solution) -> str:
     """What a fit that returned needs a look for, one sentence."""
     if solution.state == "not_identifiable":
-        key, values = undetermined(solution.combinations[0])
-        return messages.sentence(key, **values)
+        said = [messages.sentence(key, **values) for key, values in map(undetermined, solution.combinations)]
+        return "; ".join(dict.fromkeys(said))
     key = f"api.warn_{solution.state}"
     if solution.state == "slow" and solution.steps < solution.options["steps"]:
         key = "api.warn_time"
