@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ import numpy as np
 from katamuki.check.arithmetic import BINARY, CALLS, COMPARISONS, choose, negated
 
 LONGEST = 20_000  # characters
+ZEROS = re.compile(r"(?<![\w.])0+(?=[0-9])")  # before a number: no number to Python
 
 
 class UnreadableError(ValueError):
@@ -118,7 +120,9 @@ def expression(text: str, ticked: Mapping[str, str] | None = None) -> Expression
     """
     if ticked is None:
         text, ticked = _without_ticks(text)
-    source = " ".join(text.replace("^", "**").split())
+    source = ZEROS.sub("", " ".join(text.replace("^", "**").split()))
+    if "#" in source:  # Python would drop what follows
+        raise UnreadableError(text)
     try:
         tree = ast.parse(source, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:

@@ -26,6 +26,8 @@ ROUNDS = 60  # polishing steps
 TRIES = 400  # evaluations by SciPy from one point
 SAMPLE = 100_000  # rows that SciPy sees
 SEED = 20_240_229  # of the sample and of the perturbation
+CORRECTIONS = 2  # by QR: the answer, and what rounding left of it
+SETTLED = 1e-12  # relative: a correction that changes no digit of interest
 SAME = 1e-9  # relative difference between slopes that must not differ
 LOWER = 1e-6  # relative: a sum of squares that much lower is another one
 FAR = 1e100  # a residual that is no number, for SciPy
@@ -34,6 +36,7 @@ FAR = 1e100  # a residual that is no number, for SciPy
 def is_linear(case: Case, values: Any) -> bool:
     """Whether the prediction is linear in the free parameters: slopes at 0, at ``values`` and at −values agree."""
     here = np.asarray(values, np.float64)
+    case = case if case.n <= SAMPLE else sample_of(case)
     nothing = np.zeros_like(here)
     for rows in case.blocks:
         slopes = case.jacobian(nothing, rows)
@@ -51,8 +54,10 @@ def by_qr(case: Case, condition: float) -> Local:
     """
     precise = not condition <= ILL_LINEAR
     found = look(case, np.zeros(len(case.free)), precise)
-    for _ in range(2):
+    for _ in range(CORRECTIONS):
         found = look(case, found.values + found.step, precise)
+        if (np.abs(found.step) <= SETTLED * np.abs(found.values)).all():
+            break
     return found
 
 

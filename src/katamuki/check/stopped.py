@@ -52,6 +52,8 @@ def judge_stopped(solution: Solution, case: Case, here: Local) -> CheckReport:
         doubts += comparing.covariances(solution.covariance, here.inverse, here.rss, here.rounding, dof, known)
     there = look(case, claimed(replace(solution, params={**solution.params, **reference.params}), case))
     below = _judge_reference(solution, reference, case, there)
+    if below.verdict == "FAIL" and not doubts:
+        doubts.append((below.reason, dict(below.values)))
     doubts += _reference_doubts(solution, reference, here, there)
     if solution.cycle is not None:
         doubts += _cycle_doubts(solution, solution.cycle)
@@ -117,8 +119,7 @@ def _report(
     solution: Solution, reference: Reference, here: Local, below: CheckReport, doubts: list[Doubt]
 ) -> CheckReport:
     """One judgement from both."""
-    away = {name: solution.params[name] - below.answer.get(name, math.nan) for name in solution.free}
-    distance = max(map(abs, away.values()), default=math.nan)
+    distance = max((abs(solution.params[name] - reference.params[name]) for name in solution.free), default=math.nan)
     facts = {
         **below.facts,
         "gradient": 2.0 / solution.n * float(np.abs(here.slope).max(initial=0.0)),
@@ -134,6 +135,7 @@ def _report(
     verdict, reason = below.verdict, f"check.pass.{solution.state}"
     if doubts:
         verdict, (reason, values) = "FAIL", doubts[0]
+        facts["doubts"] = (*(key for key, _ in doubts), *below.facts.get("doubts", ()))
     elif below.verdict != "PASS":
         reason, values = below.reason, dict(below.values)
     return CheckReport(verdict, reason, below.digits, below.stderr_digits, below.answer, values, facts)
