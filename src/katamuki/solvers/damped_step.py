@@ -5,7 +5,8 @@ one array of doubles. Method: damped least squares with Moré's scaling (Moré 1
 far), damping by the gain ratio (Nielsen 1999; Madsen, Nielsen & Tingleff 2004, algorithm 3.16), bounds by an active set
 and clipping, the step from a QR of [R; √damping·D], never from squared columns. Once the gradient is orthogonal to
 rounding (MINPACK's cosine) undamped Gauss–Newton steps polish the answer until they no longer shrink: a test on the
-loss would stop eight digits early. A linear model is one polish from its start.
+loss would stop eight digits early. A linear model is one polish from its start. A polish that leads uphill left a
+valley that only looked flat beside its steepest past: once, the descent goes on there with a first step's scaling.
 """
 
 from __future__ import annotations
@@ -16,9 +17,8 @@ from katamuki.backends.native import at, function, inline
 from katamuki.problem.passes import linearise
 
 # Slots of the state's first 16 numbers.
-RSS, DAMPING, GROWTH, PREDICTED, PHASE, ATTEMPTS, ACCEPTED, SIZE, BEST_SIZE, FAILS, COSINE, OFFSET, REACH, GAIN = range(
-    14
-)
+RSS, DAMPING, GROWTH, PREDICTED, PHASE, ATTEMPTS, ACCEPTED = range(7)
+SIZE, BEST_SIZE, FAILS, COSINE, OFFSET, REACH, GAIN, BACK = range(7, 15)
 HEAD = 16
 START, DESCEND, POLISH = 0.0, 1.0, 2.0
 GO_ON, CONVERGED, NO_START, STEPS_OVER, STALLED = range(5)
@@ -32,6 +32,16 @@ PERFECT = 1e8  # times the floor: residuals that are the noise of the formula's 
 LEAST_GAIN = 1e-4  # of the predicted reduction, for a step to be accepted
 LONGEST_DAMPING = 1e60
 POLISH_STEPS = 60.0
+WORSE = 1.01  # times the rss: an undamped step that leads here left a valley that only looked like a minimum
+
+
+@inline
+def column_norm(triangle, p, j):  # type: ignore[no-untyped-def]
+    """The length of column j of R, which is that of J."""
+    norm = 0.0
+    for i in range(j + 1):
+        norm += triangle[i * (p + 1) + j] * triangle[i * (p + 1) + j]
+    return math.sqrt(norm)
 
 
 @inline
@@ -46,12 +56,11 @@ def cosine(triangle, p, held):  # type: ignore[no-untyped-def]
         if held[j] != 0.0:
             continue
         product = 0.0
-        norm = 0.0
+        norm = column_norm(triangle, p, j)
         for i in range(j + 1):
             product += triangle[i * q + j] * triangle[i * q + p]
-            norm += triangle[i * q + j] * triangle[i * q + j]
         if norm > 0.0 and length > 0.0:
-            largest = max(largest, math.fabs(product) / math.sqrt(norm) / math.sqrt(length))
+            largest = max(largest, math.fabs(product) / norm / math.sqrt(length))
     return largest
 
 
@@ -65,15 +74,13 @@ def hold(triangle, p, x, free, lower, upper, held):  # type: ignore[no-untyped-d
     q = p + 1
     for j in range(p):
         descent = 0.0
-        norm = 0.0
         for i in range(j + 1):
             descent += triangle[i * q + j] * triangle[i * q + p]
-            norm += triangle[i * q + j] * triangle[i * q + j]
         value = x[free[j]]
         held[j] = 0.0
         if (value <= lower[j] and descent < 0.0) or (value >= upper[j] and descent > 0.0) or lower[j] == upper[j]:
             held[j] = BOUND
-        elif math.fabs(triangle[j * q + j]) <= DEPENDENT * math.sqrt(norm):
+        elif math.fabs(triangle[j * q + j]) <= DEPENDENT * column_norm(triangle, p, j):
             held[j] = TIED
 
 
@@ -224,10 +231,7 @@ def accept(state, p, all_p, free):  # type: ignore[no-untyped-def]
     for k in range(all_p):
         x[k] = trial[k]
     for j in range(p):
-        norm = 0.0
-        for i in range(j + 1):
-            norm += current[1 + i * q + j] * current[1 + i * q + j]
-        norm = math.sqrt(norm)
+        norm = column_norm(at(current, 1), p, j)
         if norm > scale[j] or state[PHASE] == POLISH:
             scale[j] = norm
         if scale[j] == 0.0:
@@ -288,7 +292,8 @@ def judge(state, rss):  # type: ignore[no-untyped-def]
 def next_trial(state, p, all_p, free, floor):  # type: ignore[no-untyped-def]
     """Propose the next trial point; enters the polish where nothing is left to gain that rounding would show."""
     while True:
-        if state[PHASE] == DESCEND and (state[COSINE] <= COSINE_MET or state[RSS] <= floor):
+        met = state[COSINE] <= COSINE_MET and state[BACK] == 0.0
+        if state[PHASE] == DESCEND and (met or state[RSS] <= floor):
             state[PHASE] = POLISH
         damping = state[DAMPING]
         if state[PHASE] == POLISH:
@@ -299,6 +304,17 @@ def next_trial(state, p, all_p, free, floor):  # type: ignore[no-untyped-def]
         if state[PREDICTED] > ROUNDING * state[RSS] and state[DAMPING] <= LONGEST_DAMPING:
             return GO_ON
         state[PHASE] = POLISH
+
+
+@inline
+def descend_again(state, p, all_p):  # type: ignore[no-untyped-def]
+    """From the polish back to the descent, once, with the scaling and damping of a first step."""
+    _, _, _, _, _, scale, _, _, current, _, _, _ = fields(state, p, all_p)
+    for j in range(p):
+        norm = column_norm(at(current, 1), p, j)
+        scale[j] = norm if norm > 0.0 else 1.0
+    state[BACK], state[PHASE], state[DAMPING], state[GROWTH] = 1.0, DESCEND, 1e-3, 2.0
+    state[BEST_SIZE], state[ACCEPTED], state[FAILS] = math.inf, 0.0, 0.0
 
 
 @inline
@@ -320,7 +336,11 @@ def advance(state, p, all_p, free, n, floor, max_steps, trace):  # type: ignore[
         record(row, x, free, p, at(current, 1), current[0], n, step, state[DAMPING])
         if state[PHASE] == POLISH:
             row[3 * p + 1] = 0.0
-            if not taken:
+            if taken and fresh[0] > WORSE * current[0] + PERFECT * floor:
+                taken = False
+            if not taken and state[BACK] == 0.0 and state[ATTEMPTS] + 1.0 < max_steps:
+                descend_again(state, p, all_p)
+            elif not taken:
                 state[ACCEPTED] = POLISH_STEPS
         elif taken:
             taken = judge(state, fresh[0])

@@ -106,6 +106,7 @@ def minimise(
     state = np.zeros(core.state_size(p, all_p))
     state[core.ATTEMPTS] = -1.0
     state[core.PHASE] = core.POLISH if linear else core.START
+    state[core.BACK] = float(linear)
     state[core.DAMPING] = 1e-3
     state[core.GROWTH] = 2.0
     x = core.HEAD
