@@ -93,8 +93,8 @@ class Trace:
 class Cycle:
     """The end of a first-order run that repeats itself with period two.
 
-    ``since`` is the first step from which every parameter repeats with period 2 to lr/1000; ``low`` and ``high`` are the
-    two points (by parameter), ``middle`` their mean, ``half_width`` half their distance, by parameter.
+    ``since`` is the first step from which every parameter repeats with period 2 to lr/1000; ``low`` and ``high`` are
+    the two points (by parameter), ``middle`` their mean, ``half_width`` half their distance, by parameter.
     """
 
     since: int
