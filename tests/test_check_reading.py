@@ -137,7 +137,8 @@ def test_the_two_readers_of_katamuki_agree(text: str) -> None:
     [
         ("-x^2", -0.49), ("2^3^2", 512.0), ("-2^-2", -0.25), ("a - b - c", -0.8), ("1 - x/2*2", 0.3),
         ("1 if x < 1 else 2", 1.0), ("(x < 1) + (x >= 1)*2", 1.0), ("not x > 1", 1.0), ("x > 1 or a > 1", 1.0),
-        ("x > 1 and a > 1 or b < 0", 1.0), ("min(3, 2, 4)", 2.0), ("max(3, x)", 3.0), ("+x", 0.7), ("1e-3", 0.001), ("007 + 00.5", 7.5), ("1e+03", 1000.0),
+        ("x > 1 and a > 1 or b < 0", 1.0), ("min(3, 2, 4)", 2.0), ("max(3, x)", 3.0), ("+x", 0.7), ("1e-3", 0.001),
+        ("007 + 00.5", 7.5), ("1e+03", 1000.0),
         (" x\n + 1", 1.7), ("heaviside(0)", 0.5), ("sign(0)", 0.0), ("x == 0.7", 1.0), ("x != 0.7", 0.0),
     ],
 )  # fmt: skip
@@ -159,7 +160,8 @@ def test_names_come_in_order_and_in_backticks() -> None:
         "y ~ a.real", "y ~ x[0]", "y ~ lambda: 1", "y ~ [1]", "y ~ 'a'", "y ~ 2j", "y ~ True", "y ~ a < b < c",
         "y ~ exp(a, b)", "y ~ exp()", "y ~ min(a)", "y ~ gamma(x)", "y ~ exp(x=1)", "y ~ exp(*x)", "y ~ (a := 1)",
         "y ~ x % 2", "y ~ x // 2", "y ~ ~x", "y ~ `x", "y ~ a\x00", "y ~ " + "(" * 400 + "x" + ")" * 400,
-        "y ~ a + " + "9" * 400, "y ~ " + "a + " * 9000 + "a", "y ~ [x for x in y]", "y ~ a; b", "y ~ a*x # + b", "y ~ \ud800",
+        "y ~ a + " + "9" * 400, "y ~ " + "a + " * 9000 + "a", "y ~ [x for x in y]", "y ~ a; b", "y ~ a*x # + b",
+        "y ~ \ud800",
     ],
 )  # fmt: skip
 def test_whatever_is_no_formula_is_refused(text: str) -> None:
