@@ -152,7 +152,7 @@ def weights_of(
         raise _bad_weight(f"api.bad_{what}", values, bad, kept)
     if sigma is None:
         return values
-    with np.errstate(over="ignore", under="ignore"):
+    with np.errstate(over="ignore", under="ignore", divide="ignore"):
         w = 1.0 / (values * values)
     bad = ~(np.isfinite(w) & (w > 0))
     if bad.any():
