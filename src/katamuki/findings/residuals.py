@@ -51,7 +51,8 @@ if TYPE_CHECKING:
     from katamuki.problem import Problem
 
 SMALL = 4096  # rows up to which the pass is called directly
-SORTABLE = 100_000  # rows up to which residuals are kept and put in the order of the first predictor
+SORTABLE = 100_000  # rows up to which residuals are kept, to be put in the order of the first predictor
+SORTED = 2_000  # rows that are sorted at most: more, evenly spaced in the data, would only cost time
 
 
 @dataclass(slots=True)
@@ -61,7 +62,8 @@ class ResidualFacts:
     ``squares`` is Σ e², ``level`` Σ w y². ``outlier`` is the largest e²/(s²(1 − h)), no unit; ``cook`` the largest of
     Cook's distances, ``leverage`` the largest h, each with its row. ``spread`` is the correlation of the squared
     studentised residuals with the prediction, rows weighted by 1 − h; ``curve`` the share of Σ e² that the squared
-    prediction would explain (NaN where the model already contains it). ``positive`` and ``negative`` count signs,
+    prediction would explain (NaN where the model already contains it). ``positive`` and ``negative`` count signs
+    (of the rows that were put in order, where those are fewer),
     ``runs`` the runs of equal signs along the first predictor (−1: no order). ``condition`` and ``rank`` are those of
     :class:`katamuki.covariance.Uncertainty`; ``inflation`` (p,) is its variance inflation about the columns' means, so
     that years do not make a slope depend on the intercept at year 0 (Marquardt 1980).
@@ -142,7 +144,11 @@ def residual_facts(problem: Problem, values: Array, bars: Uncertainty, rss: floa
     if ordered and not (total[FALLS] and total[RISES]):
         runs = int(total[CHANGES]) + 1
     elif keep:
-        runs = _runs(room[:n][np.argsort(problem.columns[0])])
+        apart = -(-n // SORTED)
+        signs = room[:n:apart][np.argsort(problem.columns[0][::apart])]
+        runs = _runs(signs)
+        if apart > 1:
+            total[POSITIVE], total[NEGATIVE] = np.count_nonzero(signs > 0.0), np.count_nonzero(signs < 0.0)
     return _named(total, precision, runs, p, bars)
 
 
