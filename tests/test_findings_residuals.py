@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from judged import facts, jacobian, minimum, problem, residuals
 from katamuki.covariance import uncertainty
-from katamuki.findings.passes import COOK, HEAD, LEVEL, LEVERAGE, OUTLIER, SCRATCH, facts_pass
+from katamuki.findings.passes import COOK, HEAD, LEVEL, LEVERAGE, OUTLIER, SCRATCH, facts_pass, runs_along
 from katamuki.findings.residuals import SORTABLE
 from katamuki.problem import Problem
 
@@ -216,3 +218,15 @@ def test_the_compiled_pass_and_its_plain_python_agree(monkeypatch: pytest.Monkey
     assert found.leverage == pytest.approx(out[LEVERAGE], rel=1e-12)
     assert found.level == pytest.approx(out[LEVEL], rel=1e-12)
     np.testing.assert_allclose(kept, e, atol=1e-14)
+
+
+@given(st.lists(st.tuples(st.integers(-5, 5), st.integers(-2, 2)), min_size=1, max_size=60))
+def test_few_rows_are_put_in_order_as_numpy_does(rows: list[tuple[int, int]]) -> None:
+    x, e = (np.array(column, dtype=np.float64) for column in zip(*rows, strict=True))
+    order = np.empty(len(x), dtype=np.int64)
+    found = runs_along(x.ctypes.data, e.ctypes.data, len(x), order.ctypes.data)
+    signs = np.sign(e[np.argsort(x, kind="stable")])
+    signs = signs[signs != 0]
+    assert found == (1 + np.count_nonzero(np.diff(signs)) if len(signs) else 0)
+    assert order.tolist() == np.argsort(x, kind="stable").tolist()
+    assert runs_along.python(x, e, len(x), np.empty(len(x), dtype=np.int64)) == found

@@ -255,3 +255,32 @@ def facts_pass(  # type: ignore[no-untyped-def]
                 kept[start + i] = block[i]
         start += m
     return 0
+
+
+@function("int64(double*, double*, int64, int64*)")
+def runs_along(x, e, n, order):  # type: ignore[no-untyped-def]
+    """How many runs of equal signs e has in the order of x (equal x: of the rows); zeros are passed over.
+
+    ``order`` is room for n. Shell 1959: for the few rows that are not worth a call of NumPy's.
+    """
+    for i in range(n):
+        order[i] = i
+    gap = n // 2
+    while gap > 0:
+        for i in range(gap, n):
+            k = order[i]
+            j = i
+            while j >= gap and (x[order[j - gap]] > x[k] or (x[order[j - gap]] == x[k] and order[j - gap] > k)):
+                order[j] = order[j - gap]
+                j -= gap
+            order[j] = k
+        gap //= 2
+    runs = 0
+    last = 0.0
+    for i in range(n):
+        value = e[order[i]]
+        if value != 0.0:
+            if last == 0.0 or (value > 0.0) != (last > 0.0):
+                runs += 1
+            last = value
+    return runs

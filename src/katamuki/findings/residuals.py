@@ -44,6 +44,7 @@ from katamuki.findings.passes import (
     U,
     V,
     facts_pass,
+    runs_along,
 )
 from katamuki.records import Array
 
@@ -52,6 +53,8 @@ if TYPE_CHECKING:
 
 SMALL = 4096  # rows up to which the pass is called directly
 SORTABLE = 100_000  # rows up to which residuals are kept, to be put in the order of the first predictor
+SLIGHT = 100.0  # variance inflation that nobody remarks on
+FEW = 256  # rows up to which they are put in order by compiled code
 SORTED = 2_000  # rows that are sorted at most: more, evenly spaced in the data, would only cost time
 
 
@@ -65,8 +68,8 @@ class ResidualFacts:
     prediction would explain (NaN where the model already contains it). ``positive`` and ``negative`` count signs
     (of the rows that were put in order, where those are fewer),
     ``runs`` the runs of equal signs along the first predictor (−1: no order). ``condition`` and ``rank`` are those of
-    :class:`katamuki.covariance.Uncertainty`; ``inflation`` (p,) is its variance inflation about the columns' means, so
-    that years do not make a slope depend on the intercept at year 0 (Marquardt 1980).
+    :class:`katamuki.covariance.Uncertainty`; ``inflation`` (p,) is its variance inflation, from 100 on about the
+    columns' means, so that years do not make a slope depend on the intercept at year 0 (Marquardt 1980).
     """
 
     rows: int
@@ -127,8 +130,8 @@ def residual_facts(problem: Problem, values: Array, bars: Uncertainty, rss: floa
     keep = ordered and n <= SORTABLE
     size = HEAD + 2 * p + SCRATCH
     small = n <= SMALL
-    rows = n if keep else 0
-    # One allocation: the residuals kept, then the result and the block of a small problem.
+    rows = (2 * n if n <= FEW else n) if keep else 0
+    # One allocation: the residuals kept (and room to order few), then the result and the block of a small problem.
     room = np.empty(rows + size + 256 * (1 + problem.all_p) if small else rows + 1)
     start = address_of(room)
     more = (problem.layout.free_address, p, address_of(bars.root), precision, shift, int(ordered), start, int(keep))
@@ -143,9 +146,11 @@ def residual_facts(problem: Problem, values: Array, bars: Uncertainty, rss: floa
     runs = -1
     if ordered and not (total[FALLS] and total[RISES]):
         runs = int(total[CHANGES]) + 1
+    elif keep and n <= FEW:
+        runs = runs_along(address_of(problem.columns[0]), start, n, start + 8 * n)
     elif keep:
         apart = -(-n // SORTED)
-        signs = room[:n:apart][np.argsort(problem.columns[0][::apart])]
+        signs = room[:n:apart][np.argsort(problem.columns[0][::apart], kind="stable")]
         runs = _runs(signs)
         if apart > 1:
             total[POSITIVE], total[NEGATIVE] = np.count_nonzero(signs > 0.0), np.count_nonzero(signs < 0.0)
@@ -209,7 +214,10 @@ def _about_the_mean(total: list[float], p: int, bars: Uncertainty) -> list[float
     """Variance inflation with the columns of J measured from their means."""
     sums, weight = total[HEAD + p : HEAD + 2 * p], total[WEIGHT]
     found = []
-    for inflation, length, one in zip(bars.inflation.tolist(), bars.length.tolist(), sums, strict=True):
+    inflations = bars.inflation.tolist()
+    if max(inflations) < SLIGHT:  # about the mean it is less still
+        return inflations  # type: ignore[no-any-return]
+    for inflation, length, one in zip(inflations, bars.length.tolist(), sums, strict=True):
         mean = one / length
         found.append(inflation * max(0.0, 1.0 - mean * mean / weight))
     return found
