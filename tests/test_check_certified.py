@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from katamuki import certified
-from katamuki.check import judge
+from katamuki.check import judge, routes
 from katamuki.records import Solution
 
 torch = pytest.importorskip("torch")  # the slopes' stranger
@@ -127,6 +127,19 @@ def test_no_neighbour_of_a_certified_answer_passes(name: str) -> None:
             assert bar is not None
             wrong = replace(claim, stderr={**claim.stderr, parameter: bar * 1.01})
             assert judge(wrong, columns, None).reason == "check.fail.stderr"
+
+
+def test_a_route_with_too_few_digits_does_not_judge(monkeypatch: pytest.MonkeyPatch) -> None:
+    """QR in doubles keeps 5 digits of Wampler5: the check says so, and contradicts nobody."""
+    monkeypatch.setattr(routes, "ILL_LINEAR", np.inf)
+    report = judge(claim_of("Wampler5"), certified.problem("Wampler5").columns, None)
+    assert (report.verdict, report.reason) == ("CANNOT TELL", "check.cannot.rounding")
+
+
+def test_without_another_answer_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routes, "by_scipy", lambda *_: None)
+    report = judge(claim_of("Misra1a"), certified.problem("Misra1a").columns, None)
+    assert (report.verdict, report.reason) == ("CANNOT TELL", "check.cannot.route")
 
 
 @pytest.mark.parametrize("name", ["Misra1a", "Rat42", "Gauss1", "MGH09", "Eckerle4"])

@@ -192,6 +192,16 @@ def test_an_error_bar_of_an_undetermined_parameter_fails() -> None:
     failed(judged(claim, stderr={**claim.stderr, "b": None}), "stderr")
 
 
+def test_a_wrong_covariance_of_what_is_determined_fails() -> None:
+    claim = alike()
+    failed(judged(claim, covariance=claim.covariance * 1.01), "covariance")
+    curve, problem = scaled()
+    covariance = curve.covariance.copy()
+    covariance[1, 3] *= -1
+    covariance[3, 1] *= -1
+    failed(judged(curve, problem.columns, covariance=covariance), "covariance")
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [("a + c", 0.6), ("a - c", 0.1000909090909091), ("a*c", 0.0600181818181818), ("a + ", 0.5), ("a + q", 0.5)],
@@ -218,6 +228,31 @@ def test_a_nudge_of_what_is_determined_fails() -> None:
         assert report.verdict == "FAIL"
     failed(judged(claim, rss=claim.rss * (1 + 1e-6)), "rss")
     failed(judged(claim, dof=8), "dof")
+
+
+def test_a_parameter_that_moves_nothing_may_be_called_undetermined() -> None:
+    """b saturates: it moves the prediction by less than rounding, and SciPy ends at another b, or at the mirror image."""
+    rng = np.random.default_rng(5)
+    x = rng.uniform(1.0, 4.0, 20)
+    y = 1.3 + 0.4 * x + 0.05 * rng.normal(size=20)
+    straight = line({"x": x, "y": y})
+    flat = straight.claim()
+    claim = replace(
+        flat,
+        formula="y ~ a*tanh(b*x) + c*x",
+        params={"a": flat.params["b"], "b": 18.0, "c": flat.params["a"]},
+        free=("a", "b", "c"),
+        stderr={"a": flat.stderr["b"], "b": None, "c": flat.stderr["a"]},
+        covariance=np.array([[1.0, np.nan, 0.0], [np.nan] * 3, [0.0, np.nan, 1.0]]),
+        state="not_identifiable",
+        linear=False,
+        combinations=(Combination(("b",), None, None),),
+    )
+    claim.covariance[np.ix_([0, 2], [0, 2])] = flat.covariance[::-1, ::-1]
+    report = judged(claim, straight.columns)
+    assert report.verdict == "PASS", report
+    assert report.digits["a"] > 9
+    failed(judged(claim, straight.columns, params={**claim.params, "b": 0.7}), "determined")
 
 
 def test_determined_parameters_called_undetermined_fail() -> None:

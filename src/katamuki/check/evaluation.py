@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from katamuki.check.reading import Expression, UnreadableError, read
 from katamuki.records import Array, Solution
@@ -166,8 +167,8 @@ def read_case(solution: Solution, columns: Mapping[str, Array], weights: Array |
     return Case(right, free, held, {name: used[name] for name in right.names if name in used}, y, root)
 
 
-def look(case: Case, values: Any, precise: bool = False) -> Local:
-    """Everything about a claim near free values (p,), from one pass over the rows."""
+def look(case: Case, values: Any, precise: bool = False, idle: NDArray[np.bool_] | None = None) -> Local:
+    """Everything about a claim near free values (p,), from one pass over the rows; ``idle`` (p,) have no effect."""
     p = len(case.free)
     values = np.asarray(values, np.longdouble if precise else np.float64)
     triangle = np.zeros((0, p + 1), values.dtype)
@@ -188,6 +189,8 @@ def look(case: Case, values: Any, precise: bool = False) -> Local:
         triangle = triangle_of(np.vstack([triangle, np.column_stack([jacobian, residuals])]))
     triangle = np.vstack([triangle, np.zeros((p, p + 1), values.dtype)])[:p]
     lengths = np.sqrt(squares)
+    if idle is not None:
+        lengths[idle], slope[idle], triangle[:, :p][:, idle] = 0.0, 0.0, 0.0
     unit = np.where(lengths > 0.0, lengths, 1.0)
     scaled = triangle[:, :p] / unit
     _, singular, directions = np.linalg.svd(scaled.astype(np.float64))

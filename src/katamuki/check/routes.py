@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from katamuki.check.evaluation import Case, Local, curvature, look
+from katamuki.check.evaluation import EPS, Case, Local, curvature, look
 from katamuki.records import Array
 
 ILL = 1e5  # scaled condition beyond which double precision leaves fewer than 9 digits of a parameter
@@ -28,6 +28,7 @@ SAMPLE = 100_000  # rows that SciPy sees
 SEED = 20_240_229  # of the sample and of the perturbation
 CORRECTIONS = 2  # by QR: the answer, and what rounding left of it
 SETTLED = 1e-12  # relative: a correction that changes no digit of interest
+STILL = 1e-13  # of the residuals' length: a step that moves the prediction less is rounding
 SAME = 1e-9  # relative difference between slopes that must not differ
 LOWER = 1e-6  # relative: a sum of squares that much lower is another one
 FAR = 1e100  # a residual that is no number, for SciPy
@@ -136,7 +137,7 @@ def polished(case: Case, here: Local, bend: Array | None) -> Local:
                 best = here
             if not shorter and k > 1:
                 break
-        if _length(best) <= 1e-9 * best.rss**0.5 or _length(best) ** 2 <= best.rounding:
+        if _length(best) <= STILL * best.rss**0.5 or _length(best) ** 2 <= EPS**2 * best.bulk**2:
             break
     return best
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from katamuki.check import comparing, routes
 from katamuki.check.comparing import ENOUGH, Doubt, digits, said, yardstick
@@ -23,6 +24,7 @@ from katamuki.records import Array, CheckReport, Combination, Solution
 PART_SURE = 1e-5  # of a null direction: a parameter with so large a part is undetermined
 PART_NONE = 1e-9  # with so small a part it is determined; in between, either claim stands
 ALONG = 1e-6  # relative: how much a combination may change along the null space
+FAINT = 32.0 * EPS  # of the prediction's size: a parameter that moves it less by its whole value is undetermined
 CORRECTIONS = 8
 
 
@@ -47,6 +49,11 @@ def judge_undetermined(solution: Solution, case: Case, seen: Local) -> CheckRepo
     spelt = [name for name in solution.free if name not in solution.at_bound]
     loose = case.holding(stuck)
     here = look(loose, np.array([solution.params[name] for name in spelt])) if stuck else seen
+    idle = here.lengths * np.abs(here.values) <= FAINT * here.size
+    if idle.any() and here.singular.min(initial=1.0) > DETERMINED:
+        here = look(loose, here.values, idle=idle)
+    else:
+        idle[:] = False
     kept = here.singular > DETERMINED * here.singular.max(initial=0.0)
     rank = int(kept.sum())
     found.facts.update(
@@ -58,23 +65,19 @@ def judge_undetermined(solution: Solution, case: Case, seen: Local) -> CheckRepo
         found.doubts.append(("check.fail.determined", {"rank": rank, "parameters": len(spelt)}))
         return found.report("")
     parts = np.sqrt((here.directions[~kept] ** 2).sum(axis=0))
-    there = _second(loose, here, solution.linear, found)
-    _compare_determined(solution, here, there, spelt, parts, found)
+    there, shared = _second_answer(solution, loose, here, idle, spelt, parts, found)
     cosine, allowed = comparing.stands(loose, here)
     if not (np.abs(cosine) <= allowed).all():
         worst = int(np.argmax(np.abs(cosine)))
         found.doubts.append(
             ("check.fail.gradient", {"name": spelt[worst], "value": said(-2 / case.n * here.slope[worst])})
         )
-    if not abs(there.rss - here.rss) <= routes.LOWER * here.rss + here.rounding + there.rounding:
-        if there.rss < here.rss:
-            found.doubts.append(("check.fail.lower", {"claimed": said(here.rss), "found": said(there.rss)}))
-        else:
-            found.facts["from_near"] = "elsewhere"
+    if there.rss < here.rss * (1.0 - routes.LOWER) - here.rounding:
+        found.doubts.append(("check.fail.lower", {"claimed": said(here.rss), "found": said(there.rss)}))
     found.doubts += comparing.sums(solution, loose, here, loose.n - rank, case.root is not None)
     _error_bars(solution, here, spelt, parts, kept, found)
     for combination in solution.combinations:
-        found.doubts += _combination_doubts(combination, solution, here, there, spelt, kept)
+        found.doubts += _combination_doubts(combination, here, there if shared else here, spelt, kept)
     return found.report("check.pass.not_identifiable", rank=found.facts["rank"], parameters=len(case.free))
 
 
@@ -86,63 +89,92 @@ def step_of(here: Local) -> Array:
     return np.asarray((here.directions[kept].T @ (along / here.singular[kept] ** 2)) / unit)
 
 
-def _second(case: Case, here: Local, linear: bool, found: Findings) -> Local:
-    """A second answer: from zero where the formula is linear, by SciPy from beside the claim elsewhere."""
-    if linear and routes.is_linear(case, here.values):
+def _second_answer(
+    solution: Solution,
+    case: Case,
+    here: Local,
+    idle: NDArray[np.bool_],
+    spelt: list[str],
+    parts: Array,
+    found: Findings,
+) -> tuple[Local, bool]:
+    """A second answer, and whether it came from elsewhere and ended at the same place.
+
+    From zero where the formula is linear; elsewhere by SciPy from beside the claim, and where that leads to another
+    minimum, by Gauss–Newton from the claim itself.
+    """
+    if solution.linear and routes.is_linear(case, here.values):
         found.facts["route"] = "qr"
-        start = look(case, np.zeros(len(case.free)))
+        there = _settled(case, look(case, np.zeros(len(case.free)), idle=idle), idle)
+        found.digits.update(_digits(solution, here, there, spelt, parts))
     else:
         found.facts["route"] = "scipy"
         part = case if case.n <= routes.SAMPLE else routes.sample_of(case)
-        nothing = np.full(len(case.free), np.nan)
-        ended = routes.by_scipy(part, routes.perturbed(case, here, nothing), "near", {}, None)
-        start = here if ended is None else look(case, ended.here.values)
+        beside = routes.perturbed(case, here, np.full(len(case.free), np.nan))
+        ended = routes.by_scipy(part, beside, "near", {}, None)
+        there = here if ended is None else _settled(case, look(case, ended.here.values, idle=idle), idle)
+        found.digits.update(_digits(solution, here, there, spelt, parts))
+        low = [name for name, value in found.digits.items() if value < ENOUGH]
+        found.facts["from_near"] = "failed" if ended is None else "elsewhere" if low else "same"
+        if low or ended is None:
+            there = _settled(case, here, idle)
+            found.digits.update(_digits(solution, here, there, spelt, parts))
+    for name, value, other in zip(spelt, here.values, there.values, strict=True):
+        found.answer[name] = float(other)
+        if found.digits[name] < ENOUGH:
+            found.doubts.append(("check.fail.params", {"name": name, "claimed": said(value), "found": said(other)}))
+    return there, found.facts.get("from_near", "same") == "same"
+
+
+def _settled(case: Case, start: Local, idle: NDArray[np.bool_]) -> Local:
+    """Corrected by Gauss–Newton steps that leave the null space alone."""
     best = start
     for _ in range(CORRECTIONS):
-        start = look(case, start.values + step_of(start))
+        start = look(case, start.values + step_of(start), idle=idle)
         if not start.finite:
             break
         best = start
     return best
 
 
-def _compare_determined(
-    solution: Solution, here: Local, there: Local, spelt: list[str], parts: Array, found: Findings
-) -> None:
-    """Digits of the determined parameters; the others have none to share."""
+def _digits(solution: Solution, here: Local, there: Local, spelt: list[str], parts: Array) -> dict[str, float]:
+    """Digits of the determined parameters; NaN for the others, which have none to share."""
     unit = np.where(here.lengths > 0.0, here.lengths, 1.0)
+    least = float(here.singular[here.singular > DETERMINED].min(initial=1.0))
+    found = {}
     for k, name in enumerate(spelt):
-        found.answer[name] = float(there.values[k])
-        found.digits[name] = math.nan
-        if parts[k] > PART_NONE:
-            continue
         value, other = float(here.values[k]), float(there.values[k])
-        grain = 64.0 * EPS * here.bulk / unit[k] / max(float(here.singular[here.singular > DETERMINED].min()), EPS)
-        scale = max(yardstick(value, other, solution.stderr.get(name)), 10.0**ENOUGH * grain)
-        found.digits[name] = digits(value, other, scale)
-        if not found.digits[name] >= ENOUGH:
-            values = {"name": name, "claimed": said(value), "found": said(other)}
-            found.doubts.append(("check.fail.params", values))
+        scale = yardstick(value, other, solution.stderr.get(name))
+        grain = 64.0 * EPS * here.bulk / unit[k] / least
+        found[name] = digits(value, other, max(scale, 10.0**ENOUGH * grain)) if parts[k] <= PART_NONE else math.nan
+    return found
 
 
 def _error_bars(solution: Solution, here: Local, spelt: list[str], parts: Array, kept: Any, found: Findings) -> None:
     """Undetermined parameters have no error bar; determined ones have the one of the determined subspace."""
     unit = np.where(here.lengths > 0.0, here.lengths, 1.0)
-    inverse = ((here.directions[kept] / here.singular[kept, None]) ** 2).sum(axis=0) / unit**2
+    root = here.directions[kept] / here.singular[kept, None] / unit
+    inverse = root.T @ root
     for k, name in enumerate(spelt):
         found.stderr_digits[name] = math.nan
         if parts[k] > PART_SURE and solution.stderr.get(name) is not None:
             values = {"name": name, "claimed": said(solution.stderr[name]), "found": said(None)}
             found.doubts.append(("check.fail.stderr", values))
-    sure = {name: float(inverse[k]) for k, name in enumerate(spelt) if parts[k] < PART_NONE}
+    sure = {name: float(inverse[k, k]) for k, name in enumerate(spelt) if parts[k] < PART_NONE}
     dof, known = solution.n - int(kept.sum()), solution.sigma_is == "known"
     shared, doubts = comparing.error_bars(solution.stderr, sure, here.rss, here.rounding, dof, known)
     found.stderr_digits.update(shared)
     found.doubts += doubts
+    claim, p = np.asarray(solution.covariance), len(solution.free)
+    inner = [solution.free.index(name) for name in sure]
+    claim = claim[np.ix_(inner, inner)] if claim.shape == (p, p) else claim
+    within = [spelt.index(name) for name in sure]
+    inverse = inverse[np.ix_(within, within)]
+    found.doubts += comparing.covariances(claim, inverse, here.rss, here.rounding, dof, known)
 
 
 def _combination_doubts(
-    combination: Combination, solution: Solution, here: Local, there: Local, spelt: list[str], kept: Any
+    combination: Combination, here: Local, there: Local, spelt: list[str], kept: Any
 ) -> Iterator[Doubt]:
     """Doubt a combination that is worth something else, that the second answer does not share, or that is free."""
     text, claim = combination.text, combination.value
