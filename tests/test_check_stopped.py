@@ -231,7 +231,7 @@ def test_a_nudge_of_what_is_determined_fails() -> None:
 
 
 def test_a_parameter_that_moves_nothing_may_be_called_undetermined() -> None:
-    """b saturates: it moves the prediction by less than rounding, and SciPy ends at another b, or at the mirror image."""
+    """b saturates: it moves the prediction by less than rounding, and SciPy ends at another b."""
     rng = np.random.default_rng(5)
     x = rng.uniform(1.0, 4.0, 20)
     y = 1.3 + 0.4 * x + 0.05 * rng.normal(size=20)

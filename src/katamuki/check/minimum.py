@@ -252,10 +252,11 @@ def _compare(solution: Solution, here: Local, there: Local, spelt: list[str], fo
     )
     root = np.full(len(spelt), np.inf) if there.inverse is None else np.sqrt(np.diag(there.inverse))
     precision = float(np.finfo(there.values.dtype).eps)
+    spread = there.bulk + there.condition * there.rss**0.5  # Björck 1996, section 1.4.3
     for k, name in enumerate(spelt):
         if found.digits[name] >= ENOUGH:
             continue
-        if abs(float(here.values[k] - there.values[k])) <= 64.0 * precision * there.bulk * root[k]:
+        if abs(float(here.values[k] - there.values[k])) <= 64.0 * precision * spread * root[k]:
             found.unsure = ("check.cannot.rounding", {"name": name})
             continue
         values = {"name": name, "claimed": said(here.values[k]), "found": said(there.values[k])}
