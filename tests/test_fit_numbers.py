@@ -7,6 +7,7 @@ iterate with numeric derivatives share 6 in values and 4 in errors; algebra shar
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +21,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import curve_fit, least_squares
+from scipy.optimize import curve_fit, least_squares, lsq_linear
 
 import katamuki as km
 
@@ -365,3 +366,24 @@ def test_at_the_answer_the_residuals_are_orthogonal_to_the_derivatives(case: Any
         step[k] = 1e-30j
         slope = model(data["x"], *(values + step)).imag / 1e-30
         assert abs(slope @ weights) <= 1e-12 * np.linalg.norm(slope)
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 10**6), st.integers(1, 4), st.booleans())
+def test_bounded_lines_end_where_scipys_active_set_ends(seed: int, p: int, dependent: bool) -> None:
+    # Steps cut at a bound used to end such runs at their start, said to be converged.
+    rng = np.random.default_rng(seed)
+    design = rng.standard_normal((25, p)) @ (np.eye(p) + 3.0 * rng.standard_normal((p, p)))
+    if dependent:
+        design[:, p - 1] = design[:, 0]
+    low = rng.normal(0.0, 1.0, p)
+    high = low + rng.exponential(1.0, p)
+    data = {f"u{k}": design[:, k] for k in range(p)} | {"y": rng.standard_normal(25) * 3.0}
+    bounds = {f"p{k}": (low[k], high[k]) for k in range(p)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", km.FitWarning)
+        fit = km.fit("y ~ " + " + ".join(f"p{k}*u{k}" for k in range(p)), data, bounds=bounds)
+    values = np.array(list(fit.params.values()))
+    assert (low <= values).all()
+    assert (values <= high).all()
+    same(fit.rss, 2.0 * lsq_linear(design, data["y"], (low, high), method="bvls", tol=1e-14).cost, 9)

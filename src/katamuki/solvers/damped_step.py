@@ -3,7 +3,7 @@
 The caller evaluates (in one loop for small data, with threads for large) and calls :func:`advance`; the state lives in
 one array of doubles. Method: damped least squares with Moré's scaling (Moré 1978: the largest column norms so
 far), damping by the gain ratio (Nielsen 1999; Madsen, Nielsen & Tingleff 2004, algorithm 3.16), bounds by an active set
-and clipping, the step from a QR of [R; √damping·D], never from squared columns. Once the gradient is orthogonal to
+and clipping. Once the gradient is orthogonal to
 rounding (MINPACK's cosine) undamped Gauss–Newton steps polish the answer until they no longer shrink: a test on the
 loss would stop eight digits early. A linear model is one polish from its start. A polish that leads uphill left a
 valley that only looked flat beside its steepest past: once, the descent goes on there with a first step's scaling.
@@ -15,11 +15,12 @@ import math
 
 from katamuki.backends.native import at, function, inline
 from katamuki.problem.passes import linearise
+from katamuki.solvers.triangle import column_norm, cosine, finite, gain, reduce, solve
 
-# Slots of the state's first 16 numbers.
+# Slots of the state's first numbers.
 RSS, DAMPING, GROWTH, PREDICTED, PHASE, ATTEMPTS, ACCEPTED = range(7)
-SIZE, BEST_SIZE, FAILS, COSINE, OFFSET, REACH, GAIN, BACK = range(7, 15)
-HEAD = 16
+SIZE, BEST_SIZE, FAILS, COSINE, OFFSET, REACH, GAIN, BACK, CLIPPED, FULL = range(7, 17)
+HEAD = 18
 START, DESCEND, POLISH = 0.0, 1.0, 2.0
 GO_ON, CONVERGED, NO_START, STEPS_OVER, STALLED = range(5)
 
@@ -36,42 +37,14 @@ WORSE = 1.01  # times the rss: an undamped step that leads here left a valley th
 
 
 @inline
-def column_norm(triangle, p, j):  # type: ignore[no-untyped-def]
-    """The length of column j of R, which is that of J."""
-    norm = 0.0
-    for i in range(j + 1):
-        norm += triangle[i * (p + 1) + j] * triangle[i * (p + 1) + j]
-    return math.sqrt(norm)
-
-
-@inline
-def cosine(triangle, p, held):  # type: ignore[no-untyped-def]
-    """The largest |Jₖ·r| / (‖Jₖ‖ ‖r‖) over parameters that are not held at a bound; MINPACK's gradient test."""
-    q = p + 1
-    largest = 0.0
-    length = 0.0
-    for i in range(q):
-        length += triangle[i * q + p] * triangle[i * q + p]
-    for j in range(p):
-        if held[j] != 0.0:
-            continue
-        product = 0.0
-        norm = column_norm(triangle, p, j)
-        for i in range(j + 1):
-            product += triangle[i * q + j] * triangle[i * q + p]
-        if norm > 0.0 and length > 0.0:
-            largest = max(largest, math.fabs(product) / norm / math.sqrt(length))
-    return largest
-
-
-@inline
-def hold(triangle, p, x, free, lower, upper, held):  # type: ignore[no-untyped-def]
+def hold(triangle, p, x, free, lower, upper, held, matrix):  # type: ignore[no-untyped-def]
     """Mark parameters that a bound stops in the direction of descent, and those whose columns are dependent.
 
     The column of R of a dependent parameter ends in rounding, and so would its step: it stays where it is, and the
-    others take its part.
+    others take its part. Those at a bound take no part, so R is made anew without them.
     """
     q = p + 1
+    stopped = False
     for j in range(p):
         descent = 0.0
         for i in range(j + 1):
@@ -80,80 +53,16 @@ def hold(triangle, p, x, free, lower, upper, held):  # type: ignore[no-untyped-d
         held[j] = 0.0
         if (value <= lower[j] and descent < 0.0) or (value >= upper[j] and descent > 0.0) or lower[j] == upper[j]:
             held[j] = BOUND
-        elif math.fabs(triangle[j * q + j]) <= DEPENDENT * column_norm(triangle, p, j):
-            held[j] = TIED
-
-
-@inline
-def solve(triangle, p, scale, held, damping, matrix, step):  # type: ignore[no-untyped-def]
-    """The step that minimises ‖R δ − qtr‖² + damping ‖D δ‖² over the parameters that are not held."""
-    q = p + 1
-    rows = 2 * p
-    count = 0
-    root = math.sqrt(damping)
+            stopped = True
+    if stopped:
+        reduce(triangle, p, held, matrix)
+    k = 0
     for j in range(p):
-        if held[j] != 0.0:
-            continue
-        for i in range(rows):
-            matrix[count * rows + i] = 0.0
-        for i in range(j + 1):
-            matrix[count * rows + i] = triangle[i * q + j]
-        matrix[count * rows + p + count] = root * scale[j]
-        count += 1
-    right = at(matrix, count * rows)
-    for i in range(rows):
-        right[i] = 0.0
-    for i in range(p):
-        right[i] = triangle[i * q + p]
-    for k in range(count):
-        reflect(matrix, rows, k, count)
-    k = count
-    for j in range(p - 1, -1, -1):
-        step[j] = 0.0
-        if held[j] != 0.0:
-            continue
-        k -= 1
-        if matrix[k * rows + k] == 0.0:
-            right[k] = 0.0
-            continue
-        right[k] /= matrix[k * rows + k]
-        for i in range(k):
-            right[i] -= right[k] * matrix[k * rows + i]
-        step[j] = right[k]
-
-
-@inline
-def reflect(matrix, rows, k, count):  # type: ignore[no-untyped-def]
-    """One Householder reflection of column k, applied to the columns after it and to the right side (column count)."""
-    column = at(matrix, k * rows)
-    below = 0.0
-    for i in range(k + 1, rows):
-        below += column[i] * column[i]
-    if below == 0.0:
-        return
-    norm = math.sqrt(column[k] * column[k] + below)
-    if column[k] > 0.0:
-        norm = -norm
-    head = column[k] - norm
-    column[k] = norm
-    for j in range(k + 1, count + 1):
-        other = at(matrix, j * rows)
-        factor = head * other[k]
-        for i in range(k + 1, rows):
-            factor += column[i] * other[i]
-        factor /= -norm * head
-        other[k] -= factor * head
-        for i in range(k + 1, rows):
-            other[i] -= factor * column[i]
-
-
-@inline
-def finite(linearised, q):  # type: ignore[no-untyped-def]
-    """Whether rss and triangle are finite."""
-    total = 0.0
-    for k in range(1 + q * q):
-        total += linearised[k] * 0.0
-    return total == 0.0
+        if held[j] == 0.0:
+            last = matrix[2 * p * k + k] if stopped else triangle[j * q + j]
+            if math.fabs(last) <= DEPENDENT * column_norm(triangle, p, j):
+                held[j] = TIED
+            k += 1
 
 
 @inline
@@ -199,32 +108,32 @@ def fields(state, p, all_p):  # type: ignore[no-untyped-def]
 
 @inline
 def propose(state, p, all_p, free, damping):  # type: ignore[no-untyped-def]
-    """Solve for the next step, clip it to the bounds, write the trial point, the predicted reduction and the size."""
+    """Solve for the next step, clip it to the bounds, write the trial point, the predicted reduction and the size.
+
+    ``FULL`` is the reduction without the bounds.
+    """
     x, trial, _, lower, upper, scale, held, step, current, _, _, matrix = fields(state, p, all_p)
-    q = p + 1
     triangle = at(current, 1)
     solve(triangle, p, scale, held, damping, matrix, step)
+    state[FULL] = gain(triangle, p, step)
+    state[CLIPPED] = 0.0
     size = 0.0
     for j in range(p):
         before = x[free[j]]
         after = min(max(before + step[j], lower[j]), upper[j])
+        if after != before + step[j]:
+            state[CLIPPED] = 1.0
         step[j] = after - before
         trial[free[j]] = after
         size = max(size, scale[j] * math.fabs(step[j]))
-    predicted = 0.0
-    for i in range(p):
-        moved = 0.0
-        for j in range(i, p):
-            moved += triangle[i * q + j] * step[j]
-        predicted += moved * (2.0 * triangle[i * q + p] - moved)
-    state[PREDICTED] = predicted
+    state[PREDICTED] = gain(triangle, p, step)
     state[SIZE] = size
 
 
 @inline
 def accept(state, p, all_p, free):  # type: ignore[no-untyped-def]
     """The trial point becomes the current one; the scaling remembers the largest column norms."""
-    x, trial, _, lower, upper, scale, held, _, current, fresh, _, _ = fields(state, p, all_p)
+    x, trial, _, lower, upper, scale, held, _, current, fresh, _, matrix = fields(state, p, all_p)
     q = p + 1
     for k in range(1 + q * q):
         current[k] = fresh[k]
@@ -237,7 +146,7 @@ def accept(state, p, all_p, free):  # type: ignore[no-untyped-def]
         if scale[j] == 0.0:
             scale[j] = 1.0
     state[RSS] = current[0]
-    hold(at(current, 1), p, x, free, lower, upper, held)
+    hold(at(current, 1), p, x, free, lower, upper, held, matrix)
     state[COSINE] = cosine(at(current, 1), p, held)
 
 
@@ -254,7 +163,7 @@ def keep_best(state, p, all_p, free):  # type: ignore[no-untyped-def]
     state[FAILS] = 0.0 if size < 0.9 * state[BEST_SIZE] else state[FAILS] + 1.0
     if size < state[BEST_SIZE]:
         state[BEST_SIZE] = size
-        state[GAIN] = state[PREDICTED]
+        state[GAIN] = state[FULL]
         for k in range(all_p):
             best[k] = x[k]
         for k in range(1 + q * q):
@@ -303,7 +212,11 @@ def next_trial(state, p, all_p, free, floor):  # type: ignore[no-untyped-def]
             return keep_best(state, p, all_p, free)
         if state[PREDICTED] > ROUNDING * state[RSS] and state[DAMPING] <= LONGEST_DAMPING:
             return GO_ON
-        state[PHASE] = POLISH
+        if state[CLIPPED] == 1.0 and state[DAMPING] <= LONGEST_DAMPING:
+            state[DAMPING] *= state[GROWTH]  # a shorter step goes downhill even after clipping
+            state[GROWTH] *= 2.0
+        else:
+            state[PHASE] = POLISH
 
 
 @inline
