@@ -17,7 +17,7 @@ from katamuki.backends.kernel import Kernel
 from katamuki.backends.native import call_rows, function
 from katamuki.problem import Problem
 
-N = 4_000_000
+N = 10_000_000  # two columns of 80 MB: more than a cache holds
 BLOCK = 256
 
 
