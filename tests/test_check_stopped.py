@@ -192,6 +192,30 @@ def test_an_error_bar_of_an_undetermined_parameter_fails() -> None:
     failed(judged(claim, stderr={**claim.stderr, "b": None}), "stderr")
 
 
+def test_a_run_on_parameters_that_cannot_be_told_apart_passes() -> None:
+    best = alike()
+    x = TUTORIAL["x"]
+    j = np.column_stack([x, x, np.ones(11)])
+    bend = 2 / 11 * j.T @ j
+    at = {"a": 0.3, "c": 0.1, "b": 2.0}
+    rss = float(((TUTORIAL["y"] - 0.4 * x - 2.0) ** 2).sum())
+    run = replace(
+        best,
+        params=at,
+        state="slow",
+        rss=rss,
+        loss=rss / 11,
+        covariance=np.full((3, 3), np.nan),
+        stderr=dict.fromkeys(at),
+        combinations=(),
+        reference=Reference(best.params, best.stderr, best.loss, bend),
+    )
+    report = judged(run)
+    assert (report.verdict, report.reason) == ("PASS", "check.pass.slow"), report
+    assert report.facts["distance"] == pytest.approx(best.params["b"] - 2.0)
+    failed(judged(run, reference=Reference(best.params, {**best.stderr, "b": 1.0}, best.loss, bend)), "stderr")
+
+
 def test_a_wrong_covariance_of_what_is_determined_fails() -> None:
     claim = alike()
     failed(judged(claim, covariance=claim.covariance * 1.01), "covariance")

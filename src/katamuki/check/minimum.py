@@ -95,7 +95,7 @@ def judge_minimum(solution: Solution, case: Case, seen: Local, with_covariance: 
         return found.report("")
     there = _other_route(solution, loose, here, spelt, found)
     _still(loose, here, spelt, found)
-    found.doubts += comparing.sums(solution, loose, here, loose.n - p, case.root is not None)
+    found.doubts += comparing.sums(solution, loose, here, {loose.n - p}, case.root is not None)
     _error_bars(solution, loose, there, spelt, with_covariance, found)
     for name, stop in ((names[plain], value) for plain, value in stuck.items()):
         found.answer[name], found.digits[name], found.stderr_digits[name] = stop, math.nan, math.nan

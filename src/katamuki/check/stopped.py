@@ -16,7 +16,7 @@ import numpy as np
 from katamuki.check import comparing, routes
 from katamuki.check.comparing import Doubt, said
 from katamuki.check.evaluation import Case, Local, look
-from katamuki.check.minimum import DETERMINED, claimed, judge_minimum
+from katamuki.check.minimum import DEPENDENT, DETERMINED, claimed, judge_minimum
 from katamuki.check.undetermined import judge_undetermined
 from katamuki.records import CheckReport, Cycle, Reference, Solution
 
@@ -43,9 +43,10 @@ def judge_stopped(solution: Solution, case: Case, here: Local) -> CheckReport:
     """
     reference = solution.reference
     assert reference is not None  # by judge()
-    rank = int((here.singular > DETERMINED * here.singular.max(initial=0.0)).sum())
+    rank, most = _rank(here, DETERMINED), _rank(here, DEPENDENT)
     dof, known = case.n - rank, solution.sigma_is == "known"
-    doubts = list(comparing.sums(solution, case, here, dof, case.root is not None))
+    dofs = range(case.n - most, dof + 1)  # a run may stop where the rank is in doubt
+    doubts = list(comparing.sums(solution, case, here, dofs, case.root is not None))
     if here.inverse is not None and rank == len(case.free):
         bars = dict(zip(solution.free, np.diag(here.inverse).tolist(), strict=True))
         doubts += comparing.error_bars(solution.stderr, bars, here.rss, here.rounding, dof, known)[1]
@@ -62,6 +63,11 @@ def judge_stopped(solution: Solution, case: Case, here: Local) -> CheckReport:
     return _report(solution, reference, here, below, doubts)
 
 
+def _rank(here: Local, least: float) -> int:
+    """How many singular values are larger than ``least`` of the largest."""
+    return int((here.singular > least * here.singular.max(initial=0.0)).sum())
+
+
 def _judge_reference(solution: Solution, reference: Reference, case: Case, there: Local) -> CheckReport:
     """The judgement on the least-squares answer, as a claim of its own."""
     claim = replace(
@@ -70,13 +76,14 @@ def _judge_reference(solution: Solution, reference: Reference, case: Case, there
         stderr=reference.stderr,
         loss=reference.loss,
         rss=reference.loss * case.n,
+        dof=case.n - _rank(there, DETERMINED),
         state="converged",
         start=None,
         combinations=(),
     )
     blank = [name for name in solution.free if reference.stderr.get(name) is None]
     if blank and solution.dof > 0:
-        return judge_undetermined(replace(claim, state="not_identifiable"), case, there)
+        return judge_undetermined(replace(claim, state="not_identifiable"), case, there, with_covariance=False)
     return judge_minimum(claim, case, there, with_covariance=False)
 
 
@@ -119,7 +126,8 @@ def _report(
     solution: Solution, reference: Reference, here: Local, below: CheckReport, doubts: list[Doubt]
 ) -> CheckReport:
     """One judgement from both."""
-    distance = max((abs(solution.params[name] - reference.params[name]) for name in solution.free), default=math.nan)
+    known = [name for name in solution.free if reference.stderr.get(name) is not None] or solution.free
+    distance = max((abs(solution.params[name] - reference.params[name]) for name in known), default=math.nan)
     facts = {
         **below.facts,
         "gradient": 2.0 / solution.n * float(np.abs(here.slope).max(initial=0.0)),

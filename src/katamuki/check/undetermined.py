@@ -28,7 +28,7 @@ FAINT = 32.0 * EPS  # of the prediction's size: a parameter that moves it less b
 CORRECTIONS = 8
 
 
-def judge_undetermined(solution: Solution, case: Case, seen: Local) -> CheckReport:
+def judge_undetermined(solution: Solution, case: Case, seen: Local, with_covariance: bool = True) -> CheckReport:
     """Judge a claim that some parameters are not determined.
 
     Parameters
@@ -39,6 +39,8 @@ def judge_undetermined(solution: Solution, case: Case, seen: Local) -> CheckRepo
         The same, read anew.
     seen : Local
         The same near the claimed parameters.
+    with_covariance : bool
+        Whether the claim has a covariance matrix.
 
     Returns
     -------
@@ -74,8 +76,8 @@ def judge_undetermined(solution: Solution, case: Case, seen: Local) -> CheckRepo
         )
     if there.rss < here.rss * (1.0 - routes.LOWER) - here.rounding:
         found.doubts.append(("check.fail.lower", {"claimed": said(here.rss), "found": said(there.rss)}))
-    found.doubts += comparing.sums(solution, loose, here, loose.n - rank, case.root is not None)
-    _error_bars(solution, here, spelt, parts, kept, found)
+    found.doubts += comparing.sums(solution, loose, here, {loose.n - rank}, case.root is not None)
+    _error_bars(solution, here, spelt, parts, kept, with_covariance, found)
     for combination in solution.combinations:
         found.doubts += _combination_doubts(combination, here, there if shared else here, spelt, kept)
     return found.report("check.pass.not_identifiable", rank=found.facts["rank"], parameters=len(case.free))
@@ -150,7 +152,15 @@ def _digits(solution: Solution, here: Local, there: Local, spelt: list[str], par
     return found
 
 
-def _error_bars(solution: Solution, here: Local, spelt: list[str], parts: Array, kept: Any, found: Findings) -> None:
+def _error_bars(
+    solution: Solution,
+    here: Local,
+    spelt: list[str],
+    parts: Array,
+    kept: Any,
+    with_covariance: bool,
+    found: Findings,
+) -> None:
     """Undetermined parameters have no error bar; determined ones have the one of the determined subspace."""
     unit = np.where(here.lengths > 0.0, here.lengths, 1.0)
     root = here.directions[kept] / here.singular[kept, None] / unit
@@ -165,6 +175,8 @@ def _error_bars(solution: Solution, here: Local, spelt: list[str], parts: Array,
     shared, doubts = comparing.error_bars(solution.stderr, sure, here.rss, here.rounding, dof, known)
     found.stderr_digits.update(shared)
     found.doubts += doubts
+    if not with_covariance:
+        return
     claim, p = np.asarray(solution.covariance), len(solution.free)
     inner = [solution.free.index(name) for name in sure]
     claim = claim[np.ix_(inner, inner)] if claim.shape == (p, p) else claim
