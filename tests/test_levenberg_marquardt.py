@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import least_squares
 
+from katamuki.api.entry import fit
 from katamuki.backends.kernel import Kernel
-from katamuki.errors import BoundsError
+from katamuki.errors import BoundsError, NotConverged
 from katamuki.formula import parse
 from katamuki.problem import SMALL, Problem
 from katamuki.solvers import damped_step, levenberg_marquardt
@@ -109,7 +110,12 @@ def test_a_step_out_of_the_domain_is_shortened():
 
 def test_no_value_at_the_start_is_said():
     p = problem(start=(1.0, -1e6, 0.0))
-    assert minimise(p, p.values).ending == "no_start"
+    found = minimise(p, p.values)
+    assert found.ending == "no_start"
+    # This used to be a loss of 0 and a row of whatever was in memory.
+    assert np.isnan(found.rss)
+    assert found.rows[:, :3].tolist() == [p.values.tolist()]
+    assert np.isnan(found.rows[:, 3:10]).all()
 
 
 def test_too_few_steps_are_said():
@@ -193,3 +199,14 @@ def test_ctrl_c_keeps_the_best_so_far():
 def test_an_impossible_number_of_steps_is_refused(steps):
     with pytest.raises(BoundsError, match="max_steps"):
         LevenbergMarquardt(max_steps=steps)
+
+
+def test_a_fit_that_could_not_begin_claims_no_number():
+    data = {"x": [1.0, 2.0, 3.0], "y": [1.0, 2.0, 3.0]}
+    with pytest.raises(NotConverged) as caught:
+        fit("y ~ log(a*x)", data, start={"a": -1})
+    reached = caught.value.fit
+    assert np.isnan([reached.loss, reached.rss, reached.r2]).all()
+    assert [one.code for one in reached.findings] == ["NOT_CONVERGED"]
+    assert reached.to_dict()["loss"] is None
+    assert "0.000000" not in str(reached)

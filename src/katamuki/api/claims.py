@@ -46,7 +46,7 @@ def answer_of(problem: Problem, descent: Descent, sigma_is: SigmaIs | None, boun
     if held is not None:
         at_bound = tuple(name for name, stuck in zip(problem.free_names, held, strict=True) if stuck)
     parts: tuple[Combination, ...] = ()
-    if found.rank < p - len(at_bound):
+    if math.isfinite(descent.rss) and found.rank < p - len(at_bound):
         parts = combinations(problem.free_names, descent.values[problem.free], found.null, problem.loss)
     return Answer(descent.values, descent.rss, triangle, found.covariance, found.stderr, found, at_bound, parts)
 

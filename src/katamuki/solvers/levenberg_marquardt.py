@@ -124,14 +124,18 @@ def minimise(
             raise
         ending = "interrupted"
     current = bounds + 5 * p
+    triangle = state[current + 1 : current + 1 + q * q].reshape(q, q)
     attempts = max(int(state[core.ATTEMPTS]), 0)
-    if ending in {"interrupted", "time_over"}:
-        _close(problem, state, rows[attempts], state[current + 1 : current + 1 + q * q].reshape(q, q))
+    if ending == "no_start":  # nothing was accepted: there is no sum of squares to tell
+        state[core.RSS] = math.nan
+        triangle[:] = math.nan
+    if ending in {"no_start", "interrupted", "time_over"}:
+        _close(problem, state, rows[attempts], triangle)
     return Descent(
         ending,
         state[x : x + all_p],
         float(state[core.RSS]),
-        state[current + 1 : current + 1 + q * q].reshape(q, q),
+        triangle,
         rows[: attempts + 1],
         state[bounds + 3 * p : bounds + 4 * p],
         attempts + 1,
