@@ -156,6 +156,15 @@ def test_an_answer_at_a_bound_passes() -> None:
     assert judged(straight).verdict == "PASS"
 
 
+def test_an_answer_with_every_parameter_at_a_bound_passes() -> None:
+    problem = line(at_bound=("a", "b"), bounds={"a": (0.6, 2.0), "b": (3.5, 5.0)})
+    problem.near = np.array([0.6, 3.5])
+    claim = replace(problem.claim(problem.near), covariance=np.full((2, 2), np.nan))
+    report = judged(problem, claim)
+    assert (report.verdict, report.reason) == ("PASS", "check.pass.none"), report
+    failed(judged(problem, claim, bounds={"a": (0.6, 2.0), "b": (0.0, 3.5)}), "pressed")
+
+
 def test_a_bound_that_the_loss_leaves_inward_fails() -> None:
     problem, claim = bounded(bounds={"c": (0.3, 1.0)})
     failed(judged(problem, claim), "pressed")

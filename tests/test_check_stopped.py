@@ -11,7 +11,8 @@ import pytest
 
 from hand_claims import TUTORIAL, Hand, decay, line, rmsprop_run
 from katamuki import messages
-from katamuki.check import judge
+from katamuki.check import judge, routes
+from katamuki.check.evaluation import Case
 from katamuki.records import CheckReport, Combination, Reference, Solution
 
 RUN = rmsprop_run()
@@ -252,6 +253,8 @@ def test_a_nudge_of_what_is_determined_fails() -> None:
         assert report.verdict == "FAIL"
     failed(judged(claim, rss=claim.rss * (1 + 1e-6)), "rss")
     failed(judged(claim, dof=8), "dof")
+    report = judged(claim, params={**claim.params, "b": 0.0})
+    assert {"check.fail.params", "check.fail.gradient", "check.fail.lower"} <= set(report.facts["doubts"])
 
 
 def test_a_parameter_that_moves_nothing_may_be_called_undetermined() -> None:
@@ -308,6 +311,18 @@ def test_many_rows_are_checked_on_a_sample_and_all_of_them() -> None:
     failed(judged(problem.claim(nudged), problem.columns), "params")
     assert claim.stderr["b"] is not None
     failed(judged(claim, problem.columns, stderr={**claim.stderr, "b": claim.stderr["b"] * 1.01}), "stderr")
+
+
+def test_a_sample_that_contradicts_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the first rows followed another law than all of them."""
+    problem = many()
+
+    def tilted(case: Case) -> Case:
+        part = case.only(slice(0, 100_000))
+        return replace(part, y=part.y + 0.01 * part.columns["x"])
+
+    monkeypatch.setattr(routes, "sample_of", tilted)
+    failed(judged(problem.claim(), problem.columns), "sample")
 
 
 def test_many_rows_of_a_linear_formula_are_checked_in_full() -> None:

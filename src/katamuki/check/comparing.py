@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from katamuki.check.evaluation import EPS, Case, Local
+from katamuki.check.evaluation import EPS, OPERATIONS, Case, Local
 from katamuki.records import Array, Solution
 
 ENOUGH = 6  # digits of a parameter
@@ -71,7 +71,7 @@ def total_squares(case: Case) -> tuple[float, float]:
 def stands(case: Case, here: Local) -> tuple[Array, float]:
     """The cosine between residuals and each column of J (p,), MINPACK's measure, and how large it may be."""
     length = here.rss**0.5
-    error = 32.0 * EPS * here.bulk
+    error = OPERATIONS * EPS * here.bulk
     unit = np.where(here.lengths > 0.0, here.lengths, 1.0)
     return here.slope / unit / (length + error), (STANDS_STILL * length + error) / (length + error or 1.0)
 

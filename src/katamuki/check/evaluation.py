@@ -24,6 +24,7 @@ STEP = 2.0**-200  # into the imaginary direction: its square vanishes beside eve
 REAL_STEP = 1e-3  # relative, where the imaginary step fails; its fourth power is the error
 BEND = 1e-4  # of the prediction's size: how far a parameter moves to measure curvature
 EPS = float(np.finfo(np.float64).eps)
+OPERATIONS = 8.0  # roundings of a prediction, each of them eps of its parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ class Local:
     @property
     def rounding(self) -> float:
         """How much of rss double precision leaves open, unit of rss."""
-        error = 32.0 * EPS * self.bulk
+        error = OPERATIONS * EPS * self.bulk
         return float(2.0 * self.rss**0.5 * error + error**2)
 
 

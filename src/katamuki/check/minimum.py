@@ -136,6 +136,9 @@ def _still(case: Case, here: Local, spelt: list[str], found: Findings) -> None:
 
 def _other_route(solution: Solution, case: Case, here: Local, spelt: list[str], found: Findings) -> Local:
     """Compare with the answer by another route; returns the problem near it."""
+    if not spelt:
+        found.facts["route"] = "none"
+        return here
     if solution.linear:
         if routes.is_linear(case, here.values):
             found.facts["route"] = "qr"

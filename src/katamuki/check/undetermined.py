@@ -116,9 +116,13 @@ def _second_answer(
         ended = routes.by_scipy(part, beside, "near", {}, None)
         there = here if ended is None else _settled(case, look(case, ended.here.values, idle=idle), idle)
         found.digits.update(_digits(solution, here, there, spelt, parts))
-        low = [name for name, value in found.digits.items() if value < ENOUGH]
-        found.facts["from_near"] = "failed" if ended is None else "elsewhere" if low else "same"
-        if low or ended is None:
+        elsewhere = any(value < ENOUGH for value in found.digits.values())
+        if there.rss < here.rss * (1.0 - routes.LOWER) - here.rounding:
+            elsewhere = True
+            params = dict(zip(spelt, map(float, there.values), strict=True))
+            found.facts["better"] = {"params": params, "rss": there.rss}
+        found.facts["from_near"] = "failed" if ended is None else "elsewhere" if elsewhere else "same"
+        if elsewhere or ended is None:
             there = _settled(case, here, idle)
             found.digits.update(_digits(solution, here, there, spelt, parts))
     for name, value, other in zip(spelt, here.values, there.values, strict=True):
