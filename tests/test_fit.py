@@ -6,6 +6,7 @@ models that are not what they were in the last call. Strangers: SciPy, NumPy, an
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import signal
@@ -248,7 +249,8 @@ def test_progress_hears_steps_and_losses_that_fall() -> None:
     fit = km.fit(TWO, decay(100_000), start={"d": 3.0}, progress=lambda step, loss: seen.append((step, loss)))
     steps, losses = zip(*seen, strict=True)
     assert list(steps) == sorted(steps)
-    assert list(losses) == sorted(losses, reverse=True)
+    for before, after in itertools.pairwise(losses):
+        assert after <= before * (1 + 1e-14)  # the polish moves within rounding
     assert losses[-1] == pytest.approx(fit.loss, rel=1e-6)
 
 

@@ -15,7 +15,7 @@ import math
 
 from katamuki.backends.native import at, function, inline
 from katamuki.problem.passes import linearise
-from katamuki.solvers.triangle import column_norm, cosine, finite, gain, reduce, solve
+from katamuki.solvers.triangle import PUSHED, column_norm, cosine, finite, gain, reduce, solve
 
 # Slots of the state's first numbers.
 RSS, DAMPING, GROWTH, PREDICTED, PHASE, ATTEMPTS, ACCEPTED = range(7)
@@ -108,21 +108,37 @@ def fields(state, p, all_p):  # type: ignore[no-untyped-def]
 
 @inline
 def propose(state, p, all_p, free, damping):  # type: ignore[no-untyped-def]
-    """Solve for the next step, clip it to the bounds, write the trial point, the predicted reduction and the size.
+    """Solve for the next step within the bounds, write the trial point, the predicted reduction and the size.
 
-    ``FULL`` is the reduction without the bounds.
+    The parameter whose step meets a bound first goes there, and the others are solved for again. ``FULL`` is the
+    reduction without the bounds.
     """
     x, trial, _, lower, upper, scale, held, step, current, _, _, matrix = fields(state, p, all_p)
     triangle = at(current, 1)
     solve(triangle, p, scale, held, damping, matrix, step)
     state[FULL] = gain(triangle, p, step)
     state[CLIPPED] = 0.0
+    first = 0
+    while first >= 0:
+        first = -1
+        share = 1.0  # of the step, until a bound is met
+        for j in range(p):
+            room = (lower[j] if step[j] < 0.0 else upper[j]) - x[free[j]]
+            if held[j] == 0.0 and math.fabs(room) < share * math.fabs(step[j]):
+                first = j
+                share = room / step[j]
+        if first >= 0:
+            state[CLIPPED] = 1.0
+            step[first] *= share
+            held[first] = PUSHED
+            solve(triangle, p, scale, held, damping, matrix, step)
     size = 0.0
     for j in range(p):
         before = x[free[j]]
         after = min(max(before + step[j], lower[j]), upper[j])
-        if after != before + step[j]:
-            state[CLIPPED] = 1.0
+        if held[j] == PUSHED:  # to the bound itself, not to rounding beside it
+            after = lower[j] if after - lower[j] < upper[j] - after else upper[j]
+            held[j] = 0.0
         step[j] = after - before
         trial[free[j]] = after
         size = max(size, scale[j] * math.fabs(step[j]))
@@ -163,7 +179,7 @@ def keep_best(state, p, all_p, free):  # type: ignore[no-untyped-def]
     state[FAILS] = 0.0 if size < 0.9 * state[BEST_SIZE] else state[FAILS] + 1.0
     if size < state[BEST_SIZE]:
         state[BEST_SIZE] = size
-        state[GAIN] = state[FULL]
+        state[GAIN] = state[PREDICTED] if state[PREDICTED] >= 0.0 else state[FULL]
         for k in range(all_p):
             best[k] = x[k]
         for k in range(1 + q * q):
@@ -198,6 +214,17 @@ def judge(state, rss):  # type: ignore[no-untyped-def]
 
 
 @inline
+def descend_again(state, p, all_p):  # type: ignore[no-untyped-def]
+    """From the polish back to the descent, once, with the scaling and damping of a first step."""
+    _, _, _, _, _, scale, _, _, current, _, _, _ = fields(state, p, all_p)
+    for j in range(p):
+        norm = column_norm(at(current, 1), p, j)
+        scale[j] = norm if norm > 0.0 else 1.0
+    state[BACK], state[PHASE], state[DAMPING], state[GROWTH] = 1.0, DESCEND, 1e-3, 2.0
+    state[BEST_SIZE], state[ACCEPTED], state[FAILS] = math.inf, 0.0, 0.0
+
+
+@inline
 def next_trial(state, p, all_p, free, floor):  # type: ignore[no-untyped-def]
     """Propose the next trial point; enters the polish where nothing is left to gain that rounding would show."""
     while True:
@@ -209,6 +236,9 @@ def next_trial(state, p, all_p, free, floor):  # type: ignore[no-untyped-def]
             damping = 0.0
         propose(state, p, all_p, free, damping)
         if state[PHASE] == POLISH:
+            if state[CLIPPED] == 1.0 and state[BACK] == 0.0 and state[FULL] > OFFSET_MET * OFFSET_MET * state[RSS]:
+                descend_again(state, p, all_p)  # the valley leads to a bound: no minimum yet
+                continue
             return keep_best(state, p, all_p, free)
         if state[PREDICTED] > ROUNDING * state[RSS] and state[DAMPING] <= LONGEST_DAMPING:
             return GO_ON
@@ -217,17 +247,6 @@ def next_trial(state, p, all_p, free, floor):  # type: ignore[no-untyped-def]
             state[GROWTH] *= 2.0
         else:
             state[PHASE] = POLISH
-
-
-@inline
-def descend_again(state, p, all_p):  # type: ignore[no-untyped-def]
-    """From the polish back to the descent, once, with the scaling and damping of a first step."""
-    _, _, _, _, _, scale, _, _, current, _, _, _ = fields(state, p, all_p)
-    for j in range(p):
-        norm = column_norm(at(current, 1), p, j)
-        scale[j] = norm if norm > 0.0 else 1.0
-    state[BACK], state[PHASE], state[DAMPING], state[GROWTH] = 1.0, DESCEND, 1e-3, 2.0
-    state[BEST_SIZE], state[ACCEPTED], state[FAILS] = math.inf, 0.0, 0.0
 
 
 @inline

@@ -11,6 +11,8 @@ import math
 
 from katamuki.backends.native import at, inline
 
+PUSHED = 3.0  # held for one step, at the bound that it would cross
+
 
 @inline
 def column_norm(triangle, p, j):  # type: ignore[no-untyped-def]
@@ -81,7 +83,10 @@ def reduce(triangle, p, held, matrix):  # type: ignore[no-untyped-def]
 
 @inline
 def solve(triangle, p, scale, held, damping, matrix, step):  # type: ignore[no-untyped-def]
-    """The step that minimises ‖R δ − qtr‖² + damping ‖D δ‖² over the parameters that are not held."""
+    """The step that minimises ‖R δ − qtr‖² + damping ‖D δ‖² over the parameters that are not held.
+
+    Parameters marked ``PUSHED`` take the step that stands in ``step``, other held ones none.
+    """
     q = p + 1
     rows = 2 * p
     count = 0
@@ -100,13 +105,19 @@ def solve(triangle, p, scale, held, damping, matrix, step):  # type: ignore[no-u
         right[i] = 0.0
     for i in range(p):
         right[i] = triangle[i * q + p]
+    for j in range(p):
+        if held[j] == PUSHED:
+            for i in range(j + 1):
+                right[i] -= triangle[i * q + j] * step[j]
     for k in range(count):
         reflect(matrix, rows, k, count)
     k = count
     for j in range(p - 1, -1, -1):
-        step[j] = 0.0
         if held[j] != 0.0:
+            if held[j] != PUSHED:
+                step[j] = 0.0
             continue
+        step[j] = 0.0
         k -= 1
         if matrix[k * rows + k] == 0.0:
             right[k] = 0.0
