@@ -18,7 +18,7 @@ from numba.core import cgutils, config
 from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic
 
-from katamuki.backends import native, vectormath
+from katamuki.backends import exponential, native, vectormath
 
 P = types.CPointer(types.float64)
 TYPES = {
@@ -93,6 +93,8 @@ def translate(python: FunctionType, sums: bool, done: dict[FunctionType, Any]) -
             scope[name] = at
         elif value is native.call_rows:
             scope[name] = call_rows
+        elif name == "exp" and isinstance(value, native.Placeholder) and native.machine().fuses:
+            scope[name] = translate(exponential.exp, sums, done)
         elif name in INTRINSICS and (value is None or isinstance(value, native.Placeholder)):
             scope[name] = INTRINSICS[name]
     copy = FunctionType(python.__code__, scope, python.__name__, python.__defaults__, python.__closure__)
@@ -215,10 +217,34 @@ def put(typing: Any, pointer: Any, index: Any, value: Any) -> Any:
     return types.void(pointer, types.int64, types.float64), code
 
 
+@intrinsic
+def nearest_whole(typing: Any, x: Any) -> Any:
+    """The nearest whole number, halves to the even one."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.call(builder.module.declare_intrinsic("llvm.rint", [ir.DoubleType()]), arguments)
+
+    return types.float64(types.float64), code
+
+
+@intrinsic
+def two_to(typing: Any, k: Any) -> Any:
+    """2**k of a whole k between −1022 and 1023, from its bits."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        word = ir.IntType(64)
+        exponent = builder.add(builder.fptosi(arguments[0], word), ir.Constant(word, 1023))
+        return builder.bitcast(builder.shl(exponent, ir.Constant(word, 52)), ir.DoubleType())
+
+    return types.float64(types.float64), code
+
+
 INTRINSICS: dict[str, Any] = {
     **{name: _libm(name, 1) for name in vectormath.UNARY},
     **{name: _libm(name, 2) for name in vectormath.BINARY},
     "fma": fma,
+    "nearest_whole": nearest_whole,
+    "two_to": two_to,
     "get": get,
     "put": put,
 }

@@ -216,7 +216,9 @@ class Machine:
         from katamuki.backends import vectormath
 
         here = Path(__file__).parent
-        made_by = b"".join(_file_digest(str(here / name)) for name in ("compiler.py", "vectormath.py"))
+        made_by = b"".join(
+            _file_digest(str(here / name)) for name in ("compiler.py", "exponential.py", "vectormath.py")
+        )
         self.llvm = llvm
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
@@ -224,6 +226,7 @@ class Machine:
         self.vector_functions = vectormath.load(llvm)
         target = llvm.Target.from_default_triple()
         features = llvm.get_host_cpu_features().flatten()
+        self.fuses = "+fma" in features.split(",")  # x·y + z in one instruction
         self.target = target.create_target_machine(
             cpu=llvm.get_host_cpu_name(), features=features, opt=3, jit=True, codemodel="jitdefault"
         )
