@@ -193,6 +193,25 @@ def test_columns_of_different_length_and_of_different_labels_are_refused() -> No
     assert caught.value.code == "E-INDEX"
 
 
+@pytest.mark.parametrize("what", [{"sigma_is": "known"}, {}])
+def test_a_series_of_weights_with_other_labels_than_the_data_is_refused(what: dict[str, str]) -> None:
+    # Rows of a sorted table used to get the sigmas of other rows.
+    frame = pd.DataFrame(DATA)
+    name = "sigma" if what else "weights"
+    for table in (frame.sort_values("y"), {"x": frame.x[::-1], "y": frame.y[::-1]}):
+        with pytest.raises(km.DataError, match=f"rows of {name} have other labels") as caught:
+            km.fit(LINE, table, **{name: frame.err}, **what)
+        assert caught.value.code == "E-INDEX"
+    assert km.fit(LINE, frame, **{name: frame.err}, **what).params == pytest.approx(km.fit(LINE, DATA).params)
+
+
+@pytest.mark.parametrize("steps", [0, -1, 1.5, True, None, 10**12])
+def test_a_number_of_steps_that_no_memory_holds_is_refused(steps: Any) -> None:
+    with pytest.raises(km.BoundsError, match="from 1 to 1000000"):
+        km.LevenbergMarquardt(max_steps=steps)
+    assert km.fit(DECAY, DATA, solver=km.LevenbergMarquardt(max_steps=np.int64(50))).state == "converged"
+
+
 @pytest.mark.parametrize("response", ["zero", "one"])
 def test_a_response_that_does_not_vary_is_fitted_and_its_r2_is_no_number(response: str) -> None:
     fit = km.fit(f"{response} ~ a*x + b", DATA)

@@ -15,7 +15,7 @@ from katamuki.api.options import check_names, check_options
 from katamuki.api.plan import Plan, plan_for
 from katamuki.api.result import Fit
 from katamuki.api.solving import Run, Solver, resolve, solve
-from katamuki.api.values import Limits, Settings, check_sigma, settings, weights_of
+from katamuki.api.values import Limits, Settings, check_labels, check_sigma, settings, weights_of
 from katamuki.backends import numpy_
 from katamuki.errors import DataError, FitWarning
 from katamuki.findings import examine, residual_facts, verdict
@@ -137,9 +137,11 @@ def fit(
     plan = plan_for(model, rows.names, params, (*(start or ()), *(bounds or ()), *(fixed or ())))
     said = settings(plan.kernel.parameters, start, bounds, fixed)
     used = plan.model.columns
-    for one in (sigma, weights):
+    for what, one in (("sigma", sigma), ("weights", weights)):
         if isinstance(one, str) and one not in used:
             used = (*used, one)
+        elif one is not None:
+            check_labels(what, one, data)
     columns = sources.select(rows, used, where, missing)
     arrays = columns.arrays
     y = _response(plan, arrays)

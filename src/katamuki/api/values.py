@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from katamuki.api.options import shown
 from katamuki.data import nearest
-from katamuki.data.convert import number, plain
+from katamuki.data.convert import number, plain, root
 from katamuki.errors import BoundsError, DataError
 from katamuki.formula.naming import normal
 from katamuki.records import Array, SigmaIs
@@ -137,6 +137,16 @@ def check_sigma(sigma: object, sigma_is: str | None, weights: object) -> SigmaIs
     if sigma_is is None:
         raise DataError("E-SIGMA", "api.sigma_is_missing")
     raise DataError("E-SIGMA", "api.sigma_is_unknown", given=shown(sigma_is))
+
+
+def check_labels(what: str, given: object, data: object) -> None:
+    """Refuse a pandas series whose labels are not those of the data: pandas would match by label, a fit by order."""
+    if root(given) != "pandas" or not hasattr(given, "index"):
+        return
+    for one in data.values() if type(data) is dict else (data,):
+        labels = getattr(one, "index", None) if root(one) == "pandas" else None
+        if labels is not None and len(labels) == len(given.index) and not labels.equals(given.index):
+            raise DataError("E-INDEX", "api.labels", what=what)
 
 
 def weights_of(

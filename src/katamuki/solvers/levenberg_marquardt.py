@@ -23,6 +23,7 @@ from katamuki.solvers import damped_step as core
 
 SLICE = 0.02  # seconds
 ROW_COST = 4e-9  # seconds per row, parameter and evaluation: only to size a slice
+MOST_STEPS = 1_000_000  # the trace has a row for each
 EXTRA = 64  # attempts of the polish beyond max_steps
 EPSILON = 1e-14  # rounding of the data themselves: residuals below this share of y are a perfect fit
 
@@ -43,12 +44,12 @@ class LevenbergMarquardt:
     Parameters
     ----------
     max_steps : int
-        Attempts before it gives up; 1000 by default, no unit.
+        Attempts before it gives up, at most a million; 1000 by default, no unit.
 
     Raises
     ------
     BoundsError
-        If ``max_steps`` is not a positive whole number.
+        If ``max_steps`` is not a whole number from 1 to a million.
 
     Notes
     -----
@@ -67,8 +68,9 @@ class LevenbergMarquardt:
     max_steps: int = 1000
 
     def __post_init__(self) -> None:
-        if not isinstance(self.max_steps, int) or isinstance(self.max_steps, bool) or self.max_steps < 1:
-            raise BoundsError("E-USAGE", "solvers.max_steps", given=repr(self.max_steps))
+        steps = self.max_steps
+        if not isinstance(steps, int | np.integer) or isinstance(steps, bool) or not 1 <= steps <= MOST_STEPS:
+            raise BoundsError("E-USAGE", "solvers.max_steps", given=repr(steps))
 
 
 @dataclass(slots=True)
