@@ -152,8 +152,11 @@ class Native:
         key = self._key()
         stored = cache.load(key)
         if stored is None:
+            import logging
+
             from katamuki.backends import compiler
 
+            logging.getLogger("katamuki").info("compiling %s for this machine", self.__name__)
             stored = compiler.compile_object(self.python, self.signature, self.sums, _unique(key))
             cache.store(key, stored)
         return machine().add(stored, _unique(key))

@@ -44,6 +44,7 @@ def fitted(chosen: Namespace, terminal: Terminal) -> Outcome:
     options = values.fit_options(chosen)
     data = read(chosen.file, chosen)
     progress = Progress(terminal, getattr(options["solver"], "steps", None))
+    progress.listen()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -83,20 +84,41 @@ class Progress:
         """What ``katamuki.fit`` calls; None where nobody would see it."""
         return self.step if sys.stderr.isatty() and not self.terminal.quiet else None
 
+    def listen(self) -> None:
+        """Say so while the solvers' loops are compiled, which takes seconds, once on a machine."""
+        if self.hook() is None:
+            return
+        import logging
+
+        class Compiling(logging.Handler):
+            def emit(handler, record: logging.LogRecord) -> None:  # noqa: N805  self is the progress
+                if record.args and "rows" not in record.args:
+                    self.show(messages.sentence("cli.compiling", self.terminal.lang))
+
+        self.handler = Compiling(logging.INFO)
+        logger = logging.getLogger("katamuki")
+        logger.addHandler(self.handler)
+        logger.setLevel(logging.INFO)
+
+    def show(self, text: str) -> None:
+        """Put the line on the terminal in the place of the last."""
+        self.shown = True
+        sys.stderr.write("\r\x1b[K" + text)
+        sys.stderr.flush()
+
     def step(self, step: int, loss: float) -> None:
         """Show how far it is."""
         now = time.monotonic()
         if now - self.began < QUIET_SECONDS or now - self.last < 0.1:
             return
-        self.last, self.shown = now, True
+        self.last = now
         spent = now - self.began
         said = {"step": grouped(step), "loss": brief(loss, 5), "spent": seconds(spent)}
         key = "cli.progress"
         if self.steps and step:
             key = "cli.progress.of"
             said |= {"steps": grouped(self.steps), "left": seconds(spent * (self.steps - step) / step)}
-        sys.stderr.write("\r\x1b[K" + messages.sentence(key, self.terminal.lang, **said))
-        sys.stderr.flush()
+        self.show(messages.sentence(key, self.terminal.lang, **said))
 
     def done(self) -> None:
         """Take the line away."""
