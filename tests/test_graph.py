@@ -18,7 +18,6 @@ from katamuki.graph import (
     depends,
     derivative,
     is_linear,
-    occurrences,
     text,
 )
 
@@ -147,7 +146,6 @@ def test_what_depends_on_what() -> None:
     said = {text(graph, k) for k in depends(graph, parameters=["b"])}
     assert said == {"b", "-b", "-b*x", "exp(-b*x)", "a*exp(-b*x)", "a*exp(-b*x) + c*z"}
     assert {text(graph, k) for k in depends(graph, columns=["z"])} == {"z", "c*z", "a*exp(-b*x) + c*z"}
-    assert [text(graph, k) for k in occurrences(graph, "c")] == ["c*z"]
 
 
 def test_nothing_is_recursive() -> None:

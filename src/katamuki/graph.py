@@ -170,12 +170,6 @@ def depends(graph: Graph, parameters: Collection[str] = (), columns: Collection[
     return frozenset(found)
 
 
-def occurrences(graph: Graph, name: str) -> tuple[int, ...]:
-    """The nodes that have a parameter or column as their argument."""
-    leaves = {k for k, node in enumerate(graph.nodes) if node.value == name and node.op in {"parameter", "column"}}
-    return tuple(k for k, node in enumerate(graph.nodes) if leaves.intersection(node.args))
-
-
 Adjoint = tuple[int, tuple[int, ...]]  # a node, and the conditions outside of which it is 0
 
 

@@ -12,13 +12,13 @@ from katamuki.ops import TABLE
 
 FUNCTIONS = tuple(name for name, op in TABLE.items() if op.callable)
 MANY = frozenset({"min", "max"})  # take two or more
-# Names from other programs, with what is written here; "" : the catalogue has a sentence of its own.
+# Names from other programs, with what is written here.
 ELSEWHERE = {
     "lg": "log10(x)", "loge": "log(x)", "arcsin": "asin(x)", "arccos": "acos(x)", "arctan": "atan(x)",
     "tg": "tan(x)", "fabs": "abs(x)", "square": "x**2", "sqr": "x**2", "pow": "x**p", "power": "x**p",
     "expit": "sigmoid(x)", "logistic": "sigmoid(x)", "step": "heaviside(x)", "where": "p if condition else q",
     "iif": "p if condition else q", "ifelse": "p if condition else q", "minimum": "min(p, q)", "exp2": "2**x",
-    "maximum": "max(p, q)", "sgn": "sign(x)", "gamma": "", "float": "x", "sec": "1/cos(x)", "cot": "1/tan(x)",
+    "maximum": "max(p, q)", "sgn": "sign(x)", "float": "x", "sec": "1/cos(x)", "cot": "1/tan(x)",
 }  # fmt: skip
 
 

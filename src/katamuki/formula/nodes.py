@@ -13,6 +13,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from katamuki.errors import FormulaError
 from katamuki.formula.functions import FUNCTIONS
 from katamuki.graph import COMPARISONS, Builder, NotFinite
+from katamuki.ops import Operand
 
 # NumPy's and SciPy's names of elementwise functions, and their rows in the table.
 UFUNCS = {
@@ -29,7 +30,6 @@ LOGICAL = {
     "logical_and": "mul", "bitwise_and": "mul", "logical_or": "max", "bitwise_or": "max",
     "logical_not": "eq", "invert": "eq",
 }  # fmt: skip
-Operand = int | float
 
 
 class Traced(NDArrayOperatorsMixin):

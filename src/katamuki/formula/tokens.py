@@ -21,7 +21,6 @@ from katamuki.graph import Span
 LENGTH = 10_000  # characters
 OPERATIONS = 2_000
 WORDS = frozenset({"if", "else", "and", "or", "not"})
-SIGNS = frozenset({"+", "-", "*", "/", "**", "<", "<=", ">", ">=", "==", "!=", "(", ")", ",", "=", "~"})
 Kind = Literal["number", "name", "ticked", "sign", "word", "end"]
 
 TOKEN = re.compile(
@@ -37,7 +36,7 @@ TOKEN = re.compile(
 INSTEAD = {
     "−": "-", "–": "-", "—": "-", "×": "*", "·": "*", "⋅": "*", "∙": "*", "•": "*", "∗": "*", "÷": "/", "∕": "/",
     "≤": "<=", "≥": ">=", "≠": "!=", "²": "**2", "³": "**3", "√": "sqrt( )", "&": "and", "|": "or", "!": "not",
-    "[": "(", "]": ")", "{": "(", "}": ")", "∞": "", "“": "", "”": "", "‘": "", "’": "",
+    "[": "(", "]": ")", "{": "(", "}": ")",
 }  # fmt: skip
 
 
