@@ -29,6 +29,14 @@ from katamuki.records import Array, CheckReport, Solution
 
 __all__ = ["judge"]
 
+# States that claim nothing to judge; the last two only where no least-squares answer stands beside them.
+NO_CLAIM = {
+    "diverged": "check.cannot.diverged",
+    "interrupted": "check.cannot.interrupted",
+    "slow": "check.cannot.slow",
+    "cycle": "check.cannot.cycle",
+}
+
 
 def judge(solution: Solution, columns: Mapping[str, Array], weights: Array | None) -> CheckReport:
     """Test a fit's claim with code that shares nothing with the fit.
@@ -71,13 +79,13 @@ def judge(solution: Solution, columns: Mapping[str, Array], weights: Array | Non
         if refusal is not None:
             return refusal
         if solution.state in {"diverged", "interrupted"}:
-            return _silent("CANNOT TELL", f"check.cannot.{solution.state}")
+            return _silent("CANNOT TELL", NO_CLAIM[solution.state])
         here = look(case, claimed(solution, case))
         if not here.finite:
             return _silent("FAIL", "check.fail.not_finite")
         if solution.state in {"cycle", "slow"}:
             if solution.reference is None:
-                return _silent("CANNOT TELL", f"check.cannot.{solution.state}")
+                return _silent("CANNOT TELL", NO_CLAIM[solution.state])
             return judge_stopped(solution, case, here)
         if solution.state == "not_identifiable":
             return judge_undetermined(solution, case, here)

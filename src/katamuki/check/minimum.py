@@ -21,6 +21,12 @@ from katamuki.records import Array, CheckReport, Solution
 
 DEPENDENT = 1e-14  # singular values of scaled columns: below, they are dependent beyond doubt
 DETERMINED = 1e-12  # above, they are not; in between, either claim stands
+PASSED = {
+    "qr": "check.pass.qr",
+    "scipy": "check.pass.scipy",
+    "sample": "check.pass.sample",
+    "none": "check.pass.none",  # nothing is free to move: all stand at bounds
+}
 SIGMAS = 6.0  # how far a sample's answer may lie from that of all rows
 
 
@@ -103,8 +109,9 @@ def judge_minimum(solution: Solution, case: Case, seen: Local, with_covariance: 
             values_of = {"name": name, "claimed": said(solution.stderr[name]), "found": said(None)}
             found.doubts.append(("check.fail.stderr", values_of))
     shared = [one for one in found.digits.values() if math.isfinite(one)]
-    reason = "check.pass." + found.facts["route"]
-    return found.report(reason, digits=math.floor(min(shared, default=comparing.MOST)), rows=routes.SAMPLE)
+    return found.report(
+        PASSED[found.facts["route"]], digits=math.floor(min(shared, default=comparing.MOST)), rows=routes.SAMPLE
+    )
 
 
 def _pressed(solution: Solution, names: dict[str, str], case: Case, here: Local, found: Findings) -> None:
@@ -152,11 +159,11 @@ def _other_route(solution: Solution, case: Case, here: Local, spelt: list[str], 
     down, bend = routes.goes_down(case, here)
     usable = bend if np.isfinite(bend).all() else None
     values = np.asarray(here.values, np.float64)
-    from_answer = routes.by_scipy(case, values, "answer", {}, usable)
-    if from_answer is None:
+    ended = routes.by_scipy(case, values, {}, usable)
+    if ended is None:
         found.unsure = ("check.cannot.route", {})
         return here
-    there = from_answer.here
+    there = ended
     _compare(solution, here, there, spelt, found, linear=False)
     if down:
         found.doubts.append(("check.fail.curvature", {}))
@@ -175,22 +182,22 @@ def _elsewhere(
     if solution.start is not None:
         starts["start"] = np.array([solution.start.get(name, 1.0) for name in spelt])
     for origin, start in starts.items():
-        ended = routes.by_scipy(case, start, origin, limits, bend)
+        ended = routes.by_scipy(case, start, limits, bend)
         if ended is None:
             found.facts["from_" + origin] = "failed"
             continue
-        back = routes.polished(case, ended.here, bend) if limits else ended.here
+        back = routes.polished(case, ended, bend) if limits else ended
         shared = _digits(solution, here, back, spelt, linear=False)
         if min(shared.values(), default=comparing.MOST) >= ENOUGH:
             found.facts["from_" + origin] = "same"
             found.digits = {name: min(value, shared[name]) for name, value in found.digits.items()}
             continue
         found.facts["from_" + origin] = "elsewhere"
-        inside = all(low <= value <= high for value, (low, high) in _limited(case, ended.here, limits))
+        inside = all(low <= value <= high for value, (low, high) in _limited(case, ended, limits))
         best = found.facts.get("better", {"rss": here.rss})["rss"]
-        if inside and ended.here.rss < best * (1.0 - routes.LOWER) - here.rounding:
-            params = dict(zip(spelt, map(float, ended.here.values), strict=True))
-            found.facts["better"] = {"params": params, "rss": ended.here.rss}
+        if inside and ended.rss < best * (1.0 - routes.LOWER) - here.rounding:
+            params = dict(zip(spelt, map(float, ended.values), strict=True))
+            found.facts["better"] = {"params": params, "rss": ended.rss}
 
 
 def _limited(
@@ -208,14 +215,14 @@ def _on_a_sample(solution: Solution, case: Case, here: Local, spelt: list[str], 
     moved = look(case, here.values + here.step, here.values.dtype == np.longdouble)
     there = moved if moved.finite and moved.rss <= here.rss + here.rounding else here
     _compare(solution, here, there, spelt, found, linear=False)
-    ended = routes.by_scipy(part, values, "answer", {}, bend if np.isfinite(bend).all() else None)
-    if ended is None or ended.here.inverse is None:
+    ended = routes.by_scipy(part, values, {}, bend if np.isfinite(bend).all() else None)
+    if ended is None or ended.inverse is None:
         found.unsure = ("check.cannot.route", {})
         return there
-    variance = ended.here.rss / max(part.n - len(values), 1)
-    spread = np.sqrt(np.diag(ended.here.inverse) * variance)
-    found.facts["sigmas"] = float((np.abs(ended.here.values - values) / np.where(spread > 0, spread, 1.0)).max())
-    for name, value, other, bar in zip(spelt, values, ended.here.values, spread, strict=True):
+    variance = ended.rss / max(part.n - len(values), 1)
+    spread = np.sqrt(np.diag(ended.inverse) * variance)
+    found.facts["sigmas"] = float((np.abs(ended.values - values) / np.where(spread > 0, spread, 1.0)).max())
+    for name, value, other, bar in zip(spelt, values, ended.values, spread, strict=True):
         if abs(value - other) > SIGMAS * bar + 64.0 * EPS * abs(value):
             found.doubts.append(("check.fail.sample", {"name": name, "claimed": said(value), "found": said(other)}))
     if down:

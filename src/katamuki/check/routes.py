@@ -10,7 +10,6 @@ know nothing of how the claim was found.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -62,17 +61,7 @@ def by_qr(case: Case, condition: float) -> Local:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """Where a second solver ended: the problem there, and from where it came ("answer", "near", "start")."""
-
-    here: Local
-    origin: str
-
-
-def by_scipy(
-    case: Case, start: Array, origin: str, limits: Mapping[str, tuple[float, float]], bend: Array | None
-) -> Settled | None:
+def by_scipy(case: Case, start: Array, limits: Mapping[str, tuple[float, float]], bend: Array | None) -> Local | None:
     """SciPy's answer from a point, polished; None where it ends at no number.
 
     Parameters
@@ -81,8 +70,6 @@ def by_scipy(
         The claim.
     start : (p,) float64
         Where to begin.
-    origin : str
-        What to call that.
     limits : mapping of name to (low, high)
         Bounds.
     bend : (p, p) float64 or None
@@ -113,7 +100,7 @@ def by_scipy(
     here = look(case, values)
     if not here.finite:
         return None
-    return Settled(polished(case, here, bend) if not limits else here, origin)
+    return here if limits else polished(case, here, bend)
 
 
 def polished(case: Case, here: Local, bend: Array | None) -> Local:

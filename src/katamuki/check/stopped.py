@@ -20,6 +20,7 @@ from katamuki.check.minimum import DEPENDENT, DETERMINED, claimed, judge_minimum
 from katamuki.check.undetermined import judge_undetermined
 from katamuki.records import CheckReport, Cycle, Reference, Solution
 
+PASSED = {"cycle": "check.pass.cycle", "slow": "check.pass.slow"}
 SWING = 1e-2  # of the half-width: how far from a cycle's points its result may lie
 CURVED = 1e-4  # relative to both lengths: how well second derivatives must agree
 
@@ -140,7 +141,7 @@ def _report(
             default=math.nan,
         )
     values = {"distance": f"{distance:.3g}", "loss": f"{here.rss / solution.n:.6g}"}
-    verdict, reason = below.verdict, f"check.pass.{solution.state}"
+    verdict, reason = below.verdict, PASSED[solution.state]
     if doubts:
         verdict, (reason, values) = "FAIL", doubts[0]
         facts["doubts"] = (*(key for key, _ in doubts), *below.facts.get("doubts", ()))

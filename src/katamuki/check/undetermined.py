@@ -113,8 +113,8 @@ def _second_answer(
         found.facts["route"] = "scipy"
         part = case if case.n <= routes.SAMPLE else routes.sample_of(case)
         beside = routes.perturbed(case, here, np.full(len(case.free), np.nan))
-        ended = routes.by_scipy(part, beside, "near", {}, None)
-        there = here if ended is None else _settled(case, look(case, ended.here.values, idle=idle), idle)
+        ended = routes.by_scipy(part, beside, {}, None)
+        there = here if ended is None else _settled(case, look(case, ended.values, idle=idle), idle)
         found.digits.update(_digits(solution, here, there, spelt, parts))
         elsewhere = any(value < ENOUGH for value in found.digits.values())
         if there.rss < here.rss * (1.0 - routes.LOWER) - here.rounding:
