@@ -1,12 +1,14 @@
 """Passes over the rows against NumPy; threads and chunks change nothing."""
 
 import os
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from katamuki import graph
+from katamuki import graph, losses
 from katamuki.backends.kernel import Kernel
 from katamuki.problem import CHUNK, SMALL, Problem
 
@@ -115,3 +117,37 @@ def test_residuals_come_in_the_order_of_the_rows():
 def test_an_overflow_is_kept_and_seen():
     problem = make(100)
     assert not np.isfinite(problem.rss(np.array([1.0, -1e6, 0.0])))
+
+
+def test_an_interrupted_pass_leaves_no_thread_at_work() -> None:
+    """This used to return while threads still read and wrote arrays that their owner was about to free."""
+    n = SMALL + 1
+    problem = Problem(KERNEL, [np.ones(n)], np.ones(n), None, VALUES, "abc", 2)
+    at_work: list[int] = []
+    begun = threading.Event()
+
+    def slow_pass(*arguments: int) -> int:
+        start = arguments[6]
+        if start == 0:
+            begun.wait(60)
+            raise KeyboardInterrupt
+        at_work.append(start)
+        begun.set()
+        time.sleep(0.1)
+        at_work.remove(start)
+        return 0
+
+    with pytest.raises(KeyboardInterrupt):
+        problem.over_rows(slow_pass, np.ones(3), 1, ())
+    assert begun.is_set()
+    assert not at_work
+    problem.close()
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_loss_is_that_of_the_table_of_losses(weighted: bool) -> None:
+    problem = make(700, weighted=weighted)
+    r = problem.y - (2.0 * np.exp(-0.7 * problem.columns[0]) + 0.3)
+    assert problem.loss(np.array([2.0, 0.7, 0.3])) == pytest.approx(
+        losses.mean("squared", r, problem.weights), rel=1e-13
+    )

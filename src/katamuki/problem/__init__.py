@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import numpy as np
 
@@ -193,8 +193,7 @@ class Problem:
         starts = range(0, self.n, CHUNK)
         parts = np.empty((len(starts), size))
         root = self.root_address
-        pointers = (self.columns_address, address_of(values), self.y_address, root)
-        shared = (self.kernel.address, *pointers)
+        shared = (self.kernel.address, self.columns_address, address_of(values), self.y_address, root)
         count = min(self.threads or available_cores(), len(starts)) if self.n > SMALL else 1
         stop = threading.Event()
 
@@ -212,11 +211,15 @@ class Problem:
             return parts
         if self._pool is None:
             self._pool = ThreadPoolExecutor(count)
+        running: list[Future[None]] = []
         try:
-            for done in [self._pool.submit(work, k) for k in range(count)]:
+            for k in range(count):
+                running.append(self._pool.submit(work, k))
+            for done in running:
                 done.result()
         finally:
-            stop.set()  # after Ctrl-C the other threads end with their chunk
+            stop.set()  # after Ctrl-C the other threads end with their chunk,
+            wait(running)  # and until then the arrays behind the addresses must live
         return parts
 
     def close(self) -> None:
