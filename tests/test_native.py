@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from katamuki.backends import cache, native
+from katamuki.backends import cache, kernel, native
 from katamuki.backends.native import at, function, inline
 
 
@@ -186,6 +186,26 @@ def test_another_cpu_or_version_gets_another_entry():
     finally:
         machine.identity = before
     assert made._key() == here
+
+
+def loaded(path: Path):
+    space = {"inline": inline, "__name__": path.stem}
+    exec(compile(path.read_text(), str(path), "exec"), space)
+    native._file_digest.cache_clear()  # a file changes between processes, not within one
+    return space["helper"]
+
+
+def test_another_helper_or_constant_gets_another_entry(tmp_path):
+    """This used to know a printed function by its text alone, and ran what an older helper had been compiled to."""
+    source, path = "def rows(x, n):\n    x[0] = helper(LIMIT)\n    return n\n", tmp_path / "helping.py"
+
+    def key(body: str, limit: float) -> bytes:
+        path.write_text(f"@inline\ndef helper(x):\n    return {body}\n")
+        scope = {"helper": loaded(path), "LIMIT": limit}
+        return kernel.compile_source(source, "rows", "int64(double*, int64)", scope)._key()
+
+    assert key("x + x", 1.0) == key("x + x", 1.0)
+    assert len({key("x + x", 1.0), key("x + x", 2.0), key("2.5*x", 1.0)}) == 3
 
 
 def test_without_libmvec_the_scalar_functions_give_the_same_values(home):

@@ -9,6 +9,7 @@ generic and compiled once (:mod:`katamuki.problem.passes`).
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from functools import cached_property
 from typing import Any
 
@@ -16,16 +17,15 @@ import numpy as np
 
 from katamuki.backends import double_double as arithmetic
 from katamuki.backends import native
-from katamuki.backends.native import Native, Placeholder
+from katamuki.backends.native import Native, Placeholder, address_of
 from katamuki.backends.vectormath import BINARY, UNARY
-from katamuki.graph import Graph, Node, derivative, needed
+from katamuki.graph import LEAVES, Graph, Node, depends, derivative, needed
 from katamuki.ops import TABLE
 from katamuki.records import Array
 
 BLOCK = 256
 SIGNATURE = "int64(double**, double*, int64, int64, double*, double*, int64)"
 SCOPE: dict[str, Any] = {name: Placeholder(name) for name in (*UNARY, *BINARY)}
-LEAVES = {"column", "parameter", "constant"}
 DOUBLE_DOUBLE: dict[str, Any] = {
     one.__name__: one
     for one in (arithmetic.dd_add, arithmetic.dd_sub, arithmetic.dd_mul, arithmetic.dd_neg, arithmetic.dd_powi)
@@ -81,14 +81,15 @@ class Kernel:
 
     def evaluate(self, columns: Any, params: Array, n: int, want: bool = False) -> Array:
         """Values (n,), or with ``want`` values and partials (1 + all_p, n), for columns in the kernel's order."""
-        pointers = np.array([one.ctypes.data for one in columns] or [0], dtype=np.int64)
+        pointers = np.array([address_of(one) for one in columns] or [0], dtype=np.int64)
         out = np.empty((1 + len(self.parameters), n) if want else (1, n))
         block = np.empty((1 + len(self.parameters), BLOCK))
         params = np.ascontiguousarray(params, dtype=np.float64)
-        call = self.native
+        call, inputs, values = self.native, (address_of(pointers), address_of(params)), address_of(block)
+        partials = values + BLOCK * block.itemsize
         for start in range(0, n, BLOCK):
             m = min(BLOCK, n - start)
-            call(pointers.ctypes.data, params.ctypes.data, start, m, block.ctypes.data, block[1:].ctypes.data, want)
+            call(*inputs, start, m, values, partials, want)
             out[:, start : start + m] = block[: len(out), :m]
         return out if want else out[0]
 
@@ -97,12 +98,12 @@ def compile_source(source: str, name: str, signature: str, scope: dict[str, Any]
     """A compiled function from printed source; only source that this package printed comes here."""
     space = dict(scope)
     exec(compile(source, f"<katamuki {name}>", "exec"), space)  # our own text, names numbered by us
-    return Native(space[name], signature, sums=sums, origin=source.encode())
+    return Native(space[name], signature, sums=sums, source=source)
 
 
 def rows_source(graph: Graph) -> str:
     """The source of ``rows``: outputs of the graph are the value and one partial per parameter."""
-    varying = rowwise(graph)
+    varying = depends(graph, columns=graph.columns)
     lines = ["def rows(columns, params, start, m, values, partials, want):"]
     lines += [f"    c{k} = at(columns[{k}], start)  # {name!a}" for k, name in enumerate(graph.columns)]
     lines += [f"    p{k} = params[{k}]  # {name!a}" for k, name in enumerate(graph.parameters)]
@@ -145,7 +146,7 @@ def double_double_source(graph: Graph) -> str:
 
 
 def loop(
-    graph: Graph, nodes: list[int], varying: set[int], stores: list[tuple[str, str, int]], indent: str
+    graph: Graph, nodes: list[int], varying: Collection[int], stores: list[tuple[str, str, int]], indent: str
 ) -> list[str]:
     """The loop over a block's rows."""
     lines = [f"{indent}for i in range(m):"]
@@ -154,15 +155,6 @@ def loop(
             lines.append(f"{indent}    t{k} = {expression(graph, k)}")
     lines += [f"{indent}    put({target}, {index}, {operand(graph, out)})" for target, index, out in stores]
     return lines
-
-
-def rowwise(graph: Graph) -> set[int]:
-    """The nodes that depend on a column, so that each row has its own value."""
-    found: set[int] = set()
-    for k, node in enumerate(graph.nodes):
-        if node.op == "column" or any(argument in found for argument in node.args):
-            found.add(k)
-    return found
 
 
 def is_computed(graph: Graph, k: int) -> bool:

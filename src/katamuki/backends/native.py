@@ -113,17 +113,17 @@ class Native:
         Such as ``"int64(double*, int64)"``.
     sums : bool
         Let the compiler reassociate sums, so that they use vector registers. Nothing else is relaxed.
-    origin : bytes, optional
-        What the function is made of, for the cache's key; by default the files that define it and its helpers.
+    source : str, optional
+        The text of a function that stands in no file, for the cache's key.
     """
 
-    def __init__(self, python: Any, signature: str, *, sums: bool = False, origin: bytes | None = None) -> None:
+    def __init__(self, python: Any, signature: str, *, sums: bool = False, source: str | None = None) -> None:
         self.python = python
         self.__doc__ = python.__doc__
         self.__name__ = python.__name__
         self.signature = signature
         self.sums = sums
-        self._origin = origin
+        self._source = source
         self._address = 0
         self._call: Any = self._first_call
 
@@ -162,8 +162,8 @@ class Native:
         return machine().add(stored, _unique(key))
 
     def _key(self) -> bytes:
-        origin = self._origin if self._origin is not None else b"".join(sorted(_files(self.python)))
-        parts = (origin, self.python.__qualname__.encode(), self.signature.encode(), str(self.sums).encode())
+        made_of = b"".join(sorted(_parts(self.python, self._source)))
+        parts = (made_of, self.python.__qualname__.encode(), self.signature.encode(), str(self.sums).encode())
         return b"\0".join((*parts, machine().identity))
 
 
@@ -195,18 +195,21 @@ def _file_digest(path: str) -> bytes:
     return hashlib.sha256(Path(path).read_bytes()).digest()
 
 
-def _files(python: FunctionType) -> set[bytes]:
-    """Digests of the files that define a function and, through it, its inlined helpers."""
+def _parts(python: FunctionType, source: str | None) -> set[bytes]:
+    """What a function is made of: its file or text, those of its inlined helpers, and the constants that they read."""
     found, waiting, seen = set(), [python], set()
     while waiting:
         here = waiting.pop()
         if here in seen:
             continue
         seen.add(here)
-        found.add(_file_digest(here.__code__.co_filename))
-        waiting.extend(
-            here.__globals__[name] for name in here.__code__.co_names if is_inline(here.__globals__.get(name))
-        )
+        found.add(source.encode() if source and here is python else _file_digest(here.__code__.co_filename))
+        for name in here.__code__.co_names:
+            value = here.__globals__.get(name)
+            if isinstance(value, FunctionType) and is_inline(value):
+                waiting.append(value)
+            elif isinstance(value, (int, float)):
+                found.add(f"{name}={value!r}".encode())
     return found
 
 
