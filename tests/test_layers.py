@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,13 +18,22 @@ STRAY = [
     ("check/__init__.py", "from katamuki import graph", "the check shares no code"),
     ("check/__init__.py", "from katamuki import problem", "the check shares no code"),
     ("check/__init__.py", "import katamuki.report", "the check shares no code"),
+    ("records.py", "from katamuki import ops", "the check shares no code"),  # through another module
+    ("plot/__init__.py", "from katamuki import check", "imports point down"),
     ("records.py", "from katamuki import ops", "imports point down"),
     ("solvers/linear.py", "from katamuki.api import entry", "imports point down"),
     ("ops.py", "def late() -> None:\n    from katamuki import graph", "imports point down"),
     ("graph.py", "import torch", "heavy packages"),
     ("formula/__init__.py", "import matplotlib.pyplot", "heavy packages"),
     ("solvers/linear.py", "import numba", "heavy packages"),
+    ("backends/native.py", "def late() -> None:\n    import numba", "heavy packages"),
 ]
+
+
+def contracts() -> list[dict[str, Any]]:
+    """What ``pyproject.toml`` asks of the imports."""
+    found = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    return list(found["tool"]["importlinter"]["contracts"])
 
 
 def lint(folder: Path) -> subprocess.CompletedProcess[str]:
@@ -61,6 +73,22 @@ def test_a_stray_import_breaks_a_wall(copied: Path, module: str, line: str, cont
     assert done.returncode == 1, done.stdout + done.stderr
     broken = [text for text in done.stdout.splitlines() if " BROKEN" in text]
     assert any(text.startswith(contract) for text in broken), done.stdout
+
+
+def test_the_check_is_walled_off_from_every_module_but_those_it_is_made_of() -> None:
+    (contract,) = [one for one in contracts() if one["name"].startswith("the check")]
+    ours = {path.stem for path in (ROOT / "src" / "katamuki").iterdir() if path.suffix == ".py" or path.is_dir()}
+    made_of = {"check", "errors", "messages", "records", "__init__", "__main__", "__pycache__"}
+    assert {f"katamuki.{name}" for name in ours - made_of} <= set(contract["forbidden_modules"])
+
+
+def test_every_package_that_is_needed_to_run_is_imported_by_something() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
+    for requirement in project["dependencies"]:
+        name = re.match(r"[\w-]+", requirement)
+        assert name is not None
+        assert re.search(rf"^\s*(import|from) {name[0]}\b", sources, re.MULTILINE), requirement
 
 
 def test_a_module_without_a_place_is_refused(copied: Path) -> None:
