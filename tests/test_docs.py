@@ -137,7 +137,9 @@ def test_a_wrong_output_is_found(tmp_path: Path) -> None:
     document = tmp_path / "wrong.md"
     document.write_text("```console\n$ echo 1 in 5 ms\n2 in 5 ms\n```\n\n```python\nprint(1)\n```\n```text\n2\n```\n")
     text = document.read_text()
-    for piece, printed in outputs(document, tmp_path):
+    found = list(outputs(document, tmp_path))
+    assert [piece.kind for piece, _ in found] == ["console", "python"]
+    for piece, printed in found:
         assert not matches(plain(text[piece.start : piece.end]), plain(printed))
 
 

@@ -102,6 +102,27 @@ def test_every_option_of_a_solver_is_explained(name: str) -> None:
         assert re.search(rf"^\s*(.*, )?{option}\b.* : ", inspect.getdoc(solver) or "", re.MULTILINE), f"{name}.{option}"
 
 
+SECTIONS = ("Parameters", "Returns", "Raises", "Source", "Example")
+
+
+def sections(doc: str) -> list[str]:
+    """The headings of a docstring, in its order."""
+    return re.findall(r"^(\w+)\n-{3,}$", doc, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_docstrings_keep_the_order_of_the_house(name: str) -> None:
+    found = getattr(katamuki, name)
+    members = [one for key, one in vars(found).items() if not key.startswith("_")] if inspect.isclass(found) else []
+    for one in (found, *members):
+        said = sections(inspect.getdoc(one) or "") if inspect.isroutine(one) or inspect.isclass(one) else []
+        assert said == [heading for heading in SECTIONS if heading in said], one
+
+
+def test_a_docstring_in_another_order_is_found() -> None:
+    assert sections("A line.\n\nReturns\n-------\nint\n\nNotes\n-----\nWords.") == ["Returns", "Notes"]
+
+
 def test_every_argument_of_fit_is_explained() -> None:
     doc = inspect.getdoc(katamuki.fit) or ""
     for argument in inspect.signature(katamuki.fit).parameters:

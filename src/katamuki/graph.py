@@ -177,7 +177,8 @@ def derivative(graph: Graph) -> Graph:
     """Value and all partial derivatives with respect to the parameters.
 
     ∂f/∂p for every parameter p, by one reverse sweep: the adjoint of a node is Σ over its uses of the use's adjoint
-    times the operation's own derivative.
+    times the operation's own derivative. Where a branch is not taken its adjoint is 0 by a condition, not by a product
+    with 0: NaN and infinity of that branch do not reach the partial.
 
     Parameters
     ----------
@@ -189,10 +190,9 @@ def derivative(graph: Graph) -> Graph:
     Graph
         Outputs: the value, then ∂/∂p in the order of ``graph.parameters``; nodes are shared among all.
 
-    Notes
-    -----
-    Where a branch is not taken its adjoint is 0 by a condition, not by a product with 0: NaN and infinity of
-    that branch do not reach the partial. Source: Griewank & Walther, Evaluating Derivatives, 2008, section 3.2.
+    Source
+    ------
+    Griewank & Walther, Evaluating Derivatives, 2008, section 3.2.
 
     Example
     -------

@@ -49,9 +49,9 @@ def mean(name: str, residuals: Array, weights: Array | None = None) -> float:
     KeyError
         If there is no such row.
 
-    Notes
-    -----
-    Source: the row's ``reference``.
+    Source
+    ------
+    The row's ``reference``.
 
     Example
     -------

@@ -117,9 +117,9 @@ def fit(
     NotConverged
         If no answer was reached; its ``.fit`` holds what was.
 
-    Notes
-    -----
-    Source: Moré 1978 for the nonlinear solver, Björck 1996 for the linear one.
+    Source
+    ------
+    Moré 1978 for the nonlinear solver, Björck 1996 for the linear one.
 
     Example
     -------

@@ -152,9 +152,9 @@ class Fit(Numbers):
         BoundsError
             If ``level`` or ``method`` is not one.
 
-        Notes
-        -----
-        Source: Student 1908; the Guide to the Expression of Uncertainty in Measurement, annex G.
+        Source
+        ------
+        Student 1908; the Guide to the Expression of Uncertainty in Measurement, annex G.
 
         Example
         -------
@@ -178,7 +178,7 @@ class Fit(Numbers):
     ) -> Array | Prediction:
         """ŷ at new rows, if wanted with a band.
 
-        ŷ ± t·√(jᵀ C j) for the mean; for a new observation its own scatter is added.
+        ŷ ± t·√(jᵀ C j) for the mean; for a new observation its own scatter is added, that of an average fitted row.
 
         Parameters
         ----------
@@ -199,10 +199,9 @@ class Fit(Numbers):
         DataError
             If a column is missing or has no finite value, or if with as many parameters as rows there is no band.
 
-        Notes
-        -----
-        Source: Seber & Wild 1989, section 5.1; normal quantiles where sigma is known. A new observation is taken to
-        scatter as an average fitted row does.
+        Source
+        ------
+        Seber & Wild 1989, section 5.1; normal quantiles where sigma is known.
 
         Example
         -------
@@ -249,9 +248,9 @@ class Fit(Numbers):
         FormulaError
             If the text cannot be read, or names something that is no parameter.
 
-        Notes
-        -----
-        Source: the delta method, Seber & Wild 1989, section 5.1.
+        Source
+        ------
+        The delta method, Seber & Wild 1989, section 5.1.
 
         Example
         -------
@@ -269,9 +268,9 @@ class Fit(Numbers):
         CheckReport
             ``verdict`` "PASS", "FAIL" or "CANNOT TELL", with the digits that the two routes share.
 
-        Notes
-        -----
-        Source: see :mod:`katamuki.check`.
+        Source
+        ------
+        See :mod:`katamuki.check`.
 
         Example
         -------
@@ -334,6 +333,8 @@ class Fit(Numbers):
     def save(self, path: str | Path) -> None:
         """Write the fit to a file that ``katamuki.load`` reads back: JSON, the object of ``--json`` plus its arrays.
 
+        Data, weights and trace are in the file, so the loaded fit predicts, derives, draws and can be checked.
+
         Parameters
         ----------
         path : str or Path
@@ -343,10 +344,6 @@ class Fit(Numbers):
         ------
         DataError
             If the file cannot be written.
-
-        Notes
-        -----
-        Data, weights and trace are in the file, so the loaded fit predicts, derives, draws and can be checked.
 
         Example
         -------

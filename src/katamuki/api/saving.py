@@ -75,7 +75,7 @@ def _mode(target: Path) -> int:
 
 
 def load(path: str | Path) -> Fit:
-    """Read a fit that ``fit.save`` wrote.
+    """Read a fit that ``fit.save`` wrote; nothing in the file is executed.
 
     Parameters
     ----------
@@ -91,10 +91,6 @@ def load(path: str | Path) -> Fit:
     ------
     DataError
         If the file cannot be read, is no saved fit, is damaged, or was written by a later version.
-
-    Notes
-    -----
-    Nothing in the file is executed.
 
     Example
     -------

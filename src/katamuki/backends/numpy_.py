@@ -52,9 +52,9 @@ def evaluate(graph: Graph, columns: Mapping[str, Array], params: Mapping[str, fl
     tuple of (n,) float64
         One array per output; NaN and infinity where there is no finite value.
 
-    Notes
-    -----
-    Source: IEEE 754 arithmetic as NumPy does it; warnings are silenced, since NaN is the answer.
+    Source
+    ------
+    IEEE 754 arithmetic as NumPy does it; warnings are silenced, since NaN is the answer.
 
     Example
     -------

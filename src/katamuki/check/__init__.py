@@ -59,9 +59,9 @@ def judge(solution: Solution, columns: Mapping[str, Array], weights: Array | Non
     CheckReport
         "PASS", "FAIL" or "CANNOT TELL" with the reason; FAIL comes with the other route's answer.
 
-    Notes
-    -----
-    Sources: Björck 1996; Nocedal & Wright 2006, theorem 2.4 (sufficient conditions); Moré 1978 (the cosine).
+    Source
+    ------
+    Björck 1996; Nocedal & Wright 2006, theorem 2.4 (sufficient conditions); Moré 1978 (the cosine).
 
     Example
     -------

@@ -68,9 +68,9 @@ def read(text: str) -> tuple[Expression, Expression]:
     UnreadableError
         If the text is anything else.
 
-    Notes
-    -----
-    Source: own; the grammar is that of Python's expressions.
+    Source
+    ------
+    Own; the grammar is that of Python's expressions.
 
     Example
     -------

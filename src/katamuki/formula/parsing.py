@@ -15,7 +15,8 @@ from katamuki.graph import RESERVED, Builder, Graph, Span
 def parse(text: str, columns: Sequence[str], *, params: Sequence[str] = (), given: Sequence[str] = ()) -> Model:
     """Read a formula ``response ~ expression`` for data with these columns.
 
-    Columns are data, other names are parameters; ``pi`` is the number.
+    Columns are data, other names are parameters; ``pi`` is the number. Nothing is evaluated but arithmetic of
+    constants. Limits: 10,000 characters, 2,000 operations, depth 100.
 
     Parameters
     ----------
@@ -39,9 +40,9 @@ def parse(text: str, columns: Sequence[str], *, params: Sequence[str] = (), give
     FormulaError
         For whatever cannot be read, with carets under the place and what to write instead.
 
-    Notes
-    -----
-    Nothing is evaluated but arithmetic of constants. Limits: 10,000 characters, 2,000 operations, depth 100.
+    Source
+    ------
+    Dijkstra 1961; see :mod:`katamuki.formula.reading`.
 
     Example
     -------

@@ -31,7 +31,8 @@ def trace(
 ) -> Model:
     """Turn a NumPy function of columns and parameters into a model of the column ``target``.
 
-    ``lambda x, a, b: a*x + b`` for data with columns x and y is the formula ``y ~ a*x + b``.
+    ``lambda x, a, b: a*x + b`` for data with columns x and y is the formula ``y ~ a*x + b``. The function is called
+    once.
 
     Parameters
     ----------
@@ -56,9 +57,9 @@ def trace(
     FormulaError
         If the function branches on values, calls what a graph cannot hold, or has arguments that are not plain.
 
-    Notes
-    -----
-    The function is called once. Source: NumPy enhancement proposals 13 and 18.
+    Source
+    ------
+    NumPy enhancement proposals 13 and 18.
 
     Example
     -------

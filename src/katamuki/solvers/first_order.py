@@ -112,9 +112,9 @@ class SGD:
     BoundsError
         If an option is outside its range.
 
-    Notes
-    -----
-    Sources: Robbins & Monro 1951; Polyak 1964; Nesterov 1983; Sutskever et al. 2013.
+    Source
+    ------
+    Robbins & Monro 1951; Polyak 1964; Nesterov 1983; Sutskever et al. 2013.
 
     Example
     -------
@@ -170,9 +170,9 @@ class RMSprop:
     BoundsError
         If an option is outside its range.
 
-    Notes
-    -----
-    Sources: Tieleman & Hinton 2012, lecture 6.5; Graves 2013 (centered).
+    Source
+    ------
+    Tieleman & Hinton 2012, lecture 6.5; Graves 2013 (centered).
 
     Example
     -------
@@ -228,9 +228,9 @@ class Adam:
     BoundsError
         If an option is outside its range.
 
-    Notes
-    -----
-    Sources: Kingma & Ba 2015, algorithm 1; Reddi, Kale & Kumar 2018 (amsgrad).
+    Source
+    ------
+    Kingma & Ba 2015, algorithm 1; Reddi, Kale & Kumar 2018 (amsgrad).
 
     Example
     -------

@@ -51,10 +51,10 @@ class LevenbergMarquardt:
     BoundsError
         If ``max_steps`` is not a whole number from 1 to a million.
 
-    Notes
-    -----
-    Sources: Moré 1978 (scaling, gradient test); Nielsen 1999 and Madsen, Nielsen & Tingleff 2004, algorithm 3.16
-    (damping); Bates & Watts 1988 (relative offset).
+    Source
+    ------
+    Moré 1978 (scaling, gradient test); Nielsen 1999 and Madsen, Nielsen & Tingleff 2004, algorithm 3.16 (damping);
+    Bates & Watts 1988 (relative offset).
 
     Example
     -------
