@@ -174,9 +174,11 @@ def _first_order(
     failure = {"interrupted": "interrupted", "diverged": "diverged"}.get(state)
     if ended.ending == "no_start":
         state, failure = "diverged", "no_start"
-    descent = _descent_at(problem, ended.values)
+    answer = answer_of(problem, _descent_at(problem, ended.values), sigma_is, False)
+    if state == "converged" and answer.combinations:
+        state = "not_identifiable"
     return Run(
-        answer_of(problem, descent, sigma_is, False),
+        answer,
         state,
         type(solver).__name__.lower(),
         {one.name: getattr(solver, one.name) for one in dataclasses.fields(solver)},

@@ -33,6 +33,9 @@ PERFECT = 1e8  # times the floor: residuals that are the noise of the formula's 
 LEAST_GAIN = 1e-4  # of the predicted reduction, for a step to be accepted
 LONGEST_DAMPING = 1e60
 POLISH_STEPS = 60.0
+SLOW = 0.3  # a step this long beside the one before it: steps that do not vanish by themselves soon
+ALONG = 0.8  # squared cosine of two steps that go along one line
+FARTHEST = 30.0  # times an undamped step
 WORSE = 1.01  # times the rss: an undamped step that leads here left a valley that only looked like a minimum
 
 
@@ -83,7 +86,7 @@ def record(row, x, free, p, triangle, rss, n, step, damping):  # type: ignore[no
 def state_size(p: int, all_p: int) -> int:
     """How many doubles the state needs for p free of all_p parameters."""
     q = p + 1
-    return HEAD + 3 * all_p + 5 * p + 3 * (1 + q * q) + 2 * p * q
+    return HEAD + 3 * all_p + 5 * p + 3 * (1 + q * q) + 2 * p * q + q
 
 
 @inline
@@ -198,6 +201,34 @@ def keep_best(state, p, all_p, free):  # type: ignore[no-untyped-def]
 
 
 @inline
+def stretch(state, p, all_p, free):  # type: ignore[no-untyped-def]
+    """Where undamped steps shrink slowly along one line, as they do beside large residuals, step to where they vanish.
+
+    If a step f·δ leaves the next step r·δ, the steps vanish at f/(1 − r): Aitken's extrapolation, in their scaling.
+    """
+    x, trial, _, lower, upper, scale, _, step, _, _, _, matrix = fields(state, p, all_p)
+    before = at(matrix, 2 * p * (p + 1))  # the last undamped step (p), and the factor that it was taken with
+    product, square, here = 0.0, 0.0, 0.0
+    for j in range(p):
+        one, other = scale[j] * before[j], scale[j] * step[j]
+        product += one * other
+        square += one * one
+        here += other * other
+    factor = 1.0
+    if state[ACCEPTED] > 1.0 and product * product > ALONG * square * here:
+        ratio = product / square
+        if math.fabs(ratio) > SLOW and ratio < 1.0:
+            factor = min(max(before[p] / (1.0 - ratio), 1.0 / FARTHEST), FARTHEST)
+    for j in range(p):
+        before[j] = step[j]
+        if factor != 1.0:
+            after = min(max(x[free[j]] + factor * step[j], lower[j]), upper[j])
+            step[j] = after - x[free[j]]
+            trial[free[j]] = after
+    before[p] = factor
+
+
+@inline
 def judge(state, rss):  # type: ignore[no-untyped-def]
     """Whether the trial point is taken, by its gain ratio; adapts the damping."""
     ratio = -1.0
@@ -239,7 +270,10 @@ def next_trial(state, p, all_p, free, floor):  # type: ignore[no-untyped-def]
             if state[CLIPPED] == 1.0 and state[BACK] == 0.0 and state[FULL] > OFFSET_MET * OFFSET_MET * state[RSS]:
                 descend_again(state, p, all_p)  # the valley leads to a bound: no minimum yet
                 continue
-            return keep_best(state, p, all_p, free)
+            status = keep_best(state, p, all_p, free)
+            if status == GO_ON and state[CLIPPED] == 0.0:
+                stretch(state, p, all_p, free)
+            return status
         if state[PREDICTED] > ROUNDING * state[RSS] and state[DAMPING] <= LONGEST_DAMPING:
             return GO_ON
         if state[CLIPPED] == 1.0 and state[DAMPING] <= LONGEST_DAMPING:
