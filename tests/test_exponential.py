@@ -6,8 +6,8 @@ import mpmath
 import numpy as np
 import pytest
 
-from katamuki.backends.kernel import SCOPE, SIGNATURE, compile_source
-from katamuki.backends.native import machine
+from katamuki.backends.kernel import SCOPE, compile_source
+from katamuki.backends.native import ROWS, machine
 
 SOURCE = """
 def rows(columns, params, start, m, values, partials, want):
@@ -19,7 +19,7 @@ def rows(columns, params, start, m, values, partials, want):
 
 
 def compiled(x):
-    rows = compile_source(SOURCE, "rows", SIGNATURE, SCOPE)
+    rows = compile_source(SOURCE, "rows", ROWS, SCOPE)
     columns, out = np.array([x.ctypes.data]), np.empty(len(x))
     rows(columns.ctypes.data, 0, 0, len(x), out.ctypes.data, 0, 0)
     return out

@@ -43,7 +43,7 @@ def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str
 PROGRAM = """
 import sys
 import numpy as np
-from katamuki.backends import kernel
+from katamuki.backends import kernel, native
 scope = dict(kernel.SCOPE)
 source = '''
 def rows(columns, params, start, m, values, partials, want):
@@ -52,7 +52,7 @@ def rows(columns, params, start, m, values, partials, want):
         put(values, i, exp(get(c0, i)))
     return 0
 '''
-made = kernel.compile_source(source, "rows", kernel.SIGNATURE, scope)
+made = kernel.compile_source(source, "rows", native.ROWS, scope)
 x = np.linspace(-1.0, 1.0, 100)
 columns, out = np.array([x.ctypes.data]), np.empty(100)
 made(columns.ctypes.data, 0, 0, 100, out.ctypes.data, 0, 0)
@@ -156,6 +156,14 @@ def test_a_folder_that_others_can_write_is_not_used(home, monkeypatch, mode):
     assert cache.load(b"key") is None
     cache.store(b"other", b"content")
     assert len(entries(home)) == 1
+
+
+def test_a_relative_cache_folder_is_ignored(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", "here")
+    assert cache.folder() == tmp_path / "home" / ".cache" / "katamuki"
+    assert not (tmp_path / "here").exists()
 
 
 def test_a_folder_of_another_user_is_not_used(home, monkeypatch):

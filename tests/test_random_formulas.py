@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from katamuki.backends.kernel import BLOCK, SCOPE, SIGNATURE, compile_source, rows_source
+from katamuki.backends.kernel import BLOCK, SCOPE, compile_source, rows_source
+from katamuki.backends.native import ROWS
 from katamuki.backends.numpy_ import evaluate
 from katamuki.formula import parse
 from katamuki.graph import Builder, Graph, derivative, is_linear, text
@@ -64,7 +65,7 @@ def joined(parts: list[Graph]) -> Graph:
 
 def compiled(graph: Graph, columns: dict[str, np.ndarray], params: dict[str, float]) -> np.ndarray:
     """The outputs of a graph by a compiled kernel, (outputs, rows)."""
-    rows = compile_source(rows_source(graph), "rows", SIGNATURE, SCOPE)
+    rows = compile_source(rows_source(graph), "rows", ROWS, SCOPE)
     arrays = [np.ascontiguousarray(columns[name]) for name in graph.columns]
     pointers = np.array([one.ctypes.data for one in arrays] or [0], dtype=np.int64)
     values = np.array([params[name] for name in graph.parameters])

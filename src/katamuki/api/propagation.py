@@ -9,6 +9,7 @@ parameter held at a bound counts as known, as in the standard errors of the othe
 from __future__ import annotations
 
 import math
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,8 +88,8 @@ def spread(solution: Solution, plan: Plan, observed: Array, columns: list[Array]
         covariance = np.zeros((len(free), len(free)))
         covariance[np.ix_(loose, loose)] = inner
         return Spread(covariance, np.empty((0, len(free))))
-    problem = Problem(plan.kernel, columns, observed, weights, solution.params, free)
-    triangle = problem.triangle(problem.values, exact=True)[1:].reshape(len(free) + 1, -1)[:-1, :-1]
+    with closing(Problem(plan.kernel, columns, observed, weights, solution.params, free)) as problem:
+        triangle = problem.triangle(problem.values, exact=True)[1:].reshape(len(free) + 1, -1)[:-1, :-1]
     known = solution.sigma_is == "known"
     found = uncertainty(triangle, solution.rss, solution.n, known, None, held if held.any() else None)
     variance = 1.0 if known else solution.rss / found.dof if found.dof > 0 else math.nan

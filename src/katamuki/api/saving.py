@@ -13,8 +13,7 @@ import contextlib
 import dataclasses
 import json
 import math
-import os
-import tempfile
+import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, get_args
@@ -50,28 +49,18 @@ def save(fit: Fit, path: str | Path) -> None:
         "findings": [_plain(one) for one in fit.findings],
     }
     text = json.dumps(whole, ensure_ascii=False, allow_nan=False, indent=1)
-    temporary = None
+    temporary = target.parent / f".katamuki-{secrets.token_hex(8)}.json"
     try:
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".katamuki-", suffix=".json")
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        with temporary.open("x", encoding="utf-8") as stream:
             stream.write(text + "\n")
-        os.chmod(temporary, _mode(target))  # noqa: PTH101
-        os.replace(temporary, target)  # noqa: PTH105  at once, over a file that is there
+        with contextlib.suppress(FileNotFoundError):
+            temporary.chmod(target.stat().st_mode & 0o777)  # a file that is there keeps its rights
+        temporary.replace(target)  # at once
     except OSError as problem:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)  # noqa: PTH108
         raise DataError("E-FILE", "saving.cannot_write", path=str(target), cause=problem.strerror or "") from None
-
-
-def _mode(target: Path) -> int:
-    """The rights that the file has already, or those that a new file gets here."""
-    try:
-        return target.stat().st_mode & 0o777
-    except OSError:
-        mask = os.umask(0)
-        os.umask(mask)
-        return 0o666 & ~mask
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def load(path: str | Path) -> Fit:

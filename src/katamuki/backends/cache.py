@@ -24,7 +24,8 @@ def folder() -> Path | None:
     """The cache folder, made if need be; ``None`` where no safe one can be had."""
     base = os.environ.get("XDG_CACHE_HOME")
     try:
-        path = (Path(base) if base else Path.home() / ".cache") / "katamuki"
+        # A relative path there is to be ignored (XDG Base Directory Specification).
+        path = (Path(base) if base and Path(base).is_absolute() else Path.home() / ".cache") / "katamuki"
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         facts = path.stat()
     except (OSError, RuntimeError):

@@ -29,7 +29,6 @@ TYPES = {
     "double**": types.CPointer(P),
 }
 LLVM_TYPES = {"double": "double", "int64": "i64", "double*": "ptr", "int64*": "ptr", "double**": "ptr"}
-ROWS = "int64(double**, double*, int64, int64, double*, double*, int64)"
 
 
 def compile_object(python: Any, signature: str, sums: bool, name: str) -> bytes:
@@ -120,7 +119,7 @@ def call_rows(
     typing: Any, address: Any, columns: Any, params: Any, start: Any, m: Any, values: Any, partials: Any, want: Any
 ) -> Any:
     """Call a model's rows function by its address."""
-    result, names = native.parse(ROWS)
+    result, names = native.parse(native.ROWS)
     kinds = [TYPES[name] for name in names]
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -139,7 +138,7 @@ def _libm(name: str, arity: int) -> Any:
         for attribute in ("nounwind", "readnone"):
             declared.attributes.add(attribute)
         if name in native.machine().vector_functions:
-            set.add(declared.attributes, vectormath.variants(name))
+            set.add(declared.attributes, vectormath.variants(name))  # its own add() refuses what llvmlite does not know
             _keep_vector_versions(builder.module, name, arity)
         return builder.call(declared, arguments)
 

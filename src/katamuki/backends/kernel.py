@@ -24,7 +24,6 @@ from katamuki.ops import TABLE
 from katamuki.records import Array
 
 BLOCK = 256
-SIGNATURE = "int64(double**, double*, int64, int64, double*, double*, int64)"
 SCOPE: dict[str, Any] = {name: Placeholder(name) for name in (*UNARY, *BINARY)}
 DOUBLE_DOUBLE: dict[str, Any] = {
     one.__name__: one
@@ -61,7 +60,7 @@ class Kernel:
     @cached_property
     def native(self) -> Native:
         """The compiled ``rows`` function."""
-        return compile_source(self.source, "rows", SIGNATURE, SCOPE)
+        return compile_source(self.source, "rows", native.ROWS, SCOPE)
 
     @property
     def address(self) -> int:
@@ -72,7 +71,7 @@ class Kernel:
     def double_double(self) -> Native:
         """The same values and partials as high and low doubles; for models linear in what is fitted."""
         source = double_double_source(self.derivative)
-        return compile_source(source, "rows", SIGNATURE, {**SCOPE, **DOUBLE_DOUBLE})
+        return compile_source(source, "rows", native.ROWS, {**SCOPE, **DOUBLE_DOUBLE})
 
     @property
     def double_double_address(self) -> int:

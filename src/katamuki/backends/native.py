@@ -35,6 +35,8 @@ CTYPES: dict[str, Any] = {
     "double**": ctypes.c_void_p,
 }
 ENTRY = "katamuki_entry"
+# A model's rows function: columns, params, start, m, values, partials, want.
+ROWS = "int64(double**, double*, int64, int64, double*, double*, int64)"
 
 _lock = threading.RLock()
 _borrow: Any = ctypes.c_char.from_buffer

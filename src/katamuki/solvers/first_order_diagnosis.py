@@ -19,13 +19,13 @@ import numpy as np
 from katamuki.backends.native import function
 from katamuki.records import Array, Cycle, Reference, State, Trace
 from katamuki.solvers.first_order import SGD, Adam, FirstOrder
+from katamuki.solvers.first_order_run import LOST
 
 REPEATS = 1e-3  # of lr: a parameter that comes back to this in two steps repeats itself
 SWINGS = 1e-2  # of lr: a parameter that moves less than this from step to step stands still
 ORBIT = 20  # steps that must repeat before it is called a cycle
 STEADY = 0.1  # how much the swing may change from the first to the last of them
 ROUNDING = 1e-9  # of a parameter's size: smaller swings are rounding or nearly so
-DIVERGED = 1e12  # times the first loss
 DIGITS_MET = 1e-6  # of a parameter, or of a thousandth of its standard error: six digits are shared with the answer
 COSINE_MET = 1e-9  # between residuals and any column of J: the gradient has vanished
 DIGITS_ENOUGH = 1e-10  # where residuals vanish too, their cosine says nothing; ten shared digits do
@@ -128,7 +128,7 @@ def diagnose(trace: Trace, solver: FirstOrder, reference: Reference | None) -> D
     cycle = find_cycle(trace, solver)
     if cycle is not None:
         return Diagnosis("cycle", cycle, facts)
-    if loss > DIVERGED * trace.loss[0] and loss >= trace.loss.max():
+    if loss > LOST * trace.loss[0] and loss >= trace.loss.max():
         return Diagnosis("diverged", None, facts | _divergence(trace, solver, facts))
     if reference is not None and _is_there(trace, reference, facts["cosine"]):
         return Diagnosis("converged", None, facts)

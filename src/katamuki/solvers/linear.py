@@ -13,6 +13,7 @@ from decimal import Context, Decimal, localcontext
 
 import numpy as np
 
+from katamuki.backends.native import address_of
 from katamuki.problem import Problem
 from katamuki.problem.double_double import double_double_pass
 from katamuki.records import Array
@@ -20,9 +21,8 @@ from katamuki.records import Array
 CONDITION = 1e3  # of the scaled columns: beyond it QR in doubles leaves fewer than 12 digits
 DIGITS = 64
 CANCELLED = 1e-28  # of Σ w y²: what the sums cannot tell from 0; the residuals themselves can
-DEPENDENT = Decimal(
-    "1e-26"
-)  # a scaled pivot: columns that agree to 13 digits cannot be told apart in data held in doubles
+# A scaled pivot: columns that agree to 13 digits cannot be told apart in data held in doubles.
+DEPENDENT = Decimal("1e-26")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,15 +53,15 @@ def refine(problem: Problem) -> ExactAnswer | None:
     """Solve a linear problem in double-double; ``None`` where its columns are dependent."""
     values = problem.full(0.0)
     terms = 1 + problem.p + problem.p * (problem.p + 1) // 2
-    weights = problem.weights.ctypes.data if problem.weights is not None else 0
+    weights = address_of(problem.weights) if problem.weights is not None else 0
     out = np.empty(2 * terms)
     block = np.zeros(2 * 256 * (1 + problem.all_p))
     lanes = np.empty(512 * terms)
     double_double_pass(
         problem.kernel.double_double_address,
-        problem.column_pointers.ctypes.data,
-        values.ctypes.data,
-        problem.y.ctypes.data,
+        problem.columns_address,
+        address_of(values),
+        problem.y_address,
         weights,
         int(problem.weights is not None),
         0,
@@ -69,9 +69,9 @@ def refine(problem: Problem) -> ExactAnswer | None:
         problem.layout.free_address,
         problem.p,
         problem.all_p,
-        block.ctypes.data,
-        lanes.ctypes.data,
-        out.ctypes.data,
+        address_of(block),
+        address_of(lanes),
+        address_of(out),
     )
     if not np.isfinite(out).all():
         return None
