@@ -216,6 +216,10 @@ def test_ctrl_c_in_progress_raises_with_the_best_so_far() -> None:
 def test_a_signal_in_a_long_run_leaves_the_best_so_far(model: str, rows: int, solver: Any) -> None:
     data, begun = decay(rows), threading.Event()
 
+    def heard(step: int, loss: float) -> None:
+        if step > 0:
+            begun.set()
+
     def interrupt() -> None:
         begun.wait(60)
         time.sleep(0.02)  # into the next slice
@@ -224,7 +228,7 @@ def test_a_signal_in_a_long_run_leaves_the_best_so_far(model: str, rows: int, so
     sender = threading.Thread(target=interrupt)
     sender.start()
     try:
-        error = raised(model, data, solver=solver, start={"b": 3.0}, progress=lambda *_: begun.set())
+        error = raised(model, data, solver=solver, start={"b": 3.0}, progress=heard)
     finally:
         begun.set()
         sender.join()
