@@ -10,7 +10,7 @@ import pytest
 
 from katamuki import graph, losses
 from katamuki.backends.kernel import Kernel
-from katamuki.problem import CHUNK, SMALL, Problem
+from katamuki.problem import CHUNK, SMALL, Problem, passes
 
 
 def decay() -> Kernel:
@@ -65,7 +65,9 @@ def test_sums_and_triangle_agree_with_numpy(n, free, weighted):
 
 def test_the_cholesky_route_gives_the_triangle_of_the_qr():
     problem = make(4000)
-    quick, exact = problem.triangle(problem.values), problem.triangle(problem.values, exact=True)
+    quick = problem.triangle(problem.values)
+    problem.rough = True
+    exact = problem.triangle(problem.values, exact=True)
     q = problem.p + 1
     one, two = quick[1:].reshape(q, q), exact[1:].reshape(q, q)
     assert np.allclose(one.T @ one, two.T @ two, rtol=1e-10)
@@ -151,3 +153,25 @@ def test_the_loss_is_that_of_the_table_of_losses(weighted: bool) -> None:
     assert problem.loss(np.array([2.0, 0.7, 0.3])) == pytest.approx(
         losses.mean("squared", r, problem.weights), rel=1e-13
     )
+
+
+@pytest.mark.parametrize("p", [1, 2, 7, 20])
+def test_the_compiled_cholesky_is_numpys(p):
+    jacobian = np.random.default_rng(p).normal(size=(50, p + 1)) * np.logspace(-3, 3, p + 1)
+    squares = jacobian.T @ jacobian
+    sums = np.concatenate([[squares[p, p]], squares[:p, p], squares[:p, :p][np.triu_indices(p)]])
+    out, q = np.empty(1 + (p + 1) ** 2), p + 1
+    assert passes.factor(sums.ctypes.data, p, 1e-5, out.ctypes.data) == 0
+    assert out[0] == sums[0]
+    assert np.allclose(out[1:].reshape(q, q), np.linalg.cholesky(squares).T, rtol=1e-10)
+    readable = np.empty_like(out)
+    assert passes.factor.python(sums, p, 1e-5, readable) == 0
+    assert readable == pytest.approx(out, rel=1e-12)
+
+
+def test_the_compiled_cholesky_says_what_it_cannot_do():
+    out = np.empty(10)
+    dependent, overflown = np.array([3.0, 1, 1, 1, 1, 1]), np.array([3.0, 1, 1, np.inf, 1, 1])
+    assert passes.factor(dependent.ctypes.data, 2, 1e-5, out.ctypes.data) == 1
+    assert passes.factor(overflown.ctypes.data, 2, 1e-5, out.ctypes.data) == 2
+    assert np.isnan(out).all()

@@ -21,7 +21,9 @@ from katamuki.records import Array, Linearisation
 BLOCK = passes.BLOCK
 CHUNK = 64 * BLOCK  # rows of one task: its partial result is a leaf of the fixed tree of sums
 SMALL = 4 * CHUNK  # rows up to which one thread is faster than two
+DEPENDENT = 1  # what ``passes.factor`` says of columns that depend on each other
 ILL = 1e-5  # a diagonal of a scaled Cholesky factor this small: the normal equations have lost half the digits
+FINE = 0.03  # the same where the last digits count: the condition squared leaves twelve of a standard error
 
 
 class Layout:
@@ -96,7 +98,7 @@ class Problem:
         self.root_address = 0 if self.root is None else address_of(self.root)
         self.threads = threads
         self.evaluations = 0
-        self.ill = False
+        self.ill = self.rough = False  # normal equations were seen to lose too much for a step, for the last digits
         self._pool: ThreadPoolExecutor | None = None
         sums = np.empty(3)
         weighting = 0 if weights is None else address_of(weights)
@@ -142,14 +144,15 @@ class Problem:
     def triangle(self, values: Array, exact: bool = False) -> Array:
         """rss and the triangle (p+1, p+1) of [J, r], flat, at all parameters (all_p,).
 
-        From the normal equations where their digits suffice for a step and ``exact`` is not asked for; by blocked QR
-        else.
+        From the normal equations where their digits suffice for a step, or with ``exact`` for the answer's last digits;
+        by blocked QR else.
         """
-        if not exact and not self.ill:
-            out = self._triangle_of(self.normal(values))
-            if out is not None:
+        if not (self.rough if exact else self.ill):
+            sums, out = self.normal(values), np.empty(1 + (self.p + 1) ** 2)
+            least = FINE if exact else ILL
+            if passes.factor(address_of(sums), self.p, least, address_of(out)) != DEPENDENT:
                 return out
-            self.ill = True
+            self.rough, self.ill = True, self.ill or not exact
         size = 1 + (self.p + 1) ** 2
         more = (self.layout.free_address, self.p, self.layout.order_address)
         parts = self.over_rows(passes.qr_pass, values, size, more)
@@ -159,29 +162,6 @@ class Problem:
                 address_of(parts[0]), self.p + 1, address_of(part), address_of(block), self.layout.order_address
             )
         return np.asarray(parts[0])
-
-    def _triangle_of(self, sums: Array) -> Array | None:
-        """The triangle by Cholesky; None where the columns are nearly dependent."""
-        p = self.p
-        if not np.isfinite(sums).all():
-            return np.full(1 + (p + 1) ** 2, np.nan)
-        squares = np.zeros((p, p))
-        squares[np.triu_indices(p)] = sums[1 + p :]
-        scale = np.sqrt(np.diag(squares))
-        if not (scale > 0).all():
-            return None
-        scaled = squares / np.outer(scale, scale)
-        try:
-            factor = np.linalg.cholesky(scaled + np.triu(scaled, 1).T).T
-        except np.linalg.LinAlgError:
-            return None
-        if np.diag(factor).min() < ILL:
-            return None
-        triangle = np.zeros((p + 1, p + 1))
-        triangle[:p, :p] = factor * scale
-        triangle[:p, p] = np.linalg.solve(factor.T, sums[1 : 1 + p] / scale)
-        triangle[p, p] = np.sqrt(max(sums[0] - triangle[:p, p] @ triangle[:p, p], 0.0))
-        return np.concatenate([sums[:1], triangle.ravel()])
 
     def residuals(self, values: Array) -> Array:
         """y − f in row order (n,), unweighted, at all parameters."""

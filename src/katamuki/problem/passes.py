@@ -221,3 +221,56 @@ def response_pass(y, weights, weighted, n, out):  # type: ignore[no-untyped-def]
     out[1] = square
     out[2] = spread
     return 0
+
+
+@function("int64(double*, int64, double, double*)")
+def factor(sums, p, least, out):  # type: ignore[no-untyped-def]
+    """From ``normal_pass``'s sums to ``qr_pass``'s result, by Cholesky of the normal matrix with columns of length 1.
+
+    0 if it could be done; 1 if a diagonal of the factor is below ``least``: the columns depend on each other; 2 if a
+    sum is not finite, as are then rss and triangle.
+    """
+    q = p + 1
+    total = 0.0
+    for k in range(1 + p + p * q // 2):
+        total += sums[k] * 0.0
+    for k in range(1 + q * q):
+        out[k] = total
+    if total != 0.0:
+        return 2
+    out[0] = sums[0]
+    matrix = at(sums, 1 + p)
+    triangle = at(out, 1)
+    last = at(triangle, p * q)  # the last row holds the columns' lengths meanwhile
+    row = 0
+    for i in range(p):
+        last[i] = math.sqrt(matrix[row])
+        row += p - i
+    row = 0
+    for i in range(p):
+        if last[i] == 0.0:
+            return 1
+        for k in range(i, p):
+            value = matrix[row + k - i] / last[i] / last[k] if last[k] > 0.0 else 0.0
+            for j in range(i):
+                value -= triangle[j * q + i] * triangle[j * q + k]
+            if k == i:
+                if not value > least * least:
+                    return 1
+                triangle[i * q + i] = math.sqrt(value)
+            else:
+                triangle[i * q + k] = value / triangle[i * q + i]
+        value = sums[1 + i] / last[i]
+        for j in range(i):
+            value -= triangle[j * q + i] * triangle[j * q + p]
+        triangle[i * q + p] = value / triangle[i * q + i]
+        row += p - i
+    rest = sums[0]
+    for i in range(p):
+        rest -= triangle[i * q + p] * triangle[i * q + p]
+        for k in range(i, p):
+            triangle[i * q + k] *= last[k]
+    for i in range(p):
+        last[i] = 0.0
+    last[p] = math.sqrt(max(rest, 0.0))
+    return 0
