@@ -17,10 +17,11 @@ FOLDER = Path(__file__).parent
 @cache
 def catalogue(lang: str) -> dict[str, str]:
     """All sentences of one language; English where the language has no catalogue."""
-    found: dict[str, str] = {}
-    for path in sorted(FOLDER.glob(f"{lang}*.json")):
-        found.update(json.loads(path.read_text(encoding="utf-8")))
-    return found or catalogue("en")
+    path = FOLDER / f"{lang}.json"
+    if not path.is_file():
+        return catalogue("en")
+    found: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+    return found
 
 
 def sentence(key: str, lang: str = "en", **values: object) -> str:
