@@ -22,7 +22,7 @@ from katamuki.report import layout, numbers
 VALIDATE = fastjsonschema.compile(json.loads(files("katamuki.report").joinpath("schema.json").read_text()))
 GOOD = CheckReport(
     "PASS",
-    "report.plain",
+    "check.pass.qr",
     {"a": 14.2, "b": 13.7},
     {"a": 13.1, "b": 12.9},
     {"a": A, "b": B},
@@ -32,7 +32,7 @@ H = 0.0005
 
 
 def run(**changes: Any) -> FakeFit:
-    """The tutorial's RMSprop run, as the numbers of UX 4.3 give it."""
+    """The tutorial's RMSprop run, in the numbers it ends with."""
     trace = Trace(
         ("a", "b"),
         np.array([0, 9, 99, 999, 5999, 6000]),
@@ -161,7 +161,7 @@ def test_remedies_name_flags_on_the_command_line_and_arguments_in_python() -> No
 
 
 def test_a_check_that_fails_prints_both_answers() -> None:
-    bad = CheckReport("FAIL", "report.plain", {"a": 2.0, "b": 14.0}, {"a": 1.0, "b": math.nan}, {"a": 0.495, "b": B})
+    bad = CheckReport("FAIL", "check.pass.qr", {"a": 2.0, "b": 14.0}, {"a": 1.0, "b": math.nan}, {"a": 0.495, "b": B})
     text = "\n".join(report.check_text(bad, SOLUTION))
     assert text.split()[:2] == ["checked", "FAIL"]
     assert "0.500091       0.495000" in text

@@ -1,8 +1,8 @@
 """Comparing a claim's numbers with the checker's own: by digits, with what rounding leaves open counted in.
 
-A comparison that fails is a doubt: a key of the catalogue with the values that fill its sentence. The yardsticks are
-those of the Numbers section of katamuki's design: parameters relative to the larger of |value| and stderr/1000,
-standard errors relative to themselves. Nothing here computes an answer.
+A comparison that fails is a doubt: a key of the catalogue with the values that fill its sentence. The yardsticks:
+parameters relative to the larger of |value| and stderr/1000, standard errors relative to themselves. Nothing here
+computes an answer.
 """
 
 from __future__ import annotations

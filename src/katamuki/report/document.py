@@ -148,7 +148,7 @@ def check_dict(check: CheckReport, lang: str = "en") -> dict[str, Any]:
     Example
     -------
     >>> from katamuki.records import CheckReport
-    >>> check_dict(CheckReport("PASS", "report.plain", {}, {}, {}))["verdict"]
+    >>> check_dict(CheckReport("PASS", "check.pass.qr", {}, {}, {}))["verdict"]
     'PASS'
     """
     return {
