@@ -190,11 +190,12 @@ class Problem:
             work(0)
             return parts
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(count)
+            self._pool = ThreadPoolExecutor(count - 1)
         running: list[Future[None]] = []
         try:
-            for k in range(count):
+            for k in range(1, count):
                 running.append(self._pool.submit(work, k))
+            work(0)  # this thread is one of them
             for done in running:
                 done.result()
         finally:
