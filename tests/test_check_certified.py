@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from katamuki import certified
 from katamuki.check import judge, routes
 from katamuki.records import Solution
 
-torch = pytest.importorskip("torch")  # the slopes' stranger
 NONLINEAR = [name for name in certified.names() if certified.problem(name).suite == "nonlinear"]
 LINEAR = [name for name in certified.names() if certified.problem(name).suite == "linear"]
 # Their residuals are rounding, or the data's rounding changes the error bars' fourth digit.

@@ -18,6 +18,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -30,7 +31,6 @@ from katamuki.records import Source
 
 X = [10.0, 8.0, 13.0, 9.0]
 Y = [8.04, 6.95, 7.58, 8.81]
-torch = pytest.importorskip("torch")
 
 
 def refused(code: str, data: object, used: tuple[str, ...] = ("x", "y"), **options: str) -> DataError:

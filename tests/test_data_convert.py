@@ -10,11 +10,10 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+import torch
 
 from katamuki.data import convert, rows, select
 from katamuki.errors import DataError
-
-torch = pytest.importorskip("torch")
 
 NUMBERS = {
     "sparse": (pd.Series(pd.arrays.SparseArray([1.5, 0.0, 2.0])), [1.5, 0.0, 2.0]),

@@ -63,7 +63,8 @@ def fit(
         A formula such as ``"y ~ a*exp(-b*x) + c"``: names that are columns are data, the others parameters. Or a NumPy
         function ``lambda x, a, b: a*x + b`` of columns and parameters, for the column ``y``.
     data : mapping, DataFrame, path or source
-        Columns of n numbers each; a string is a path to a file.
+        Columns of n numbers each; a string is a path to a file. Float64 arrays are not copied: the fit's residuals and
+        its check read them again.
     solver : str or solver
         ``"auto"``: closed form where the formula is linear in its parameters, else Levenberg–Marquardt.
     start : mapping, optional

@@ -138,7 +138,8 @@ def _libm(name: str, arity: int) -> Any:
         for attribute in ("nounwind", "readnone"):
             declared.attributes.add(attribute)
         if name in native.machine().vector_functions:
-            set.add(declared.attributes, vectormath.variants(name))  # its own add() refuses what llvmlite does not know
+            # The set's own add() refuses what llvmlite does not know.
+            set.add(declared.attributes, vectormath.variants(name, native.machine().lanes))
             _keep_vector_versions(builder.module, name, arity)
         return builder.call(declared, arguments)
 
@@ -160,8 +161,9 @@ def _libm(name: str, arity: int) -> Any:
 def _keep_vector_versions(module: Any, name: str, arity: int) -> None:
     """List the vector versions in ``llvm.compiler.used``: the optimiser drops declarations that nobody calls yet."""
     vectors = {}
-    for symbol, lanes in zip(vectormath.symbols(name), vectormath.LANES.values(), strict=True):
-        vector = ir.VectorType(ir.DoubleType(), lanes)
+    lanes = native.machine().lanes
+    for symbol, count in zip(vectormath.symbols(name, lanes), lanes.values(), strict=True):
+        vector = ir.VectorType(ir.DoubleType(), count)
         vectors[symbol] = cgutils.get_or_insert_function(module, ir.FunctionType(vector, [vector] * arity), symbol)
     kept = getattr(module, "katamuki_kept", {})
     if kept.keys() >= vectors.keys():

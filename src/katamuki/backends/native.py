@@ -230,11 +230,12 @@ class Machine:
         self.llvm = llvm
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
-        # A kernel that was compiled against libmvec crashes the process when it is loaded before libmvec is.
-        self.vector_functions = vectormath.load(llvm)
         target = llvm.Target.from_default_triple()
         features = llvm.get_host_cpu_features().flatten()
         self.fuses = "+fma" in features.split(",")  # x·y + z in one instruction
+        self.lanes = vectormath.lanes_of(features.split(","))
+        # A kernel that was compiled against libmvec crashes the process when it is loaded before libmvec is.
+        self.vector_functions = vectormath.load(llvm, self.lanes)
         self.target = target.create_target_machine(
             cpu=llvm.get_host_cpu_name(), features=features, opt=3, jit=True, codemodel="jitdefault"
         )
