@@ -98,7 +98,7 @@ def test_the_bits_do_not_depend_on_threads():
 
 
 def test_four_python_threads_at_once_and_a_fork_after():
-    problem = make(3 * CHUNK, threads=2)
+    problem = make(6 * CHUNK, threads=2)
     expected = problem.triangle(problem.values, exact=True).tobytes()
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda _: problem.triangle(problem.values, exact=True).tobytes(), range(8)))

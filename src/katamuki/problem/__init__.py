@@ -20,7 +20,8 @@ from katamuki.records import Array, Linearisation
 
 BLOCK = passes.BLOCK
 CHUNK = 64 * BLOCK  # rows of one task: its partial result is a leaf of the fixed tree of sums
-SMALL = 4 * CHUNK  # rows up to which one thread is faster than two
+SMALL = 4 * CHUNK  # rows up to which a whole fit runs compiled
+THREADED = 16 * CHUNK  # rows from which threads are used unasked: below, waking them costs what they gain
 DEPENDENT = 1  # what ``passes.factor`` says of columns that depend on each other
 ILL = 1e-5  # a diagonal of a scaled Cholesky factor this small: the normal equations have lost half the digits
 FINE = 0.03  # the same where the last digits count: the condition squared leaves twelve of a standard error
@@ -66,7 +67,7 @@ class Problem:
     free : sequence of str
         The parameters to be fitted.
     threads : int, optional
-        Threads for large data; by default one per core this process may use.
+        Threads for large data; by default one per core this process may use, from 262,144 rows on.
     """
 
     def __init__(
@@ -174,7 +175,8 @@ class Problem:
         parts = np.empty((len(starts), size))
         root = self.root_address
         shared = (self.kernel.address, self.columns_address, address_of(values), self.y_address, root)
-        count = min(self.threads or available_cores(), len(starts)) if self.n > SMALL else 1
+        asked = self.threads or (available_cores() if self.n >= THREADED else 1)
+        count = min(asked, len(starts)) if self.n > SMALL else 1
         stop = threading.Event()
 
         def work(first: int) -> None:

@@ -36,6 +36,7 @@ POLISH_STEPS = 60.0
 SLOW = 0.3  # a step this long beside the one before it: steps that do not vanish by themselves soon
 ALONG = 0.8  # squared cosine of two steps that go along one line
 FARTHEST = 30.0  # times an undamped step
+SURE = 1e-13  # of the parameters: a step so short, after ever shorter ones, changes no digit of an error bar
 WORSE = 1.01  # times the rss: an undamped step that leads here left a valley that only looked like a minimum
 
 
@@ -172,13 +173,15 @@ def accept(state, p, all_p, free):  # type: ignore[no-untyped-def]
 @inline
 def keep_best(state, p, all_p, free):  # type: ignore[no-untyped-def]
     """Judge an undamped step by its size: GO_ON while these steps shrink, else return to the best point: CONVERGED."""
-    x, _, best, _, _, scale, held, _, current, _, kept, _ = fields(state, p, all_p)
+    x, trial, best, _, _, scale, held, _, current, _, kept, _ = fields(state, p, all_p)
     q = p + 1
     size = state[SIZE]
     reach = 0.0
     for j in range(p):
         reach = max(reach, scale[j] * math.fabs(x[free[j]]))
     state[REACH] = reach
+    # The next step would be rounding: this one is taken without a last look.
+    sure = size <= SURE * reach and size * size <= ROUNDING * reach * state[BEST_SIZE] and state[CLIPPED] == 0.0
     state[FAILS] = 0.0 if size < 0.9 * state[BEST_SIZE] else state[FAILS] + 1.0
     if size < state[BEST_SIZE]:
         state[BEST_SIZE] = size
@@ -188,7 +191,10 @@ def keep_best(state, p, all_p, free):  # type: ignore[no-untyped-def]
         for k in range(1 + q * q):
             kept[k] = current[k]
     state[ACCEPTED] += 1.0
-    if size > ROUNDING * reach and state[FAILS] < 2.0 and state[ACCEPTED] < POLISH_STEPS:
+    if sure:
+        for k in range(all_p):
+            best[k] = trial[k]
+    elif size > ROUNDING * reach and state[FAILS] < 2.0 and state[ACCEPTED] < POLISH_STEPS:
         return GO_ON
     for k in range(all_p):
         x[k] = best[k]
