@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import katamuki as km
 from fake_fit import A, B, FakeFit, X, Y
 from katamuki import plot
 from katamuki.plot.braille import draw, ticks
-from katamuki.plot.drawn import Series
+from katamuki.plot.drawn import Series, series
 
 
 def where(picture: str, sign: str) -> list[tuple[int, int]]:
@@ -61,6 +62,13 @@ def test_a_picture_keeps_its_size(width: int, height: int) -> None:
     lines = plot.terminal(FakeFit(), width=width, height=height).split("\n")
     assert len(lines) == height + 2
     assert max(map(len, lines)) <= width
+
+
+def test_a_curve_ends_where_the_data_end_so_that_a_pole_beyond_sets_no_scale() -> None:
+    s = np.array([0.1, 0.5, 2.0, 10.0, 50.0])
+    found = series(km.fit("v ~ top*s/(half + s)", {"s": s, "v": 12 * s / (2.5 + s)}, start={"top": 10, "half": 1}))
+    assert (found.curve_x[0], found.curve_x[-1]) == (0.1, 50.0)
+    assert found.curve_y.min() > 0
 
 
 def test_a_falling_curve_falls() -> None:

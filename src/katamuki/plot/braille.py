@@ -44,13 +44,13 @@ def terminal(fit: Fitted, width: int = 72, height: int = 11, unicode: bool = Tru
     >>> import katamuki as km
     >>> fit = km.fit("y ~ a*x + b", km.datasets("tutorial"))
     >>> print(terminal(fit, width=30, height=5, unicode=False))
-    10 +                    o  ..o
-       |            o   .o..:'''
-       |     o   .o..:'o'     o
-       |  .o..:'''
-     5 +o''     o
+    10 +                    o   .o
+       |             o  ..o.:''''
+       |     o   .o..:'o'      o
+       |  o..:''''
+     5 +o''    o
        +--------------------------
-           5           10
+          5            10
     """
     found = series(fit, points=4 * width)
     picture = draw(found, width, height, unicode)
@@ -162,7 +162,7 @@ def _label(mark: float, marks: list[float]) -> str:
 
 
 def _below(found: Series, low: float, high: float, margin: int, cells: int, column) -> str:  # type: ignore[no-untyped-def]
-    """The labels under the field, left out where they would touch; the variable's name at the end."""
+    """The labels under the field, left out where they would touch."""
     marks = ticks(low, high, max(2, cells // 8))
     line = [" "] * (margin + cells)
     end = 0

@@ -77,7 +77,7 @@ def series(fit: Fitted, points: int = 400, interval: Interval | None = None, lev
     >>> import katamuki as km
     >>> found = series(km.fit("y ~ a*x + b", km.datasets("tutorial")), points=3)
     >>> found.name, [round(float(one), 3) for one in found.curve_y]
-    ('x', [4.85, 7.501, 10.151])
+    ('x', [5.0, 7.501, 10.001])
     """
     claim = fit.solution
     fitted = np.asarray(fit.predict(dict(fit.columns)), dtype=np.float64)
@@ -87,11 +87,8 @@ def series(fit: Fitted, points: int = 400, interval: Interval | None = None, lev
         ends = np.array([min(fitted.min(), observed.min()), max(fitted.max(), observed.max())])
         return Series(None, claim.response, fitted, observed, fitted, ends, ends, {})
     x = fit.columns[name]
-    low, high = float(x.min()), float(x.max())
-    room = 0.03 * (high - low)
-    grid = np.linspace(low - room, high + room, points)
-    if not np.isfinite(fit.predict({name: grid})).all():
-        grid = np.linspace(low, high, points)  # the formula may end where the data end: log(x)
+    # Where the data are, and no further: beyond their ends a curve may have a pole, and would set the scale of y.
+    grid = np.linspace(float(x.min()), float(x.max()), points)
     bands: dict[str, tuple[Array, Array]] = {}
     if interval is not None:
         band = fit.predict({name: grid}, interval=interval, level=level)
