@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
 import re
 import subprocess
@@ -212,6 +213,34 @@ def test_predictions_and_their_band_agree_with_the_library(command: Command, tmp
     band = km.fit("y ~ a*x + b", km.datasets("tutorial")).predict({"x": [2.0, 20.0]}, interval="new", level=0.9)
     assert [float(row["low"]) for row in rows] == list(band.low)
     assert [float(row["y"]) for row in rows] == list(band.value)
+
+
+def test_a_prediction_beyond_the_fitted_range_is_said(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "new.csv").write_text("x\n5\n20\n")
+    for more in ([], ["--interval", "mean"]):
+        done = command("predict", "y ~ a*x + b", "tutorial.csv", "--at", "new.csv", *more)
+        assert done.returncode == 0
+        assert "1 of 2 rows lie outside the fitted range of x, 4 to 14 [EXTRAPOLATES]" in done.stderr
+    assert command("predict", "y ~ a*x + b", "tutorial.csv").stderr == ""
+
+
+def test_a_header_that_is_no_utf8_is_named_where_the_formula_needs_it(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "latin.csv").write_bytes("Größe,y\n1,2\n2,3\n3,5\n".encode("latin-1"))
+    for formula in ("y ~ a*Größe + b", "Größe ~ a*y + b"):  # otherwise it would be a parameter
+        done = command("fit", formula, "latin.csv")
+        assert done.returncode == 3
+        assert "latin.csv: byte 2 is not UTF-8" in done.stderr
+        assert "try: save the file as UTF-8 [E-ENCODING]" in done.stderr
+    assert command("fit", "y ~ µ", "tutorial.csv").returncode == 0
+
+
+def test_a_start_that_led_nowhere_is_not_blamed_on_the_data_alone(command: Command, tmp_path: Path) -> None:
+    rows = "".join(f"{t},{1000 / (1 + math.exp(-0.6 * (t - 9)))}\n" for t in range(21))
+    (tmp_path / "logistic.csv").write_text("t,N\n" + rows)
+    done = command("fit", "N = K/(1+exp(-r*(t-t0)))", "logistic.csv")
+    assert done.returncode == 5
+    assert "try: another --start, or --fix" in done.stderr
+    assert "=0" not in done.stderr
 
 
 def test_a_picture_goes_into_the_file_that_is_named(command: Command, tmp_path: Path) -> None:

@@ -30,6 +30,18 @@ from katamuki.errors import KatamukiError
         (["frobnicate"], 'unknown command "frobnicate"'),
         (["fit"], "no formula"),
         (["fit", "y ~ a*x", "f", "g"], "too many arguments: g"),
+        (["fit", "y ~ a*x + b", "f.csv", "--start", "a=1", "b=2"], "try: --start a=1,b=2: commas"),
+        (["fit", "y ~ a*x + b", "--start", "a=1", "b=2", "f.csv"], "try: --start a=1,b=2: commas"),
+        (["fit", "no_such.csv"], "try: katamuki fit 'y ~ a*x + b' no_such.csv"),
+        (["fit", "no_such.csv", "y = a*x"], "try: katamuki fit 'y = a*x' no_such.csv"),
+        (["plot", "fit.json"], "try: katamuki predict fit.json --at FILE"),
+        (["predict", "fit.json", "new.csv"], "try: katamuki predict fit.json --at new.csv"),
+        (["fit", "y ~ a*x", "f.csv", "--save", "f.csv"], "try: --save fit.json"),
+        (["fit", "y ~ a*x", "f.csv", "--lr", "1"], "it belongs to: sgd, rmsprop, adam"),
+        (["fit", "y ~ a*x", "f.csv", "--bounds", "a>0"], "try: --bounds a=0:1,b=0:"),
+        (["fit", "y ~ a*x", "f.csv", "--time", "t"], "try: --time t=s"),
+        (["predict", "y ~ a*x", "f.csv", "--level", "0.9"], "--level has no meaning without --interval"),
+        (["plot", "y ~ a*x", "f.csv", "--interval", "mean"], "a band is drawn in files only"),
         (["fit", "y ~ a*x", "--sovler", "lm"], "try: --solver"),
         (["fit", "y ~ a*x", "--frobnicate"], "unknown flag --frobnicate"),
         (["fit", "y ~ a*x", "--lr"], "try: --lr NUMBER"),
@@ -87,6 +99,23 @@ def test_a_value_that_cannot_be_meant_is_named(
 ) -> None:
     assert main(["fit", "y ~ a*x + b", "no_such_file.csv", *flags]) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["fit", "y ~ a*x + b", "--quiet", "--where", "x > 5", "FILE"],
+        ["fit", "--quiet", "--where", "x > 5", "y ~ a*x + b", "FILE"],
+        ["fit", "--quiet", "y ~ a*x + b", "--where", "x > 5", "FILE"],
+        ["fit", "y ~ a*x + b", "FILE", "--quiet", "--where", "x > 5"],
+    ],
+)
+def test_formula_and_file_stand_before_between_or_after_flags(
+    given: Sequence[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = Path(__file__).parent.parent / "examples" / "tutorial.csv"
+    assert main([str(data) if word == "FILE" else word for word in given]) == 0
+    assert capsys.readouterr().out == "a 0.441000 ± 0.175511\nb 3.653333 ± 1.812671\n"
 
 
 def test_with_json_a_mistake_is_one_object_that_obeys_the_schema(capsys: pytest.CaptureFixture[str]) -> None:

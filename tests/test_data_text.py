@@ -166,6 +166,28 @@ def test_a_bad_file_is_refused_with_the_place(kind):
     assert words in refused(code, body)
 
 
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ('"1,200"', "write 1200 if the mark parts thousands; --decimal , if it parts decimals"),
+        ('"1,200.5"', "write 1200.5"),
+        ('"-1,234,567"', "write -1234567"),
+        ('"1.234.567,5"', "write 1234567,5"),
+        ("1 200.5", "write 1200.5"),
+        ("1’200", "write 1200"),
+    ],
+)
+def test_thousands_separators_are_named_and_never_taken_for_a_decimal_mark(cell, said):
+    assert f"try: {said} [E-NUMBER]" in refused("E-NUMBER", f"x,y\n1,{cell}\n")
+
+
+def test_decimal_commas_are_no_separators_even_where_no_cell_of_a_column_is_a_number():
+    body = "Zeit [s];U [mV]\n" + "".join(f"{t},5;1.20{t},5\n" for t in range(1, 9))
+    message = refused("E-NUMBER", body, ("U [mV]",))
+    assert 'column U [mV]: "1.201,5" is written with thousands separators' in message
+    assert "try: write 1201,5" in message
+
+
 def test_a_name_that_is_no_utf8_is_refused_where_it_is_used():
     body = "x,y,T °C\n1,2,3\n".encode("latin-1")
     assert "byte 6 is not UTF-8" in refused("E-ENCODING", body, ("x", "T °C"))
@@ -175,7 +197,7 @@ def test_messages_show_no_control_characters():
     message = refused("E-NUMBER", "x,y\n1,\x1b[31mred\n")
     assert "\x1b" not in message
     assert "\\x1b[31mred" in message
-    assert len(refused("E-NUMBER", "x,y\n1," + "z" * 10_000 + "\n")) < 120
+    assert len(refused("E-NUMBER", "x,y\n1," + "z" * 10_000 + "\n")) < 150
 
 
 def test_an_empty_line_in_one_column_is_a_missing_value():

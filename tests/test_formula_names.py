@@ -127,7 +127,8 @@ def test_the_response_cannot_explain_itself() -> None:
 
 def test_nothing_to_fit_lists_the_names() -> None:
     assert refused("y = x + 1", ["x", "y"]) == (
-        'nothing to fit: no parameters in "y = x + 1"\n  names found: y (response), x (variable) [E-NOPARAM]'
+        'nothing to fit: no parameters in "y = x + 1"\n  names found: y (response), x (variable)\n'
+        "  try: write the parameters too: y ~ a*x + b [E-NOPARAM]"
     )
 
 

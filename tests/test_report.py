@@ -18,6 +18,8 @@ from fake_fit import REFERENCE, RSS, SOLUTION, SOURCE, A, B, FakeFit, claim
 from katamuki import messages, report
 from katamuki.records import CheckReport, Combination, Cycle, Finding, Source, Trace
 from katamuki.report import layout, numbers
+from katamuki.report.layout import head
+from katamuki.report.numbers import correlation
 
 VALIDATE = fastjsonschema.compile(json.loads(files("katamuki.report").joinpath("schema.json").read_text()))
 GOOD = CheckReport(
@@ -100,6 +102,8 @@ def test_a_difference_that_is_not_half_the_learning_rate_is_not_called_so() -> N
 
 def test_a_slow_run_says_that_its_steps_are_over() -> None:
     assert "not converged when the 6000 steps asked for were over" in report.text(run(state="slow", cycle=None))
+    stopped = run(state="slow", cycle=None, steps=77)
+    assert "not converged when the time was over, after 77 steps" in report.text(stopped)
 
 
 @pytest.mark.parametrize(
@@ -180,6 +184,16 @@ def test_a_check_that_fails_prints_both_answers() -> None:
 def test_what_was_read_and_left_out_is_said(source: Source, said: str) -> None:
     fit = FakeFit(data=source)
     assert said in " ".join(report.text(fit).split())
+
+
+def test_a_list_of_names_too_long_for_its_line_begins_below_the_others() -> None:
+    lines = head("y = " + "a*x + " * 13, "response y, parameters " + " ".join(f"a{k}" for k in range(20)))
+    assert all(line.startswith(" " * 17) and line[17] != " " for line in lines[1:])
+
+
+def test_a_correlation_that_is_nearly_one_is_not_called_one() -> None:
+    assert correlation(0.99981) == "0.9998"
+    assert correlation(-0.99999996) == "−0.99999996"
 
 
 def test_a_long_formula_and_many_names_wrap_instead_of_running_out() -> None:

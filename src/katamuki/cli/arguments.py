@@ -10,6 +10,7 @@ import argparse
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from katamuki.errors import KatamukiError
@@ -21,6 +22,8 @@ FITTING = frozenset({"fit", "check", "trace", "plot", "predict"})
 COMMANDS = ("fit", "check", "trace", "plot", "predict", "data", "completion", "help")
 FILES = {"bash": "_shtab_compgen_files"}
 COLUMNS = {"bash": "_katamuki_columns"}
+TABLES = (".csv", ".tsv", ".txt", ".dat", ".json", ".jsonl", ".parquet", ".arrow", ".xlsx")
+PAIR = re.compile(r"\w+=[-+.:\w]+")  # what belongs to --start, --fix or --bounds
 NEAR = 2  # edits within which a word is suggested
 
 
@@ -73,7 +76,7 @@ FLAGS = (
     Flag(("--interval",), "mean|new", "output", only("plot", "predict"), choices=("mean", "new")),
     Flag(("--level",), "0.95", "output", only("plot", "predict")),
     Flag(("--every",), "N|geometric", "output", only("trace"), choices=("geometric",)),
-    Flag(("--full",), None, "output", only("trace", "predict")),
+    Flag(("--full",), None, "output", only("trace")),
     Flag(("--json",), None, "output"),
     Flag(("--csv",), None, "output", only("fit")),
     Flag(("--plot",), None, "output", only("fit"), both=True),
@@ -156,6 +159,7 @@ def read(given: Sequence[str], terminal: Terminal) -> argparse.Namespace | None:
         chosen, extra = top.parse_known_args(given)
     except argparse.ArgumentError as problem:
         raise _complaint(problem) from None
+    extra = _placed(chosen, extra)
     if extra:
         raise _unknown(extra, chosen.command)
     if chosen.command is None and chosen.version:
@@ -172,6 +176,17 @@ def read(given: Sequence[str], terminal: Terminal) -> argparse.Namespace | None:
         return None
     _check(chosen)
     return chosen
+
+
+def _placed(chosen: argparse.Namespace, extra: list[str]) -> list[str]:
+    """What is left of the words that argparse did not place: a formula and a file may stand after flags too."""
+    if chosen.command not in FITTING or any(word.startswith("-") and word != "-" for word in extra):
+        return extra
+    left = list(extra)
+    for name in ("formula", "file"):
+        if left and getattr(chosen, name) is None and not (name == "file" and PAIR.fullmatch(left[0])):
+            setattr(chosen, name, left.pop(0))
+    return left
 
 
 def _complaint(problem: argparse.ArgumentError) -> KatamukiError:
@@ -191,7 +206,7 @@ def _complaint(problem: argparse.ArgumentError) -> KatamukiError:
 def _unknown(extra: list[str], command: str | None) -> KatamukiError:
     flags = [word.partition("=")[0] for word in extra if word.startswith("-") and word != "-"]
     if not flags:
-        return usage("cli.too_many", extra=" ".join(extra))
+        return usage("cli.too_many_pair" if PAIR.fullmatch(extra[0]) else "cli.too_many", extra=" ".join(extra))
     elsewhere = sorted(set(_having(flags[0])))
     if command in elsewhere:
         return usage("cli.flag_before", flag=flags[0], command=command)
@@ -238,7 +253,24 @@ def edits(one: str, other: str) -> int:
 
 
 def _check(chosen: argparse.Namespace) -> None:
-    if chosen.command in FITTING and chosen.formula is None:
-        raise usage("cli.no_formula", command=chosen.command)
+    if chosen.command in FITTING:
+        _formula_first(chosen)
     if chosen.command == "completion" and chosen.shell is None:
         raise usage("cli.no_shell")
+
+
+def _formula_first(chosen: argparse.Namespace) -> None:
+    """A file where the formula should stand; a saved fit stands there for ``predict`` alone."""
+    command, formula, file = chosen.command, chosen.formula, chosen.file
+    if formula is None:
+        raise usage("cli.no_formula", command=command)
+    if "=" in formula or "~" in formula or not (Path(formula).is_file() or formula.lower().endswith(TABLES)):
+        return
+    if formula.endswith(".json") and command == "predict":
+        if file is not None:
+            raise usage("cli.saved_at", path=formula, file=file)
+        return
+    if file is not None and ("=" in file or "~" in file):
+        raise usage("cli.swapped", path=formula, formula=file, command=command)
+    key = "cli.saved_elsewhere" if formula.endswith(".json") else "cli.file_first"
+    raise usage(key, path=formula, command=command)

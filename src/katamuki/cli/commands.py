@@ -19,6 +19,7 @@ from katamuki.cli.fitting import Outcome, certain, fitted, read
 from katamuki.cli.steps import trace
 from katamuki.cli.terminal import Terminal, utf8
 from katamuki.errors import DataError, KatamukiError
+from katamuki.findings import extrapolates
 from katamuki.records import CheckReport
 
 UNCONVERGED, CONTRADICTED = 5, 6
@@ -43,6 +44,8 @@ def fit(chosen: Namespace, terminal: Terminal) -> int:
     """``katamuki fit``: fit, check, report."""
     if chosen.json and chosen.csv:
         raise usage("cli.both", first="--json", second="--csv")
+    if chosen.save is not None and not chosen.save.lower().endswith(".json"):
+        raise usage("cli.save", given=chosen.save)
     outcome = fitted(chosen, terminal)
     if outcome.error is not None:
         if outcome.fit.state == "interrupted" and not (chosen.json or chosen.csv):
@@ -96,12 +99,13 @@ def _undetermined(fit: Any, lang: str) -> KatamukiError:
     parts = fit.solution.combinations
     if not parts:
         names = [name for name in fit.free if fit.stderr[name] is None]
-        return KatamukiError("E-IDENT", "cli.undetermined", names=", ".join(names), last=names[-1] if names else "")
+        key = "cli.undetermined" if fit.solution.linear else "cli.undetermined.here"
+        return KatamukiError("E-IDENT", key, names=messages.listing(names, lang), last=names[-1] if names else "")
     one = parts[0]
     names = one.names
     known = {"names": messages.listing(names, lang), "last": names[-1]}
     if one.text is None or one.value is None:
-        return KatamukiError("E-IDENT", "cli.undetermined", **known)
+        return KatamukiError("E-IDENT", "cli.undetermined" if fit.solution.linear else "cli.undetermined.here", **known)
     key = "cli.undetermined.exact" if one.exact else "cli.undetermined.near"
     return KatamukiError("E-IDENT", key, text=one.text, value=report.number(one.value), **known)
 
@@ -154,6 +158,8 @@ def plot(chosen: Namespace, terminal: Terminal) -> int:
     if target is not None and target.suffix.lower() not in PICTURES:
         raise usage("cli.picture", given=chosen.output, all=", ".join(PICTURES))
     level = _level(chosen)
+    if target is None and (chosen.interval is not None or chosen.level is not None):
+        raise usage("cli.band", flag="--interval" if chosen.interval is not None else "--level")
     outcome = certain(chosen, terminal)
     if target is None:
         terminal.print(_picture(outcome.fit, terminal))
@@ -181,6 +187,8 @@ def _level(chosen: Namespace) -> float:
 def predict(chosen: Namespace, terminal: Terminal) -> int:
     """``katamuki predict``: the formula's values at new data, as CSV."""
     level = _level(chosen)
+    if chosen.level is not None and chosen.interval is None:
+        raise usage("cli.level_alone")
     saved = chosen.file is None and chosen.formula.endswith(".json") and "~" not in chosen.formula
     if saved:
         if chosen.at is None:
@@ -197,6 +205,9 @@ def predict(chosen: Namespace, terminal: Terminal) -> int:
     found: Any = model.predict(table, interval=chosen.interval, level=level)
     names = list(model.predictors)
     series = [table[name] for name in names]
+    fitted_at = {name: model.columns[name] for name in names}
+    for one in extrapolates(fitted_at, dict(zip(names, series, strict=True))):
+        terminal.warn(f"{report.worded(one, terminal.lang, 'cli')[0]} [{one.code}]")
     names.append(model.response)
     series += [found] if chosen.interval is None else [found.value, found.low, found.high]
     names += [] if chosen.interval is None else ["low", "high"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 import warnings
@@ -43,6 +44,7 @@ def fitted(chosen: Namespace, terminal: Terminal) -> Outcome:
     """Fit what the arguments say; a failure that holds a fit is returned, not raised."""
     options = values.fit_options(chosen)
     data = read(chosen.file, chosen)
+    _encoded(chosen.formula, data)
     progress = Progress(terminal, getattr(options["solver"], "steps", None))
     progress.listen()
     with warnings.catch_warnings(record=True) as caught:
@@ -59,6 +61,16 @@ def fitted(chosen: Namespace, terminal: Terminal) -> Outcome:
         kind = "" if issubclass(one.category, km.FitWarning) else one.category.__name__ + ": "
         outcome.warned.append(kind + str(one.message))
     return outcome
+
+
+def _encoded(formula: str, data: Any) -> None:
+    """A name that the formula writes and the header holds in another encoding would become a parameter: refuse it."""
+    if formula.isascii() or not any("\ufffd" in name for name in data.names):
+        return
+    for name in re.findall(r"`([^`]+)`|([^\W\d]\w*)", formula):
+        word = name[0] or name[1]
+        if not word.isascii() and word not in data.names:
+            data.column(word)  # says which byte is no UTF-8
 
 
 def certain(chosen: Namespace, terminal: Terminal) -> Outcome:

@@ -20,6 +20,8 @@ SOLVERS = {
     "adam": "Adam",
 }
 
+PAIRS = {"--bounds": "a=0:1,b=0:", "--time": "t=s", "--solver": "sgd:lr=0.01,steps=1000"}  # what they may look like
+
 
 def number(flag: str, text: str) -> float:
     """A finite number; ``flag`` is named where it is none.
@@ -65,7 +67,7 @@ def pairs(flag: str, given: Sequence[str] | None) -> Iterator[tuple[str, str]]:
         name, equals, value = part.partition("=")
         name, value = name.strip(), value.strip()
         if not equals or not name or not value:
-            raise usage("cli.no_pair", flag=flag, given=part)
+            raise usage("cli.no_pair", flag=flag, given=part, example=PAIRS.get(flag, "a=1,b=2"))
         if name in seen:
             raise usage("cli.twice", flag=flag, name=name)
         seen.add(name)
@@ -151,7 +153,8 @@ def solver(chosen: Namespace) -> Any:
     for option, value in short.items():
         if value is not None:
             if option not in fields:
-                raise usage("cli.meaningless", flag="--" + option, solver=name)
+                having = [one for one in ("sgd", "rmsprop", "adam") if _has(one, option)]
+                raise usage("cli.meaningless", flag="--" + option, solver=name, all=", ".join(having))
             if option in given:
                 raise usage("cli.twice", flag="--solver", name=option)
             given[option] = value
@@ -164,6 +167,10 @@ def solver(chosen: Namespace) -> Any:
         flag = f"--{option}" if short.get(option) is not None else f"--solver {name}:{option}"
         values[option] = _typed(flag, value, fields[option].default)
     return "auto" if made is None else made(**values)
+
+
+def _has(solver: str, option: str) -> bool:
+    return any(field.name == option for field in dataclasses.fields(getattr(km, SOLVERS[solver])))
 
 
 def _typed(flag: str, text: str, like: object) -> Any:

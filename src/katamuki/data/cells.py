@@ -30,6 +30,10 @@ NUMBER = {
 DATE = re.compile(
     r"[ \t]*\d{4}-\d\d?-\d\d?([ T].*)?|[ \t]*\d\d?[./]\d\d?[./]\d{2,4}( .*)?|[ \t]*\d\d?:\d\d(:\d\d.*)?", re.A
 )
+THOUSANDS = re.compile(
+    r"[ \t]*[+-]?\d{1,3}(?:(?:,\d{3})+(?:\.\d*)?|(?:\.\d{3})+(?:,\d*)?|(?:['’\u00a0\u202f ]\d{3})+(?:[.,]\d*)?)[ \t]*",
+    re.A,
+)
 SURROGATE = re.compile("[\udc80-\udcff]")  # a byte that is no UTF-8, as Python carries it
 SHOWN = 30  # characters of a cell that an error shows
 
@@ -135,8 +139,22 @@ def _no_number(cell: str, name: str, decimal: str, where: int, column: Cells) ->
     values: dict[str, Any] = {"row": where, "column": name, "cell": shown(cell), "decimal": decimal}
     if SURROGATE.search(cell):
         return DataError("E-ENCODING", "data.encoding_cell", position=column.bad(), **values)
+    if THOUSANDS.fullmatch(cell):
+        return _thousands(cell, values)
     if is_number(cell):
         return DataError("E-NUMBER", "data.mark_comma" if decimal == "." else "data.mark", **values)
     if DATE.fullmatch(cell):
         return DataError("E-DATE", "data.date_cell", **values)
     return DataError("E-NUMBER", "data.number", **values)
+
+
+def _thousands(cell: str, values: dict[str, Any]) -> DataError:
+    """Grouped digits: 1,200 may be 1200 or 1.2, so a decimal mark is no more than a second choice."""
+    text = cell.strip()
+    if is_number(text):
+        plain, other = re.sub("[.,]", "", text), "," if "," in text else "."
+        return DataError("E-NUMBER", "data.thousands_or_mark", plain=plain, other=other, **values)
+    groups = re.findall(r"\D", text.lstrip("+-"))
+    mark = groups[-1] if len(groups) > 1 and groups[-1] != groups[0] else ""
+    whole, _, part = text.rpartition(mark) if mark else (text, "", "")
+    return DataError("E-NUMBER", "data.thousands", plain=re.sub(r"[^\d+-]", "", whole) + mark + part, **values)

@@ -61,6 +61,8 @@ def from_path(path: Path, separator: str | None, decimal: str | None, header: bo
         raise no_file(path) from None
     except PermissionError:
         raise DataError("E-FILE", "data.no_permission", path=str(path)) from None
+    except DataError:
+        raise
     except (OSError, ValueError) as error:
         cause = getattr(error, "strerror", None) or str(error)
         raise DataError("E-FILE", "data.unreadable_file", path=str(path)[:200], cause=cause) from None

@@ -180,6 +180,8 @@ def _separator(text: str, whole: bool, decimal: str | None) -> str | None:
         cells = [cell for row in (rows[1:] or rows) if len(row) == width for cell in row]
         right = sum(is_number(cell) or is_missing(cell) for cell in cells) / max(len(cells), 1)
         found = count / len(rows) * (0.1 + right)
+        if len(rows[0]) != width:
+            found /= 2  # decimal commas part cells evenly, but not the header
         if found > score * (1 + 1e-9):
             best, score = candidate, found
     return best

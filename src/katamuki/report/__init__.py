@@ -10,7 +10,7 @@ from katamuki.report.judgement import check_text
 from katamuki.report.layout import Style, unstyled
 from katamuki.report.markup import html
 from katamuki.report.numbers import ascii_only, brief, cell, number, quoted
-from katamuki.report.printed import text
+from katamuki.report.printed import text, worded
 from katamuki.report.reported import Reported
 
 __all__ = [
@@ -29,4 +29,5 @@ __all__ = [
     "quoted",
     "text",
     "unstyled",
+    "worded",
 ]

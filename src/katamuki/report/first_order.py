@@ -88,7 +88,9 @@ def ending(fit: Reported, lang: str = "en", columns: int = 80, style: Style = un
     if claim.state == "cycle" and claim.cycle is not None:
         return _cycle(claim, lang, columns, style)
     if claim.state == "slow":
-        lines = [style("look", _say("slow", lang, steps=grouped(claim.steps)))]
+        asked = claim.options.get("steps")
+        key = "slow.time" if isinstance(asked, int) and claim.steps < asked else "slow"
+        lines = [style("look", _say(key, lang, steps=grouped(claim.steps)))]
         above = claim.loss - (claim.reference.loss if claim.reference is not None else math.nan)
         lines += hanging(
             "  " + _say("floor", lang), _say("slow.floor", lang, value=brief(above, 3)), columns=columns, hang=HANG

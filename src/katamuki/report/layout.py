@@ -33,7 +33,7 @@ def head(first: str, *cells: str, columns: int = 80) -> list[str]:
     for cell in cells:
         at = SECOND if width(lines[-1]) <= SECOND - 2 else THIRD
         if width(lines[-1]) > at - 2 or at + width(cell) > columns:
-            at = width(lines[-1]) + 3
+            at = max(SECOND, width(lines[-1]) + 3)
         if at + width(cell) > columns and lines[-1]:
             lines.append("")
             at = SECOND

@@ -114,6 +114,20 @@ def brief(value: float, digits: int = 1) -> str:
     return text.replace("-", MINUS)
 
 
+def correlation(value: float) -> str:
+    """A correlation to three digits, to more where it is near 1 but not 1.
+
+    Example
+    -------
+    >>> correlation(-0.94272), correlation(-0.9996), correlation(0.9999997), correlation(1.0)
+    ('−0.943', '−0.9996', '0.9999997', '1')
+    """
+    rest = 1.0 - abs(value)
+    if not 0.0 < rest < 5e-4:
+        return brief(value, 3)
+    return f"{value:.{-math.floor(math.log10(rest))}f}".replace("-", MINUS)
+
+
 def plain(value: float) -> str:
     """A number that somebody chose, as they would type it: ``0.001``, ``1e-08``, ``6000``.
 

@@ -17,7 +17,7 @@ from katamuki.records import CheckReport, Finding, Solution, Source
 from katamuki.report import first_order
 from katamuki.report.judgement import check_text
 from katamuki.report.layout import Style, flow, hanging, head, noted, unstyled
-from katamuki.report.numbers import DASH, brief, grouped, number, plain, seconds, table
+from katamuki.report.numbers import DASH, correlation, grouped, number, plain, seconds, table
 from katamuki.report.reported import Reported
 
 STRONG = 0.9  # |correlation| from which a pair of many parameters is worth a word
@@ -185,7 +185,7 @@ def _parameters(fit: Reported, lang: str, columns: int, style: Style) -> list[st
         if math.isfinite(between):
             first, second = claim.free
             at = next(k for k, row in enumerate(rows) if row[0] == second)
-            notes[at] = _say("correlation", lang, first=first, second=second, value=brief(between, 3))
+            notes[at] = _say("correlation", lang, first=first, second=second, value=correlation(between))
     lines = noted(table(rows), notes, columns)
     lines[0] = style("strong", lines[0])
     lines += _correlations(fit, lang)
@@ -213,7 +213,7 @@ def _correlations(fit: Reported, lang: str) -> list[str]:
     strong = sorted((pair for pair in pairs if pair[0] >= STRONG), reverse=True)[:PAIRS]
     if not strong:
         return []
-    said = [f"{names[j]},{names[i]} {brief(float(matrix[i, j]), 3)}" for _, i, j in strong]
+    said = [f"{names[j]},{names[i]} {correlation(float(matrix[i, j]))}" for _, i, j in strong]
     return ["", "  " + _say("correlations", lang, pairs="   ".join(said))]
 
 
@@ -234,9 +234,9 @@ def _statistics(fit: Reported, lang: str, columns: int) -> list[str]:
     scale = math.sqrt(claim.rss / claim.dof)
     key = "freedom.one" if claim.dof == 1 else "freedom"
     if claim.sigma_is == "known":
-        spread = _say("chi2", lang, value=number(claim.rss)) + " " + _say(key, lang, dof=claim.dof)
+        spread = _say("chi2", lang, value=number(claim.rss)) + " " + _say(key, lang, dof=grouped(claim.dof))
     else:
-        spread = _say("s", lang, value=number(scale)) + " " + _say(key, lang, dof=claim.dof)
+        spread = _say("s", lang, value=number(scale)) + " " + _say(key, lang, dof=grouped(claim.dof))
     lines = ["  " + "   ".join([loss, spread, _say("r2", lang, value=number(fit.r2))])]
     if claim.sigma_is == "known":
         scaled = [f"{name} {number(stderr * scale)}" for name, stderr in claim.stderr.items() if stderr is not None]
