@@ -109,6 +109,14 @@ def test_the_figure_holds_the_data_the_curve_the_band_and_the_residuals() -> Non
     assert bottom.get_xlabel() == "x"
 
 
+def test_many_points_do_not_hide_the_curve_and_few_lie_on_it() -> None:
+    for rows, hidden in ((30_000, True), (30, False)):
+        x = np.linspace(0.0, 1.0, rows)
+        axes = plot.figure(km.fit("y ~ a*x + b", {"x": x, "y": 2 * x + np.sin(40 * x)})).axes[0]
+        curve, points = axes.lines
+        assert (points.get_zorder() < axes.collections[0].get_zorder() < curve.get_zorder()) is hidden
+
+
 def test_with_several_predictors_observations_stand_against_predictions() -> None:
     top, bottom = plot.figure(FakeFit(predictors=("x", "z"))).axes
     np.testing.assert_allclose(top.get_lines()[1].get_xdata(), A * X + B, rtol=1e-14)

@@ -156,7 +156,7 @@ def _points(axes: Axes, x: Any, y: Any, label: str | None = None) -> None:
         alpha=0.3 if many else 0.9,
         rasterized=many,
         label=label,
-        zorder=3,
+        zorder=0.5 if many else 3,  # many points would hide the curve and its band
     )
 
 
