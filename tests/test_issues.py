@@ -24,3 +24,13 @@ def test_a_first_order_run_on_undetermined_parameters_does_not_call_itself_conve
         fit = km.fit("y ~ a*c*exp(-b*x)", data, start={"a": 2, "b": 1, "c": 1.5}, solver=solver)
     assert fit.state == "not_identifiable"
     assert fit.check().verdict == "PASS"
+
+
+def test_a_parameter_cannot_be_overwritten_from_outside():
+    """This used to print "a 99.00000 ± 0.117906 … verdict good", and to save it."""
+    fit = km.fit("y ~ a*x + b", km.datasets("tutorial"))
+    before = str(fit)
+    fit.params["a"] = 99.0
+    fit.stderr["a"] = 0.0
+    assert str(fit) == before
+    assert fit.check().verdict == "PASS"

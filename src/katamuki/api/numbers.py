@@ -21,13 +21,13 @@ class Numbers:
 
     @property
     def params(self) -> dict[str, float]:
-        """Values by name, in order of first appearance; the fixed ones too."""
-        return self.solution.params
+        """Values by name, in order of first appearance; the fixed ones too. A copy: to change it changes no fit."""
+        return dict(self.solution.params)
 
     @property
     def stderr(self) -> dict[str, float | None]:
-        """Standard errors by name; None where there is none: fixed, undetermined, at a bound, no freedom."""
-        return self.solution.stderr
+        """Standard errors by name; None where there is none: fixed, undetermined, at a bound, no freedom. A copy."""
+        return dict(self.solution.stderr)
 
     @property
     def free(self) -> tuple[str, ...]:
