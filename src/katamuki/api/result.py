@@ -15,9 +15,12 @@ import numpy as np
 
 from katamuki import data as sources
 from katamuki.api import propagation
+from katamuki.api.exporting import Exports
 from katamuki.api.numbers import Numbers
+from katamuki.api.pictures import Pictures
 from katamuki.api.plan import Plan
 from katamuki.api.propagation import Derived, Prediction, Spread
+from katamuki.api.stories import Stories
 from katamuki.backends import numpy_
 from katamuki.errors import BoundsError, DataError
 from katamuki.findings import extrapolates
@@ -26,10 +29,8 @@ from katamuki.records import Array, CheckReport, Finding, Solution, Source, Trac
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from matplotlib.figure import Figure
 
-
-class Fit(Numbers):
+class Fit(Numbers, Stories, Pictures, Exports):
     """The result of :func:`katamuki.fit`.
 
     Parameters
@@ -281,41 +282,6 @@ class Fit(Numbers):
         from katamuki.check import judge
 
         return judge(self.solution, self.columns, self.weights)
-
-    def plot(
-        self,
-        interval: Literal["mean", "new"] | None = "mean",
-        level: float = 0.95,
-        residuals: bool = True,
-        lang: str = "en",
-    ) -> Figure:
-        """Data, curve, band and residuals as a matplotlib figure.
-
-        Parameters
-        ----------
-        interval : "mean", "new" or None
-            The band: where the curve may be, where a new observation may be, or none.
-        level : float
-            How much the band should cover, no unit.
-        residuals : bool
-            Whether the residuals y − ŷ get a panel below.
-        lang : str
-            The language of the labels.
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-            Notebooks show it; ``savefig`` writes it.
-
-        Example
-        -------
-        >>> import katamuki as km
-        >>> len(km.fit("y ~ a*x + b", km.datasets("tutorial")).plot().axes)
-        2
-        """
-        from katamuki import plot
-
-        return plot.figure(self, interval=interval, level=level, residuals=residuals, lang=lang)
 
     def to_dict(self, check: CheckReport | None = None) -> dict[str, Any]:
         """The object that ``--json`` prints, NaN and infinity as None.

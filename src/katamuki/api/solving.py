@@ -15,7 +15,7 @@ from katamuki.api.options import shown
 from katamuki.api.values import Settings
 from katamuki.errors import BoundsError
 from katamuki.problem import Problem
-from katamuki.records import Array, Cycle, Reference, SigmaIs, State, Trace
+from katamuki.records import Array, Cycle, Reference, SigmaIs, Solution, State, Trace
 from katamuki.solvers import first_order_run, linear
 from katamuki.solvers.first_order import SGD, Adam, RMSprop
 from katamuki.solvers.first_order_diagnosis import diagnose
@@ -61,6 +61,11 @@ def resolve(solver: str | Solver) -> Solver | None:
     if isinstance(solver, type) and solver in CLASSES.values():
         raise BoundsError("E-USAGE", "api.solver_class", name=solver.__name__)
     raise BoundsError("E-USAGE", "api.solver", given=shown(solver), names=", ".join(["auto", *CLASSES]))
+
+
+def solver_of(solution: Solution) -> Solver:
+    """The solver that brought a solution, with its options."""
+    return CLASSES[solution.solver](**solution.options)
 
 
 def solve(

@@ -1,0 +1,29 @@
+"""What a story is about: a fit's claim, its trace, the solver that ran, and the model and data it ran on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from katamuki.graph import Graph
+from katamuki.problem import Problem
+from katamuki.records import Array, Solution, Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The facts behind a story.
+
+    ``solver`` is the record of its options; ``graph`` the right side, None for a model that is no formula; ``columns``
+    (n,) each; ``y`` (n,) the response as fitted; ``weights`` (n,) the w of Σ w r², None for 1; ``problem`` makes the
+    problem anew, to replay or to evaluate.
+    """
+
+    solution: Solution
+    trace: Trace
+    solver: object
+    graph: Graph | None
+    columns: Mapping[str, Array]
+    y: Array
+    weights: Array | None
+    problem: Callable[[], Problem]
