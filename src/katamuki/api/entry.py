@@ -7,24 +7,20 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
-import numpy as np
-
 from katamuki import data as sources
 from katamuki.api import failures
 from katamuki.api.options import check_names, check_options
-from katamuki.api.plan import Plan, plan_for
+from katamuki.api.plan import Plan
+from katamuki.api.preparing import Prepared, prepare
 from katamuki.api.result import Fit
 from katamuki.api.solving import Run, Solver, resolve, solve
-from katamuki.api.values import Limits, Settings, check_labels, check_sigma, settings, weights_of
-from katamuki.backends import numpy_
-from katamuki.errors import DataError, FitWarning
+from katamuki.api.values import Limits
+from katamuki.errors import FitWarning
 from katamuki.findings import examine, residual_facts, verdict
 from katamuki.problem import Problem
-from katamuki.records import Array, SigmaIs, Solution
+from katamuki.records import SigmaIs, Solution
 
 Missing = Literal["error", "drop"]
-# Σ w y² must lie between these, or the sum of squared residuals, 1e-32 of it or less, loses its digits or overflows.
-SMALLEST, LARGEST = 1e-260, 1e300
 
 
 def fit(
@@ -132,56 +128,32 @@ def fit(
     began = time.perf_counter()
     check_options(loss, backend, dtype, device, starts, seed, max_memory, threads, max_seconds, progress)
     check_names(start, bounds, fixed, params)
-    weighing = check_sigma(sigma, sigma_is, weights)
     chosen = resolve(solver)
-    rows = sources.rows(data)
-    plan = plan_for(model, rows.names, params, (*(start or ()), *(bounds or ()), *(fixed or ())))
-    said = settings(plan.kernel.parameters, start, bounds, fixed)
-    used = plan.model.columns
-    for what, one in (("sigma", sigma), ("weights", weights)):
-        if isinstance(one, str) and one not in used:
-            used = (*used, one)
-        elif one is not None:
-            check_labels(what, one, data)
-    columns = sources.select(rows, used, where, missing)
-    arrays = columns.arrays
-    y = _response(plan, arrays)
-    if len(y) < len(said.free):
-        raise DataError("E-TOOFEW", "api.too_few", free=len(said.free), rows=len(y), last=said.free[-1])
-    kept = None if columns.index is None else np.asarray(columns.index)
-    w = weights_of(sigma, weights, arrays, len(rows), kept, len(y))
-    problem = Problem(plan.kernel, [arrays[name] for name in plan.kernel.columns], y, w, said.start, said.free, threads)
-    if not SMALLEST < problem.tss_about_zero < LARGEST and y.any():
-        raise DataError("E-OVERFLOW", "api.range", response=plan.model.response, total=f"{problem.tss_about_zero:.3g}")
+    ready = prepare(
+        model,
+        data,
+        start=start,
+        bounds=bounds,
+        fixed=fixed,
+        params=params,
+        sigma=sigma,
+        sigma_is=sigma_is,
+        weights=weights,
+        where=where,
+        missing=missing,
+        threads=threads,
+    )
+    plan, said, problem = ready.plan, ready.said, ready.problem
     try:
-        run = solve(problem, plan.is_linear(said.free), chosen, said, weighing, max_seconds, progress)
-        solution = _solution(plan, problem, run, said, weighing, used, began)
-        return _judged(plan, problem, run, solution, columns, seed)
+        run = solve(problem, plan.is_linear(said.free), chosen, said, ready.weighing, max_seconds, progress)
+        return _judged(plan, problem, run, solution_of(ready, run, began), ready.columns, seed)
     finally:
         problem.close()
 
 
-def _response(plan: Plan, arrays: Mapping[str, Array]) -> Array:
-    """The left side, row by row (n,)."""
-    if plan.response_column is not None:
-        return arrays[plan.response_column]
-    (y,) = numpy_.evaluate(plan.model.lhs, arrays, {})
-    y = np.ascontiguousarray(y)
-    if not np.isfinite(y).all():
-        raise failures.response_error(plan, arrays)
-    return y
-
-
-def _solution(
-    plan: Plan,
-    problem: Problem,
-    run: Run,
-    said: Settings,
-    weighing: SigmaIs | None,
-    used: tuple[str, ...],
-    began: float,
-) -> Solution:
-    """The claim as a record: plain numbers and text."""
+def solution_of(ready: Prepared, run: Run, began: float) -> Solution:
+    """The claim as a record: plain numbers and text; ``began`` is when the work began."""
+    plan, said, problem = ready.plan, ready.said, ready.problem
     answer = run.answer
     free = problem.free_names
     stderr: dict[str, float | None] = dict.fromkeys(problem.names)
@@ -190,7 +162,7 @@ def _solution(
     return Solution(
         formula=plan.model.text,
         response=plan.model.response,
-        columns=used,
+        columns=ready.used,
         params=dict(zip(problem.names, answer.values.tolist(), strict=True)),
         free=free,
         stderr=stderr,
@@ -207,7 +179,7 @@ def _solution(
         tss=problem.tss,
         n=problem.n,
         dof=answer.uncertainty.dof,
-        sigma_is=weighing,
+        sigma_is=ready.weighing,
         weighted=problem.weights is not None,
         steps=run.steps,
         evaluations=run.evaluations,
@@ -242,5 +214,5 @@ def _judged(plan: Plan, problem: Problem, run: Run, solution: Solution, columns:
         error.fit = fitted
         raise error
     if solution.state in {"cycle", "slow", "not_identifiable"}:
-        warnings.warn(FitWarning(failures.warning_text(solution)), stacklevel=3)
+        warnings.warn(FitWarning(failures.needs_look(solution)), stacklevel=3)
     return fitted

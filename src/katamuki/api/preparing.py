@@ -1,0 +1,83 @@
+"""From what the user typed to a problem: model, columns, start and weights, checked once; no solver runs here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from katamuki import data as sources
+from katamuki.api import failures
+from katamuki.api.plan import Plan, plan_for
+from katamuki.api.values import Limits, Settings, check_labels, check_sigma, settings, weights_of
+from katamuki.backends import numpy_
+from katamuki.data.selection import Missing
+from katamuki.errors import DataError
+from katamuki.problem import Problem
+from katamuki.records import Array, SigmaIs
+
+# Σ w y² must lie between these, or the sum of squared residuals, 1e-32 of it or less, loses its digits or overflows.
+SMALLEST, LARGEST = 1e-260, 1e300
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A problem and where it came from; ``used`` names the columns that the formula, sigma and weights read."""
+
+    plan: Plan
+    said: Settings
+    weighing: SigmaIs | None
+    used: tuple[str, ...]
+    columns: sources.Columns
+    problem: Problem
+
+
+def prepare(
+    model: str | Callable[..., object],
+    data: object,
+    *,
+    start: Mapping[str, float] | None,
+    bounds: Limits | None,
+    fixed: Mapping[str, float] | None,
+    params: Sequence[str] | None,
+    sigma: object,
+    sigma_is: SigmaIs | None,
+    weights: object,
+    where: str | None,
+    missing: Missing,
+    threads: int | None,
+) -> Prepared:
+    """Check arguments of ``katamuki.fit`` and make the problem that they describe; names are known to be names."""
+    weighing = check_sigma(sigma, sigma_is, weights)
+    rows = sources.rows(data)
+    plan = plan_for(model, rows.names, params, (*(start or ()), *(bounds or ()), *(fixed or ())))
+    said = settings(plan.kernel.parameters, start, bounds, fixed)
+    used = plan.model.columns
+    for what, one in (("sigma", sigma), ("weights", weights)):
+        if isinstance(one, str) and one not in used:
+            used = (*used, one)
+        elif one is not None:
+            check_labels(what, one, data)
+    columns = sources.select(rows, used, where, missing)
+    arrays = columns.arrays
+    y = _response(plan, arrays)
+    if len(y) < len(said.free):
+        raise DataError("E-TOOFEW", "api.too_few", free=len(said.free), rows=len(y), last=said.free[-1])
+    kept = None if columns.index is None else np.asarray(columns.index)
+    w = weights_of(sigma, weights, arrays, len(rows), kept, len(y))
+    problem = Problem(plan.kernel, [arrays[name] for name in plan.kernel.columns], y, w, said.start, said.free, threads)
+    if not SMALLEST < problem.tss_about_zero < LARGEST and y.any():
+        raise DataError("E-OVERFLOW", "api.range", response=plan.model.response, total=f"{problem.tss_about_zero:.3g}")
+    return Prepared(plan, said, weighing, used, columns, problem)
+
+
+def _response(plan: Plan, arrays: Mapping[str, Array]) -> Array:
+    """The left side, row by row (n,)."""
+    if plan.response_column is not None:
+        return arrays[plan.response_column]
+    (y,) = numpy_.evaluate(plan.model.lhs, arrays, {})
+    y = np.ascontiguousarray(y)
+    if not np.isfinite(y).all():
+        raise failures.response_error(plan, arrays)
+    return y
