@@ -22,15 +22,32 @@ if TYPE_CHECKING:
         KatamukiError,
         NotConverged,
     )
-    from katamuki.solvers.first_order import SGD, Adam, RMSprop
+    from katamuki.solvers.first_order import (
+        ASGD,
+        SGD,
+        Adadelta,
+        Adagrad,
+        Adam,
+        Adamax,
+        AdamW,
+        NAdam,
+        RAdam,
+        RMSprop,
+        Rprop,
+    )
     from katamuki.solvers.levenberg_marquardt import LevenbergMarquardt
     from katamuki.solvers.linear import Linear
 
     __version__: str
 
 __all__ = [
+    "ASGD",
     "SGD",
+    "Adadelta",
+    "Adagrad",
     "Adam",
+    "AdamW",
+    "Adamax",
     "BackendError",
     "BoundsError",
     "DataError",
@@ -40,8 +57,11 @@ __all__ = [
     "KatamukiError",
     "LevenbergMarquardt",
     "Linear",
+    "NAdam",
     "NotConverged",
+    "RAdam",
     "RMSprop",
+    "Rprop",
     "__version__",
     "datasets",
     "fit",
@@ -58,8 +78,16 @@ _HOMES = {
     "LevenbergMarquardt": "katamuki.solvers.levenberg_marquardt",
     "Linear": "katamuki.solvers.linear",
     "SGD": "katamuki.solvers.first_order",
+    "ASGD": "katamuki.solvers.first_order",
+    "Rprop": "katamuki.solvers.first_order",
+    "Adagrad": "katamuki.solvers.first_order",
+    "Adadelta": "katamuki.solvers.first_order",
     "RMSprop": "katamuki.solvers.first_order",
     "Adam": "katamuki.solvers.first_order",
+    "AdamW": "katamuki.solvers.first_order",
+    "Adamax": "katamuki.solvers.first_order",
+    "NAdam": "katamuki.solvers.first_order",
+    "RAdam": "katamuki.solvers.first_order",
     "KatamukiError": "katamuki.errors",
     "FormulaError": "katamuki.errors",
     "DataError": "katamuki.errors",

@@ -17,16 +17,13 @@ from katamuki.errors import BoundsError
 from katamuki.problem import Problem
 from katamuki.records import Array, Cycle, Reference, SigmaIs, Solution, State, Trace
 from katamuki.solvers import first_order_run, linear
-from katamuki.solvers.first_order import SGD, Adam, RMSprop
+from katamuki.solvers.first_order import FIRST_ORDER, FirstOrder
 from katamuki.solvers.first_order_diagnosis import diagnose
 from katamuki.solvers.levenberg_marquardt import Descent, LevenbergMarquardt, minimise
 from katamuki.solvers.linear import Linear
 
-FirstOrder = SGD | RMSprop | Adam
-Solver = Linear | LevenbergMarquardt | SGD | RMSprop | Adam
-CLASSES: dict[str, type[Solver]] = {
-    one.__name__.lower(): one for one in (Linear, LevenbergMarquardt, SGD, RMSprop, Adam)
-}
+Solver = Linear | LevenbergMarquardt | FirstOrder
+CLASSES: dict[str, type[Solver]] = {one.__name__.lower(): one for one in (Linear, LevenbergMarquardt, *FIRST_ORDER)}
 SHORT = {"lm": "levenbergmarquardt"}
 LM = LevenbergMarquardt()
 
