@@ -117,7 +117,7 @@ def test_every_kind_of_data_gives_the_same_numbers(kind):
 def test_the_source_says_what_kind_of_data_was_given(kind, name):
     data = rows(KINDS[kind]())
     assert data.source.kind == name
-    assert data.source.name == "data"
+    assert str(data.source.name) == "data"
     assert data.source.rows == len(data) == 4
     assert data.names[:2] == ("x", "y")
     assert data.column("x").tolist() == X

@@ -63,7 +63,7 @@ def test_a_file_gives_the_numbers_that_were_written(kind, tmp_path):
             kind, kind
         )
         assert found.source.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-        assert found.source.name == ("standard input" if isinstance(data, io.BytesIO) else "file.data")
+        assert str(found.source.name) == ("standard input" if isinstance(data, io.BytesIO) else "file.data")
     assert read(path, time={"when": "h"}).column("when").tolist() == [float(i) for i in range(30)]
     with pytest.raises(DataError, match=r"E-NUMBER|E-DATE"):
         table.column("note")
@@ -191,7 +191,7 @@ def test_standard_input_is_a_dash(monkeypatch):
         monkeypatch.setattr(sys, "stdin", stream)
         found = select(rows("-"), ("x", "y"))
         assert found.arrays["y"].tolist() == [2.5]
-        assert found.source.name == "standard input"
+        assert str(found.source.name) == "standard input"
 
 
 def test_an_open_file_is_read_from_where_it_stands(tmp_path):

@@ -9,7 +9,7 @@ from string import Formatter
 
 import pytest
 
-from katamuki import messages
+from katamuki import errors, messages
 
 SOURCES = {path: path.read_text(encoding="utf-8") for path in (messages.FOLDER.parent).rglob("*.py")}
 FILES = sorted(messages.FOLDER.glob("*.json"))
@@ -47,6 +47,10 @@ def test_a_missing_sentence_would_be_found() -> None:
         messages.sentence("data.nothing_there")
 
 
-def test_a_language_that_is_not_there_is_english() -> None:
-    assert messages.catalogue("xx") == messages.catalogue("en")
-    assert messages.catalogue("e") == messages.catalogue("en")  # and no file of another name is read
+@pytest.mark.parametrize("lang", ["xx", "e", "", "EN", "ja.", "../en"])
+def test_a_language_that_is_not_there_is_an_error_and_never_english(lang: str) -> None:
+    with pytest.raises(LookupError):
+        messages.catalogue(lang)
+    with pytest.raises(errors.BoundsError, match="languages: en, ja") as caught:
+        errors.spoken(lang)
+    assert caught.value.code == "E-LANG"

@@ -1,8 +1,9 @@
 """The errors of katamuki: what, where, and how to mend it.
 
 Every error names a sentence of the catalogue (``messages/en.json``) and carries the values that fill it, so
-that the command line can print it in another language and the JSON of ``--json`` can carry its parts. Nothing
-here formats numbers or knows a formula: callers pass finished values.
+that the command line can print it in another language and the JSON of ``--json`` can carry its parts. Words among
+the values are phrases of the catalogue themselves. Nothing here formats numbers or knows a formula: callers pass
+finished values. ``str(error)`` is English, whatever the language of the fit's report.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from katamuki import messages
+from katamuki.messages import Phrase
 
 if TYPE_CHECKING:
     from katamuki.records import FitLike
@@ -27,13 +29,13 @@ class KatamukiError(ValueError):
     key : str
         The sentence in the catalogue. ``key.where`` and ``key.remedy`` (``key.remedy.cli`` on the command line)
         are used where they exist.
-    where : str, optional
-        Finished text that points at the place, such as the formula with carets; stands before ``key.where``.
+    where : str or Phrase, optional
+        What points at the place, such as the formula with carets; stands before ``key.where``.
     values
-        What fills the placeholders.
+        What fills the placeholders: finished text, phrases, lists of names.
     """
 
-    def __init__(self, code: str, key: str, *, where: str | None = None, **values: object) -> None:
+    def __init__(self, code: str, key: str, *, where: str | Phrase | None = None, **values: object) -> None:
         super().__init__(key)
         self.code = code
         self.key = key
@@ -47,12 +49,18 @@ class KatamukiError(ValueError):
     @property
     def where(self) -> str | None:
         """Where it is wrong: rows, names, or the formula with carets."""
-        return self._place("en")
+        return self.place("en")
 
     @property
     def remedy(self) -> str | None:
         """What to do instead, said for Python."""
         return self._remedy("en", "python")
+
+    def place(self, lang: str = "en") -> str | None:
+        """Where it is wrong, in a language."""
+        found = messages.optional(self.key + ".where", lang, **self.values)
+        parts = (messages.said(self._where, lang), found)
+        return "\n".join(str(part) for part in parts if part) or None
 
     def advice(self, lang: str = "en", surface: Surface = "python") -> str | None:
         """What to do instead, said for Python or for the command line."""
@@ -61,7 +69,7 @@ class KatamukiError(ValueError):
     def render(self, lang: str = "en", surface: Surface = "python") -> str:
         """The whole message, as it is printed: what, where, remedy, code."""
         lines = [self.text(lang)]
-        place = self._place(lang)
+        place = self.place(lang)
         if place:
             lines.extend("  " + line for line in place.split("\n"))
         remedy = self._remedy(lang, surface)
@@ -69,10 +77,6 @@ class KatamukiError(ValueError):
             lines.append("  " + messages.sentence("label.try", lang) + " " + remedy)
         lines[-1] += f" [{self.code}]"
         return "\n".join(lines)
-
-    def _place(self, lang: str) -> str | None:
-        said = messages.optional(self.key + ".where", lang, **self.values)
-        return "\n".join(part for part in (self._where, said) if part) or None
 
     def _remedy(self, lang: str, surface: Surface) -> str | None:
         if surface == "cli":
@@ -105,7 +109,36 @@ class NotConverged(KatamukiError):  # noqa: N818  the public name
     """The fit failed; ``.fit`` holds the parameters reached and the trace."""
 
     fit: FitLike | None = None
+    race: object | None = None  # of an interrupted race: the lanes so far
 
 
 class FitWarning(UserWarning):
-    """The fit returned, and something about it needs a look."""
+    """The fit returned, and something about it needs a look.
+
+    Parameters
+    ----------
+    said : Phrase
+        What needs a look; ``str`` of the warning is English.
+    """
+
+    def __init__(self, said: Phrase) -> None:
+        super().__init__(said)
+        self.said = said
+
+    def text(self, lang: str = "en") -> str:
+        """What needs a look, in a language."""
+        return self.said.text(lang)
+
+
+def spoken(lang: str) -> str:
+    """A language, if there is a catalogue of it: what every public function that prints asks first.
+
+    Example
+    -------
+    >>> spoken("ja")
+    'ja'
+    """
+    known = messages.languages()
+    if lang not in known:
+        raise BoundsError("E-LANG", "errors.language", given=repr(lang), all=", ".join(known), first=known[0])
+    return lang

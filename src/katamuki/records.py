@@ -12,6 +12,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from katamuki.messages import Phrase
+
 Array = NDArray[np.float64]
 State = Literal["exact", "converged", "cycle", "slow", "diverged", "not_identifiable", "interrupted"]
 Verdict = Literal["good", "look", "failed"]
@@ -41,7 +43,7 @@ class Rows(Protocol):
 class Source:
     """What was read and how: the second line of every report."""
 
-    name: str  # "tutorial.csv", "standard input", "data" for objects in memory
+    name: str | Phrase  # "tutorial.csv"; a phrase for standard input and for objects in memory
     kind: str  # "csv" "tsv" "parquet" "jsonl" "arrow" "mapping" "pandas" "polars" "pyarrow" "duckdb" "dataset"
     rows: int  # rows handed to the fit
     separator: str | None = None
@@ -163,6 +165,48 @@ class Solution:
     cycle: Cycle | None = None
     reference: Reference | None = None
     reason: Mapping[str, Any] = field(default_factory=dict)  # facts behind a failed state: row, subexpression, step …
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """When one run of a race came within a tolerance of the answer, for good.
+
+    ``steady``: ``step`` is the first after which it stays within to the end. ``unsteady``: it stayed within for a
+    twentieth of the race, the first time from step ``entered`` on, and was outside again at step ``left``, the last
+    such. ``never``: neither. Steps count what was taken: 0 is the start.
+    """
+
+    tolerance: float
+    kind: Literal["steady", "unsteady", "never"]
+    step: int | None = None
+    entered: int | None = None
+    left: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One run of a race: who ran, when it came how near, where it ended, and the error on the way.
+
+    ``error`` is the largest |value − answer| of a free parameter at the end; ``path`` (m,) holds steps taken and
+    ``errors`` (m,) the error there, thinned so that the highest and lowest of every stretch are kept. ``ending`` says
+    what became of it, ``remark`` in words; ``facts`` are the numbers behind them.
+    """
+
+    label: str | Phrase
+    solver: object  # the record of its options, steps= of the race included
+    ending: Literal[
+        "exact", "arrived", "cycle", "unsteady", "stalled", "elsewhere", "going", "diverged", "no_start", "cut", "waiting"
+    ]
+    remark: Phrase
+    facts: Mapping[str, Any]
+    reached: tuple[Reached, ...]
+    steps: int  # taken
+    evaluations: int  # passes over the data
+    params: dict[str, float]
+    loss: float
+    error: float
+    path: NDArray[np.int64]
+    errors: Array
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,7 +146,7 @@ def fit(
     plan, said, problem = ready.plan, ready.said, ready.problem
     try:
         run = solve(problem, plan.is_linear(said.free), chosen, said, ready.weighing, max_seconds, progress)
-        return _judged(plan, problem, run, solution_of(ready, run, began), ready.columns, seed)
+        return judged(plan, problem, run, solution_of(ready, run, began), ready.columns, seed)
     finally:
         problem.close()
 
@@ -191,7 +191,7 @@ def solution_of(ready: Prepared, run: Run, began: float) -> Solution:
     )
 
 
-def _judged(plan: Plan, problem: Problem, run: Run, solution: Solution, columns: sources.Columns, seed: int) -> Fit:
+def judged(plan: Plan, problem: Problem, run: Run, solution: Solution, columns: sources.Columns, seed: int) -> Fit:
     """Findings and verdict; then the fit is returned, with a warning where it needs a look, or raised."""
     facts = None
     if run.failure is None:

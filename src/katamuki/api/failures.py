@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
-from katamuki import messages
 from katamuki.api.plan import Plan
 from katamuki.backends import numpy_
 from katamuki.errors import DataError, NotConverged
 from katamuki.graph import derivative
+from katamuki.messages import Listing, Phrase
 from katamuki.records import Array, Combination, Solution
 
 if TYPE_CHECKING:
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 def response_error(plan: Plan, arrays: Mapping[str, Array]) -> DataError:
     """The left side has no value somewhere."""
     found = numpy_.first_bad(plan.model.lhs, arrays, {}, plan.model.text)
-    what, rows = (found.text, found.rows) if found else (plan.model.response, "")
-    return DataError("E-DOMAIN", "api.response_domain", what=what, rows=rows)
+    if found is None:
+        return DataError("E-DOMAIN", "api.response_domain", what=plan.model.response, rows="")
+    return DataError("E-DOMAIN", "api.response_domain", what=found.text, rows=found.rows)
 
 
 def not_converged(run: Run, plan: Plan, arrays: Mapping[str, Array], solution: Solution) -> NotConverged:
@@ -54,22 +56,24 @@ def _no_value(run: Run, plan: Plan, arrays: Mapping[str, Array], solution: Solut
     return NotConverged("E-DOMAIN", "api.domain_start", where=found.domain, **values)
 
 
-def warning_text(solution: Solution) -> str:
+def needs_look(solution: Solution) -> Phrase:
     """What a fit that returned needs a look for, one sentence."""
     if solution.state == "not_identifiable":
-        said = [messages.sentence(key, **values) for key, values in map(undetermined, solution.combinations)]
-        return "; ".join(dict.fromkeys(said))
+        return reduce(_both, dict.fromkeys(map(undetermined, solution.combinations)))
     key = f"api.warn_{solution.state}"
     if solution.state == "slow" and solution.steps < solution.options["steps"]:
         key = "api.warn_time"
-    return messages.sentence(key, steps=solution.steps, loss=f"{solution.loss:.6g}")
+    return Phrase(key, steps=solution.steps, loss=f"{solution.loss:.6g}")
 
 
-def undetermined(one: Combination, lang: str = "en") -> tuple[str, dict[str, str]]:
-    """The catalogue's key and values that say what of some parameters is determined."""
-    names = messages.listing(one.names, lang)
-    values: dict[str, str] = {"names": names, "last": one.names[-1]}
+def undetermined(one: Combination) -> Phrase:
+    """What of some parameters is determined."""
+    names = Listing(one.names)
     if one.text is None or one.value is None:
-        return "api.undetermined_group", values
-    values |= {"text": one.text, "value": f"{one.value:.6g}"}
-    return "api.undetermined" if one.exact else "api.undetermined_near", values
+        return Phrase("api.undetermined_group", names=names)
+    key = "api.undetermined" if one.exact else "api.undetermined_near"
+    return Phrase(key, names=names, text=one.text, value=f"{one.value:.6g}")
+
+
+def _both(first: Phrase, second: Phrase) -> Phrase:
+    return Phrase("label.also", first=first, second=second)

@@ -21,7 +21,7 @@ from katamuki.covariance import uncertainty
 from katamuki.errors import BoundsError, FormulaError
 from katamuki.formula import Model
 from katamuki.graph import derivative, name_text
-from katamuki.messages import listing
+from katamuki.messages import Listing
 from katamuki.problem import Problem
 from katamuki.records import Array, Finding, Solution
 from katamuki.report import brief, number
@@ -140,7 +140,7 @@ def quantity(text: str, solution: Solution) -> Model:
     model = formula.parse(whole, (name,))
     unknown = [one for one in model.rhs.parameters if one not in names]
     if unknown:
-        raise FormulaError("E-NAME", "result.unknown", unknown=listing(unknown), names=", ".join(names))
+        raise FormulaError("E-NAME", "result.unknown", unknown=Listing(unknown), names=", ".join(names))
     return model
 
 

@@ -23,7 +23,9 @@ import numpy as np
 from katamuki import formula, report
 from katamuki.api.plan import Plan
 from katamuki.api.result import Fit
+from katamuki.data.names import IN_MEMORY, STANDARD_INPUT
 from katamuki.errors import DataError, FormulaError
+from katamuki.messages import Phrase
 from katamuki.records import Array, Combination, Cycle, Finding, Reference, Solution, Source, State, Trace, Verdict
 
 FORMAT = 1  # of what stands under "saved"
@@ -41,7 +43,7 @@ def save(fit: Fit, path: str | Path) -> None:
     whole["saved"] = {
         "format": FORMAT,
         "solution": {one.name: _plain(getattr(fit.solution, one.name)) for one in dataclasses.fields(Solution)},
-        "source": dataclasses.asdict(fit.data),
+        "source": _plain(fit.data),
         "seed": fit.seed,
         "columns": _plain(fit.columns),
         "weights": _plain(fit.weights),
@@ -133,6 +135,8 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(one) for one in value]
+    if isinstance(value, Phrase):
+        return str(value)
     if isinstance(value, np.generic):
         return _plain(value.item())
     if isinstance(value, float) and not math.isfinite(value):
@@ -273,7 +277,8 @@ def _finding(given: Mapping[str, Any]) -> Finding:
 def _source(given: Mapping[str, Any]) -> Source:
     found = {name: _anything(one) for name, one in given.items()}
     _text(found["name"]), _text(found["kind"]), _whole(found["rows"])
-    return Source(**found)
+    spoken = {str(one): one for one in (IN_MEMORY, STANDARD_INPUT)}
+    return Source(**{**found, "name": spoken.get(found["name"], found["name"])})
 
 
 def _trace(given: Mapping[str, Any]) -> Trace:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from katamuki import messages
 from katamuki.graph import LEAVES, Builder, Graph, Node, Span, derivative, is_linear, text
+from katamuki.messages import Phrase
 from katamuki.ops import SIGN, TABLE
 from katamuki.records import Array
 
@@ -27,9 +27,9 @@ class Bad:
     ``row`` counts from 1; ``count`` rows are bad; ``span`` is the part's place in the formula.
     """
 
-    text: str
-    rows: str
-    domain: str | None
+    text: str | Phrase
+    rows: Phrase
+    domain: Phrase | None
     row: int
     count: int
     span: Span | None
@@ -116,7 +116,7 @@ def first_bad(
     >>> b = Builder()
     >>> graph = b.graph([b("log", b("sub", b.leaf("column", "x"), 20.0))])
     >>> bad = first_bad(graph, {"x": np.array([10.0, 14.0])}, {})
-    >>> bad.text, bad.rows, bad.domain
+    >>> bad.text, str(bad.rows), str(bad.domain)
     ('log(x - 20)', 'all 2 rows (row 1: log(-10))', 'log needs x > 20; the data have x from 10 to 14')
     """
     n = rows_of(columns)
@@ -152,7 +152,7 @@ def _described(graph: Graph, k: int, row: int, out: int, values: list[Array], co
     count, n = int(bad.sum()), len(bad)
     example = _example(node, [float(values[a][row]) for a in node.args])
     key = "formula.rows_all" if count == n else "formula.rows_some" if count > 1 else "formula.rows_one"
-    rows = messages.sentence(key, count=count, n=n, row=row + 1, example=example)
+    rows = Phrase(key, count=count, n=n, row=row + 1, example=example)
     return Bad(_text(graph, k), rows, _domain(graph, node, row, example, values, columns), row + 1, count, node.span)
 
 
@@ -162,11 +162,11 @@ def _typed(formula: str, span: Span) -> str:
     return part if len(part) <= 200 else part[:199] + "…"
 
 
-def _text(graph: Graph, k: int) -> str:
+def _text(graph: Graph, k: int) -> str | Phrase:
     try:
         return text(graph, k, 200)
     except OverflowError:
-        return messages.sentence("formula.long_part", op=graph.nodes[k].op)
+        return Phrase("formula.long_part", op=graph.nodes[k].op)
 
 
 def _example(node: Node, numbers: list[float]) -> str:
@@ -182,7 +182,7 @@ def _example(node: Node, numbers: list[float]) -> str:
 
 def _domain(
     graph: Graph, node: Node, row: int, example: str, values: list[Array], columns: Mapping[str, Array]
-) -> str | None:
+) -> Phrase | None:
     """What the operation needs, said of the data where it can be."""
     if node.op in LEAVES:
         return None
@@ -191,19 +191,19 @@ def _domain(
     with np.errstate(all="ignore"):
         outside = domain is not None and not bool(np.all(domain.allowed(*inputs)))
     if domain is None or not outside:
-        return messages.sentence("formula.overflows", example=example)
+        return Phrase("formula.overflows", example=example)
     k = node.args[domain.index]
-    op = node.op if TABLE[node.op].callable else messages.sentence(TABLE[node.op].words)
+    op = node.op if TABLE[node.op].callable else Phrase(TABLE[node.op].words)
     if domain.relation is not None:
         solved = _solved(graph, k, domain.relation, domain.limit)
         if solved is not None:
             name, relation, limit = solved
             data = columns[name]
-            return messages.sentence(
+            return Phrase(
                 "formula.needs_column", op=op, name=name, relation=relation, limit=f"{limit:.6g}",
                 low=f"{data.min():.6g}", high=f"{data.max():.6g}",
             )  # fmt: skip
-    return messages.sentence(domain.words, op=op, what=_text(graph, k))
+    return Phrase(domain.words, op=op, what=_text(graph, k))
 
 
 def _solved(graph: Graph, k: int, relation: str, limit: float) -> tuple[str, str, float] | None:

@@ -58,8 +58,10 @@ def fitted(chosen: Namespace, terminal: Terminal) -> Outcome:
         finally:
             progress.done()
     for one in caught:
-        kind = "" if issubclass(one.category, km.FitWarning) else one.category.__name__ + ": "
-        outcome.warned.append(kind + str(one.message))
+        if isinstance(one.message, km.FitWarning):
+            outcome.warned.append(one.message.text(terminal.lang))
+        else:
+            outcome.warned.append(f"{one.category.__name__}: {one.message}")
     return outcome
 
 

@@ -73,7 +73,7 @@ class Terminal:
                 "schema": ERROR_SCHEMA,
                 "code": error.code,
                 "text": error.text(self.lang),
-                "where": error.where,
+                "where": error.place(self.lang),
                 "remedy": error.advice(self.lang, "cli"),
             }
             self._err(json.dumps(told))

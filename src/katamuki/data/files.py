@@ -17,8 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from katamuki import messages
-from katamuki.data.names import nearest, some
+from katamuki.data.names import STANDARD_INPUT, Place, nearest, some
 from katamuki.data.table import Table
 from katamuki.data.text import TextFile
 from katamuki.errors import DataError
@@ -69,7 +68,7 @@ def from_path(path: Path, separator: str | None, decimal: str | None, header: bo
     return _table(body, first, path.name, digest, separator, decimal, header)
 
 
-def from_bytes(body: bytes, name: str, separator: str | None, decimal: str | None, header: bool | None) -> Table:
+def from_bytes(body: bytes, name: Place, separator: str | None, decimal: str | None, header: bool | None) -> Table:
     """The bytes of a file, such as standard input's, as a table."""
     return _table(body, body[:8], name, hashlib.sha256(body).hexdigest(), separator, decimal, header)
 
@@ -83,12 +82,7 @@ def from_stream(stream: Any, separator: str | None, decimal: str | None, header:
         body = body.encode("utf-8", "surrogateescape")
     name = getattr(stream, "name", None)
     spoken = name not in ("<stdin>", "<fdopen>") and isinstance(name, str)
-    return from_bytes(body, Path(name).name if spoken else standard_input(), separator, decimal, header)  # type: ignore[arg-type]
-
-
-def standard_input() -> str:
-    """What reports call standard input."""
-    return messages.sentence("data.standard_input")
+    return from_bytes(body, Path(name).name if spoken else STANDARD_INPUT, separator, decimal, header)  # type: ignore[arg-type]
 
 
 def no_file(path: Path) -> DataError:
@@ -115,7 +109,7 @@ def _digest(path: Path) -> str | None:
 def _table(
     body: Path | bytes,
     first: bytes,
-    name: str,
+    name: Place,
     digest: str | None,
     separator: str | None,
     decimal: str | None,
@@ -138,7 +132,7 @@ def _table(
     return _text(TextFile(body, name, separator, decimal, header), digest)
 
 
-def _from_utf16(body: bytes, name: str) -> bytes:
+def _from_utf16(body: bytes, name: Place) -> bytes:
     try:
         return body.decode("utf-16").encode("utf-8")
     except UnicodeError as error:
@@ -165,7 +159,7 @@ def _text(file: TextFile, digest: str | None) -> Table:
     )  # fmt: skip
 
 
-def _parquet(body: Path | bytes, name: str, digest: str | None) -> Table:
+def _parquet(body: Path | bytes, name: Place, digest: str | None) -> Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -185,7 +179,7 @@ def _parquet(body: Path | bytes, name: str, digest: str | None) -> Table:
     return Table(names, fetch, Source(name, "parquet", rows, header=names, sha256=digest))
 
 
-def _arrow(body: Path | bytes, name: str, digest: str | None, stream: bool) -> Table:
+def _arrow(body: Path | bytes, name: Place, digest: str | None, stream: bool) -> Table:
     import pyarrow as pa
 
     def opened(places: Sequence[int] | None = None) -> Any:
@@ -207,11 +201,11 @@ def _arrow(body: Path | bytes, name: str, digest: str | None, stream: bool) -> T
     return Table(names, fetch, Source(name, "arrow", -1, header=names, sha256=digest))
 
 
-def _damaged(name: str, error: Exception) -> DataError:
+def _damaged(name: Place, error: Exception) -> DataError:
     return DataError("E-FORMAT", "data.damaged", place=name, cause=str(error).splitlines()[0][:200])
 
 
-def _json(body: bytes, name: str, digest: str | None) -> Table:
+def _json(body: bytes, name: Place, digest: str | None) -> Table:
     """JSON lines: one object per line; a key that a line lacks is a missing value there."""
     columns: dict[str, list[Any]] = {}
     count = 0

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from katamuki.data.cells import is_missing, is_number
+from katamuki.data.names import Place
 from katamuki.errors import DataError
 
 SAMPLE = 1 << 18  # bytes that are looked at
@@ -94,7 +95,7 @@ def separator_of(given: str | None) -> str | None:
 
 
 def find(
-    sample: str, whole: bool, separator: str | None, decimal: str | None, header: bool | None, place: str
+    sample: str, whole: bool, separator: str | None, decimal: str | None, header: bool | None, place: Place
 ) -> Layout:
     """Find the layout of a text from its beginning.
 
@@ -108,7 +109,7 @@ def find(
         What the caller said.
     header : bool, optional
         Whether the first row is a header; None: decide.
-    place : str
+    place : str or Phrase
         The file's name, for errors.
 
     Returns
@@ -187,7 +188,7 @@ def _separator(text: str, whole: bool, decimal: str | None) -> str | None:
     return best
 
 
-def _has_header(rows: Sequence[Sequence[str]], place: str) -> bool:
+def _has_header(rows: Sequence[Sequence[str]], place: Place) -> bool:
     first = rows[0]
     text = [not is_number(cell) and not is_missing(cell) for cell in first]
     if not any(text):

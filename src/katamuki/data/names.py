@@ -9,6 +9,13 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 from katamuki.errors import DataError
+from katamuki.messages import Phrase
+
+Place = str | Phrase
+"""What reports and errors call a source: a file's name, or one of the two phrases."""
+
+STANDARD_INPUT = Phrase("data.standard_input")
+IN_MEMORY = Phrase("data.in_memory")
 
 
 def distance(a: str, b: str, limit: int) -> int:
@@ -85,7 +92,7 @@ def some(parts: Sequence[str], limit: int = 8, count: int | None = None) -> str:
     return shown if whole <= limit else f"{shown}, … ({whole})"
 
 
-def find(name: str, names: Sequence[str], place: str) -> int:
+def find(name: str, names: Sequence[str], place: Place) -> int:
     """Where a column stands; raises ``DataError`` where it is not there, or there twice."""
     places = [i for i, other in enumerate(names) if other == name]
     if not places:
@@ -99,7 +106,7 @@ def find(name: str, names: Sequence[str], place: str) -> int:
     raise no_column(name, names, place)
 
 
-def no_column(name: str, names: Sequence[str], place: str) -> DataError:
+def no_column(name: str, names: Sequence[str], place: Place) -> DataError:
     """The error that a column is not there, with the columns that are and the nearest of them."""
     near = nearest(name, names)
     key = "data.no_column"

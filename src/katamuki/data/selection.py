@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from katamuki.data import condition as conditions
 from katamuki.data.cells import Cells, is_missing, row
 from katamuki.data.convert import Plain, absent, quick
-from katamuki.data.names import printable, some
+from katamuki.data.names import IN_MEMORY, Place, printable, some
 from katamuki.data.sources import Mapped
 from katamuki.data.table import Table
 from katamuki.errors import DataError
@@ -41,7 +41,7 @@ class Columns:
 
 @lru_cache(maxsize=64)
 def _in_memory(kind: str, n: int) -> Source:
-    return Source("data", kind, n)
+    return Source(IN_MEMORY, kind, n)
 
 
 def select(rows: Rows, used: Sequence[str], where: str | None = None, missing: Missing = "error") -> Columns:
@@ -188,7 +188,7 @@ def _words(column: Plain, name: str) -> NDArray[Any]:
 
 
 def _finite(
-    arrays: dict[str, Array], index: NDArray[np.int64] | None, missing: Missing, place: str
+    arrays: dict[str, Array], index: NDArray[np.int64] | None, missing: Missing, place: Place
 ) -> tuple[dict[str, Array], NDArray[np.int64] | None, int]:
     """The arrays without the rows that have no finite value, the rows kept, and how many were dropped."""
     if all(np.vdot(array, array) < np.inf for array in arrays.values()):

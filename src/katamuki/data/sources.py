@@ -17,6 +17,7 @@ import numpy as np
 
 from katamuki.data import files
 from katamuki.data.convert import Plain, root
+from katamuki.data.names import IN_MEMORY
 from katamuki.data.table import Table
 from katamuki.errors import DataError
 from katamuki.records import Rows, Source
@@ -50,7 +51,7 @@ def _check_index(columns: Mapping[str, Any]) -> None:
             raise DataError("E-INDEX", "data.index", column=name, other=first)
 
 
-UNCOUNTED = Source("data", "mapping", -1)
+UNCOUNTED = Source(IN_MEMORY, "mapping", -1)
 
 
 def rows(data: object) -> Rows:
@@ -165,17 +166,17 @@ def _frame(data: Any) -> Table | None:
     if home == "pandas" and getattr(data, "ndim", 0) == 2:
         names = tuple(str(name) for name in data.columns)
         return Table(
-            names, lambda places, text: {k: data.iloc[:, k] for k in places}, Source("data", "pandas", len(data))
+            names, lambda places, text: {k: data.iloc[:, k] for k in places}, Source(IN_MEMORY, "pandas", len(data))
         )
     if home == "polars" and hasattr(data, "height"):
         names = tuple(data.columns)
         return Table(
-            names, lambda places, text: {k: data[names[k]] for k in places}, Source("data", "polars", len(data))
+            names, lambda places, text: {k: data[names[k]] for k in places}, Source(IN_MEMORY, "polars", len(data))
         )
     if home == "pyarrow" and hasattr(data, "schema") and hasattr(data, "column"):
         names = tuple(data.schema.names)
         return Table(
-            names, lambda places, text: {k: data.column(k) for k in places}, Source("data", "pyarrow", len(data))
+            names, lambda places, text: {k: data.column(k) for k in places}, Source(IN_MEMORY, "pyarrow", len(data))
         )
     if home in {"duckdb", "_duckdb"} and hasattr(data, "columns") and hasattr(data, "project"):
         return _relation(data)
@@ -196,7 +197,7 @@ def _relation(data: Any) -> Table:
     def count() -> int:
         return int(data.aggregate("count(*) as n").to_arrow_table().column(0)[0].as_py())
 
-    return Table(names, fetch, Source("data", "duckdb", -1), count=count)
+    return Table(names, fetch, Source(IN_MEMORY, "duckdb", -1), count=count)
 
 
 def _narwhals(data: Any) -> Table | None:
@@ -210,7 +211,7 @@ def _narwhals(data: Any) -> Table | None:
     kind = root(data)
     if isinstance(frame, nw.DataFrame):
         frame = frame.lazy()
-    return Table(names, partial(_collected, frame, names), Source("data", kind, -1))
+    return Table(names, partial(_collected, frame, names), Source(IN_MEMORY, kind, -1))
 
 
 def _collected(frame: Any, names: Sequence[str], places: Sequence[int], text: Set[int]) -> dict[int, Plain]:

@@ -20,7 +20,7 @@ import numpy as np
 from katamuki.data import layout as layouts
 from katamuki.data.cells import EXACT, Cells, shown
 from katamuki.data.layout import Layout
-from katamuki.data.names import some
+from katamuki.data.names import Place, some
 from katamuki.errors import DataError
 
 LARGE = 1 << 21  # bytes from which Arrow reads: its import costs as much as reading this
@@ -34,7 +34,7 @@ class TextFile:
     """
 
     def __init__(
-        self, body: Path | bytes, place: str, separator: str | None, decimal: str | None, header: bool | None
+        self, body: Path | bytes, place: Place, separator: str | None, decimal: str | None, header: bool | None
     ) -> None:
         self.body, self.place = body, place
         with self._open() as stream:

@@ -159,7 +159,7 @@ def _about_parameters(solution: Solution, facts: ResidualFacts | None) -> Iterat
         value = solution.params[name]
         yield _finding("AT_BOUND", "warning", parameter=name, name=name, bound=value)
     for one in solution.combinations:
-        names = messages.listing(one.names)
+        names = messages.Listing(one.names)
         variant = None if one.exact else "near"
         if one.text is None:
             variant = "none" if len(one.names) > 1 else "alone"

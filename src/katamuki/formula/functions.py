@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from katamuki import messages
 from katamuki.data.names import nearest
 from katamuki.errors import FormulaError
 from katamuki.formula.pointing import at_place, pointed
 from katamuki.formula.tokens import Token
 from katamuki.graph import Span
+from katamuki.messages import Phrase
 from katamuki.ops import TABLE
 
 FUNCTIONS = tuple(name for name, op in TABLE.items() if op.callable)
@@ -46,5 +46,5 @@ def check_arity(text: str, name: str, count: int, span: Span) -> None:
     if count == wanted or (name in MANY and count > wanted):
         return
     key = "formula.arity_log" if name == "log" else "formula.arity"
-    plural = messages.sentence("formula.one_argument" if wanted == 1 else "formula.two_arguments")
+    plural = Phrase("formula.one_argument" if wanted == 1 else "formula.two_arguments")
     raise at_place(text, span, "E-FUNCTION", key, name=name, wanted=plural, count=count)

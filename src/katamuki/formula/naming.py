@@ -9,13 +9,13 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-from katamuki import messages
 from katamuki.data.names import distance, nearest, some
 from katamuki.errors import FormulaError
 from katamuki.formula.functions import FUNCTIONS
 from katamuki.formula.pointing import at_place
 from katamuki.formula.tokens import Token
 from katamuki.graph import RESERVED, Span
+from katamuki.messages import Phrase
 
 # Letters of other scripts that look like Latin ones.
 LOOKS_LIKE = str.maketrans(
@@ -151,6 +151,7 @@ def _variants(name: str) -> list[str]:
 
 def nothing_to_fit(text: str, response: str, columns: Sequence[str]) -> FormulaError:
     """The error that a model has no parameters."""
-    parts = [messages.sentence("formula.is_response", name=response)]
-    parts += [messages.sentence("formula.is_variable", name=name) for name in columns]
-    return FormulaError("E-NOPARAM", "formula.no_parameters", formula=text.strip(), names=", ".join(parts))
+    names = Phrase("formula.is_response", name=response)
+    for name in columns:
+        names = Phrase("label.both", first=names, second=Phrase("formula.is_variable", name=name))
+    return FormulaError("E-NOPARAM", "formula.no_parameters", formula=text.strip(), names=names)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import unicodedata
 
-from katamuki import messages
 from katamuki.errors import FormulaError
 from katamuki.graph import Span
+from katamuki.messages import Phrase
 
 WINDOW = 72  # cells of a formula that are shown
 
@@ -27,14 +27,14 @@ def shown(text: str) -> str:
     return "".join(" " if one.isspace() else one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
 
 
-def pointed(text: str, span: Span, words: str = "") -> str:
-    """Two lines: the formula, and carets under ``span`` followed by words.
+def pointed(text: str, span: Span) -> str:
+    """Two lines: the formula, and carets under ``span``.
 
     Example
     -------
-    >>> print(pointed("傾き = 2x", (6, 7), "here"))
+    >>> print(pointed("傾き = 2x", (6, 7)))
       傾き = 2x
-              ^ here
+              ^
     """
     start, end = span
     first, last = max(0, min(start, len(text)) - WINDOW // 2), min(len(text), start + WINDOW // 2)
@@ -44,12 +44,13 @@ def pointed(text: str, span: Span, words: str = "") -> str:
     line = shown(text)
     indent = sum(map(width, before + line[first:start]))
     carets = sum(map(width, line[start : min(end, last)])) or 1
-    return f"  {before}{line[first:last]}{after}\n  {' ' * indent}{'^' * carets} {words}".rstrip()
+    return f"  {before}{line[first:last]}{after}\n  {' ' * indent}{'^' * carets}"
 
 
 def syntax(text: str, span: Span, key: str, code: str = "E-SYNTAX", **values: object) -> FormulaError:
     """The error that a formula cannot be read: what is wrong stands beside the caret."""
-    return FormulaError(code, "formula.syntax", where=pointed(text, span, messages.sentence(key, "en", **values)))
+    beside = Phrase("formula.caret", picture=pointed(text, span), words=Phrase(key, **values))
+    return FormulaError(code, "formula.syntax", where=beside)
 
 
 def at_place(text: str, span: Span, code: str, key: str, **values: object) -> FormulaError:

@@ -14,6 +14,7 @@ import numpy as np
 
 from katamuki import messages
 from katamuki.records import CheckReport, Cycle, Finding, Solution, Source
+from katamuki.report.printed import worded
 from katamuki.report.reported import Reported
 
 SCHEMA = "katamuki.fit/1"
@@ -63,8 +64,8 @@ def as_dict(fit: Reported, check: CheckReport | None = None, lang: str = "en") -
         "bic": jsonable(fit.bic),
         "verdict": fit.verdict,
         "linear": claim.linear,
-        "state": _state(claim),
-        "findings": [_finding(one) for one in fit.findings],
+        "state": _state(claim, lang),
+        "findings": [_finding(one, lang) for one in fit.findings],
         "check": None if check is None else check_dict(check, lang),
         "solver": {
             "name": claim.solver,
@@ -98,12 +99,12 @@ def _params(fit: Reported) -> dict[str, Any]:
     return found
 
 
-def _state(claim: Solution) -> dict[str, Any]:
+def _state(claim: Solution, lang: str) -> dict[str, Any]:
     reference = claim.reference
     return {
         "code": claim.state,
         "facts": jsonable(claim.reason),
-        "cycle": None if claim.cycle is None else _cycle(claim.cycle),
+        "cycle": None if claim.cycle is None else _cycle(claim.cycle, lang),
         "combinations": [
             {"names": list(one.names), "text": one.text, "value": jsonable(one.value), "exact": one.exact}
             for one in claim.combinations
@@ -119,11 +120,11 @@ def _state(claim: Solution) -> dict[str, Any]:
     }
 
 
-def _cycle(cycle: Cycle) -> dict[str, Any]:
+def _cycle(cycle: Cycle, lang: str) -> dict[str, Any]:
     return {
         "period": 2,
         "since": cycle.since,
-        "definition": messages.sentence("report.cycle.definition"),
+        "definition": messages.sentence("report.cycle.definition", lang),
         "low": jsonable(cycle.low),
         "high": jsonable(cycle.high),
         "middle": jsonable(cycle.middle),
@@ -131,13 +132,14 @@ def _cycle(cycle: Cycle) -> dict[str, Any]:
     }
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
+def _finding(finding: Finding, lang: str) -> dict[str, Any]:
+    text, remedy = worded(finding, lang)
     return {
         "code": finding.code,
         "severity": finding.severity,
         "parameter": finding.parameter,
-        "text": finding.text,
-        "remedy": finding.remedy,
+        "text": text,
+        "remedy": remedy,
         "values": jsonable(finding.values),
     }
 
@@ -164,7 +166,7 @@ def check_dict(check: CheckReport, lang: str = "en") -> dict[str, Any]:
 
 def _data(source: Source) -> dict[str, Any]:
     return {
-        "source": source.name,
+        "source": str(source.name),
         "kind": source.kind,
         "rows": source.rows,
         "dropped": source.dropped,

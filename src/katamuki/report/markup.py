@@ -8,6 +8,7 @@ from html import escape
 from katamuki import messages
 from katamuki.records import CheckReport
 from katamuki.report.numbers import DASH, number
+from katamuki.report.printed import worded
 from katamuki.report.reported import Reported
 
 
@@ -51,7 +52,7 @@ def html(fit: Reported, check: CheckReport | None = None, lang: str = "en") -> s
         )
     key = "mse.weighted" if claim.weighted else "mse"
     facts = [say(key, value=number(claim.loss)), say("r2", value=number(fit.r2)), say("rows", rows=claim.n)]
-    lines = [f"<li>{escape(one.text)} [{escape(one.code)}]</li>" for one in fit.findings]
+    lines = [f"<li>{escape(worded(one, lang)[0])} [{escape(one.code)}]</li>" for one in fit.findings]
     if check is not None:
         reason = escape(messages.sentence(check.reason, lang, **check.values))
         lines.append(f"<li>{say('check.' + check.verdict.replace(' ', '_'))}: {reason}</li>")

@@ -102,7 +102,7 @@ def _head(fit: Reported, lang: str, width: int) -> list[str]:
         parameters=" ".join(claim.params),
     )
     lines = head(claim.formula, names, _say(shape, lang, free=" ".join(claim.free)), columns=width)
-    lines += head(source.name, _read(source, lang), _left_out(source, lang), columns=width)
+    lines += head(str(messages.said(source.name, lang)), _read(source, lang), _left_out(source, lang), columns=width)
     weights = "known" if claim.sigma_is == "known" else "relative" if claim.sigma_is else "given"
     lines += head(
         _say(f"weights.{weights if claim.weighted else 'none'}", lang),
