@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
+from unicodedata import east_asian_width
 
 from katamuki.report.numbers import left, width
 
 SECOND, THIRD = 17, 57  # where the second and third cell of a head line begin
+NEVER_FIRST = frozenset("、。，．）」』】〕］｝・：；？！ー々ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮ)]},.:;?!%…")
+NEVER_LAST = frozenset("（「『【〔［｛([{")
 HANG = 9  # where text begins after "checked", "warning" …
 
 Style = Callable[[str, str], str]
@@ -59,22 +63,41 @@ def hanging(
 
 
 def wrapped(text: str, columns: int) -> list[str]:
-    """The text in lines of at most so many cells, broken at spaces; runs of spaces are kept.
+    """The text in lines of at most so many cells, broken at spaces and between wide characters; spaces are kept.
+
+    No line begins with a closing mark or a small kana, and none ends with an opening bracket (kinsoku, JIS X 4051).
 
     Example
     -------
     >>> wrapped("one two   three", 9)
     ['one two', 'three']
+    >>> wrapped("損失は下がる。", 12)
+    ['損失は下が', 'る。']
     """
     lines, line = [], ""
     for word in text.split(" "):
-        longer = f"{line} {word}" if line else word
-        if width(longer) > columns and line.strip():
-            lines.append(line.rstrip())
-            longer = word
-        line = longer
+        for k, piece in enumerate(_pieces(word)):
+            longer = line + ("" if k or not line else " ") + piece
+            if width(longer) > columns and line.strip():
+                lines.append(line.rstrip())
+                longer = piece
+            line = longer
     lines.append(line.rstrip())
     return lines
+
+
+def _pieces(word: str) -> list[str]:
+    """A word, parted where a line may break within it: beside wide characters."""
+    if word.isascii():
+        return [word]
+    pieces = [word[:1]]
+    for before, after in pairwise(word):
+        wide = not {"W", "F"}.isdisjoint(map(east_asian_width, before + after))
+        if wide and after not in NEVER_FIRST and before not in NEVER_LAST:
+            pieces.append(after)
+        else:
+            pieces[-1] += after
+    return pieces
 
 
 def flow(parts: Sequence[str], columns: int, gap: int = 3) -> list[str]:
