@@ -1,0 +1,266 @@
+"""The formula and its loss as a tape: every node with its values forward and the gradient that comes back, row by row.
+
+A node is *shared* if it depends on no column: it has one value for all rows, and receives the sum over all rows of what
+its uses send back. That sum is what PyTorch's broadcasting does and does not show. The loss is L = Σ w (ŷ − y)² / n.
+Method: Griewank & Walther 2008, section 3.2. It evaluates with NumPy, in chunks of rows, and keeps the arrays of a few
+rows only; it shares the rules of operations with the compiled kernels, but no code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from katamuki.backends.numpy_ import node_values
+from katamuki.explain.sketch import Sketch, adjoint_name
+from katamuki.graph import LEAVES, Graph
+from katamuki.ops import TABLE
+from katamuki.records import Array
+
+KEPT = 2000  # rows whose numbers are kept one by one; sums are over all rows
+CHUNK = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class TapeNode:
+    """One node: a parameter, a column, a constant, an operation of the formula, or a part of the loss.
+
+    ``op``: "parameter", "column", "constant", a row of ``ops.TABLE``, or of the loss: "error", "square", "mean".
+    ``value`` is (rows,), or () where the node is ``shared``. ``adjoint`` is ∂L/∂node: (rows,) for each row's own, ()
+    where the node is shared (the sum over all rows) or is L; None where no gradient flows. ``rule`` is the operation on
+    the names of its arguments; None for leaves and the loss.
+    """
+
+    name: str
+    op: str
+    args: tuple[int, ...]
+    shared: bool
+    value: Array
+    adjoint: Array | None
+    rule: Graph | None
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What one use of a node sends back to it: the user's gradient times the operation's own derivative.
+
+    ``source`` is the user, ``target`` the argument (places among the tape's nodes). ``value`` is (rows,), () where both
+    are shared; ``total`` its sum over all rows where the target is shared and the source is not, else NaN. ``rule``,
+    ``sign``, ``factor`` and ``part`` are those of :class:`katamuki.explain.sketch.Way`.
+    """
+
+    source: int
+    target: int
+    rule: Graph
+    value: Array
+    total: float
+    sign: int
+    factor: str | None
+    part: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tape:
+    """All nodes in the order of evaluation, and the flows in the order of the backward sweep.
+
+    ``prediction``, ``response``, ``error``, ``square``, ``loss`` and ``weight`` (None without weights) are places of
+    nodes. ``n`` counts all rows; arrays hold ``kept`` of them, beginning with row ``first`` (counted from 1). ``sums``
+    holds Σ e and Σ s over all rows, by the names of these nodes.
+    """
+
+    nodes: tuple[TapeNode, ...]
+    flows: tuple[Flow, ...]
+    prediction: int
+    response: int
+    error: int
+    square: int
+    loss: int
+    weight: int | None
+    n: int
+    first: int
+    kept: int
+    sums: Mapping[str, float]
+
+    def place(self, name: str) -> int:
+        """Where the node of a name stands."""
+        return next(k for k, node in enumerate(self.nodes) if node.name == name)
+
+    def number(self, k: int, row: int) -> float:
+        """A node's value in a row (counted from 1)."""
+        value = self.nodes[k].value
+        return float(value if value.ndim == 0 else value[row - self.first])
+
+    def back(self, k: int, row: int) -> float:
+        """A node's gradient in a row; of a shared node the sum."""
+        adjoint = self.nodes[k].adjoint
+        assert adjoint is not None  # callers look at nodes that a gradient reaches
+        return float(adjoint if adjoint.ndim == 0 else adjoint[row - self.first])
+
+    def gradient(self, name: str) -> float:
+        """∂L/∂parameter, summed over all rows; 0 where the formula does not depend on it."""
+        found = [node for node in self.nodes if node.op == "parameter" and node.name == name]
+        return 0.0 if not found or found[0].adjoint is None else float(found[0].adjoint)
+
+
+class _Sweep:
+    """Forward and backward over the rows of one chunk."""
+
+    def __init__(
+        self,
+        sketch: Sketch,
+        columns: Mapping[str, Array],
+        y: Array,
+        w: Array | None,
+        params: Mapping[str, float],
+        n: int,
+    ) -> None:
+        graph = sketch.graph
+        self.sketch = sketch
+        self.values = node_values(graph, columns, params)
+        self.named = {sketch.names[k]: value for k, value in enumerate(self.values)}
+        with np.errstate(all="ignore"):
+            self.error = self.values[sketch.out] - y
+            self.square = self.error * self.error if w is None else w * (self.error * self.error)
+            self.back_square = np.full(len(y), 1.0 / n)
+            twice = 2.0 * self.error if w is None else w * (2.0 * self.error)
+            self.back_error = self.back_square * twice
+        self.adjoints: dict[int, Array] = {}
+        self.flows: dict[int, Array] = {}
+        if sketch.out in sketch.varying:
+            self._arrive(sketch.out, self.back_error)
+        for place, way in enumerate(sketch.ways):
+            if way.source in sketch.varying:
+                value = self._flow(place)
+                if way.target in sketch.varying:
+                    self._arrive(way.target, value)
+
+    def _arrive(self, k: int, value: Array) -> None:
+        self.adjoints[k] = self.adjoints[k] + value if k in self.adjoints else value
+
+    def _flow(self, place: int) -> Array:
+        way = self.sketch.ways[place]
+        upstream = self.adjoints[way.source]
+        value = evaluated(way.rule, {**self.named, adjoint_name(self.sketch.names[way.source]): upstream})
+        if way.decided:  # a branch that is not taken sends nothing, not even NaN
+            value = np.where(upstream == 0.0, 0.0, value)
+        self.flows[place] = value = np.broadcast_to(value, self.error.shape)
+        return value
+
+
+def evaluated(rule: Graph, operands: Mapping[str, Array]) -> Array:
+    """The first output of an expression over names."""
+    return node_values(rule, {}, operands)[rule.outputs[0]]  # type: ignore[arg-type]
+
+
+def record(
+    sketch: Sketch,
+    columns: Mapping[str, Array],
+    y: Array,
+    w: Array | None,
+    params: Mapping[str, float],
+    first: int = 1,
+    kept: int = KEPT,
+) -> Tape:
+    """Evaluate a sketch: all sums over all rows, arrays for ``kept`` rows from row ``first`` on.
+
+    Parameters
+    ----------
+    sketch : Sketch
+        The structure.
+    columns : mapping of str to (n,) float64
+        Data of the right side.
+    y, w : (n,) float64
+        The response and the weights (None: all 1).
+    params : mapping of str to float
+        Every parameter of the formula.
+    first, kept : int
+        Which rows keep their numbers.
+
+    Returns
+    -------
+    Tape
+        Values and gradients.
+
+    Example
+    -------
+    >>> from katamuki.graph import Builder
+    >>> b = Builder()
+    >>> sketch = Sketch(b.graph([b("mul", b.leaf("parameter", "a"), b.leaf("column", "x"))]), "y", ["a"], ())
+    >>> tape = record(sketch, {"x": np.array([1.0, 2.0])}, np.array([2.0, 5.0]), None, {"a": 2.0})
+    >>> tape.number(tape.loss, 1), tape.gradient("a")
+    (0.5, -2.0)
+    """
+    n = len(y)
+    kept = min(kept, n - first + 1)
+
+    def sweep(start: int, stop: int) -> _Sweep:
+        part = {name: columns[name][start:stop] for name in sketch.graph.columns}
+        return _Sweep(sketch, part, y[start:stop], None if w is None else w[start:stop], params, n)
+
+    shown = sweep(first - 1, first - 1 + kept)
+    totals = np.zeros(len(sketch.ways))
+    sums = np.zeros(3)
+    chunks = [shown] if kept == n else (sweep(at, min(at + CHUNK, n)) for at in range(0, n, CHUNK))
+    for one in chunks:
+        sums += one.error.sum(), one.square.sum(), one.back_error.sum()
+        for place, value in one.flows.items():
+            totals[place] += value.sum()
+    return _tape(sketch, shown, y, w, n, first, kept, totals, sums)
+
+
+def _tape(
+    sketch: Sketch, shown: _Sweep, y: Array, w: Array | None, n: int, first: int, kept: int, totals: Array, sums: Array
+) -> Tape:
+    """The records, after the sums have come back through what all rows share."""
+    flows, adjoints = _shared(sketch, shown, totals, float(sums[2]))
+    nodes = []
+    for k, node in enumerate(sketch.graph.nodes):
+        shared = k not in sketch.varying
+        value = shown.values[k] if shared else np.broadcast_to(shown.values[k], (kept,))
+        nodes.append(TapeNode(sketch.names[k], node.op, node.args, shared, value, adjoints.get(k), sketch.rules[k]))
+    here = slice(first - 1, first - 1 + kept)
+    response = len(nodes)
+    nodes.append(TapeNode(sketch.response, "column", (), False, y[here], None, None))
+    weight = None
+    if w is not None:
+        weight = len(nodes)
+        nodes.append(TapeNode(sketch.weight, "column", (), False, w[here], None, None))
+    error, square = len(nodes), len(nodes) + 1
+    pair = (sketch.out, response)
+    nodes.append(TapeNode(sketch.error, "error", pair, False, shown.error, shown.back_error, None))
+    parts = (error,) if weight is None else (error, weight)
+    nodes.append(TapeNode(sketch.square, "square", parts, False, shown.square, shown.back_square, None))
+    loss = np.asarray(sums[1] / n)
+    nodes.append(TapeNode(sketch.loss, "mean", (square,), True, loss, np.asarray(1.0), None))
+    by_name = {sketch.error: float(sums[0]), sketch.square: float(sums[1])}
+    places = (sketch.out, response, error, square, square + 1, weight)
+    return Tape(tuple(nodes), tuple(flows), *places, n, first, kept, by_name)
+
+
+def _shared(sketch: Sketch, shown: _Sweep, totals: Array, back: float) -> tuple[list[Flow], dict[int, Array]]:
+    """Flows and gradients with the sums over all rows, carried on through nodes that depend on no column."""
+    adjoints = dict(shown.adjoints)
+    flows = []
+    if sketch.out not in sketch.varying:
+        adjoints[sketch.out] = np.asarray(back)
+    for place, way in enumerate(sketch.ways):
+        varies = way.source in sketch.varying
+        sums = varies and way.target not in sketch.varying
+        if varies:
+            value = shown.flows[place]
+        else:
+            upstream = adjoints[way.source]
+            value = evaluated(way.rule, {**shown.named, adjoint_name(sketch.names[way.source]): upstream})
+            if way.decided:
+                value = np.where(upstream == 0.0, 0.0, value)
+        total = float(totals[place]) if sums else float("nan")
+        if sums or not varies:
+            one = np.asarray(total) if sums else value
+            adjoints[way.target] = adjoints[way.target] + one if way.target in adjoints else one
+        flows.append(Flow(way.source, way.target, way.rule, value, total, way.sign, way.factor, way.part))
+    return flows, adjoints
+
+
+assert not set(LEAVES) & set(TABLE)
