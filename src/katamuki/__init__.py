@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from katamuki.api.entry import fit
+    from katamuki.api.race import Race, race
     from katamuki.api.result import Fit
     from katamuki.api.saving import load
     from katamuki.data import datasets, read
@@ -61,16 +62,20 @@ __all__ = [
     "NotConverged",
     "RAdam",
     "RMSprop",
+    "Race",
     "Rprop",
     "__version__",
     "datasets",
     "fit",
     "load",
+    "race",
     "read",
 ]
 
 _HOMES = {
     "fit": "katamuki.api.entry",
+    "race": "katamuki.api.race",
+    "Race": "katamuki.api.race",
     "load": "katamuki.api.saving",
     "Fit": "katamuki.api.result",
     "read": "katamuki.data",

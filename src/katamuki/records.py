@@ -19,6 +19,9 @@ State = Literal["exact", "converged", "cycle", "slow", "diverged", "not_identifi
 Verdict = Literal["good", "look", "failed"]
 Severity = Literal["note", "warning", "failure"]
 SigmaIs = Literal["known", "relative"]
+LaneEnding = Literal[
+    "exact", "arrived", "cycle", "unsteady", "stalled", "elsewhere", "going", "diverged", "no_start", "cut", "waiting"
+]
 
 
 class Rows(Protocol):
@@ -194,9 +197,7 @@ class Lane:
 
     label: str | Phrase
     solver: object  # the record of its options, steps= of the race included
-    ending: Literal[
-        "exact", "arrived", "cycle", "unsteady", "stalled", "elsewhere", "going", "diverged", "no_start", "cut", "waiting"
-    ]
+    ending: LaneEnding
     remark: Phrase
     facts: Mapping[str, Any]
     reached: tuple[Reached, ...]

@@ -66,7 +66,7 @@ def text(
     y ~ a*x + b      response y, variable x, parameters a b  linear in a b
     """
     claim = fit.solution
-    lines = _head(fit, lang, width)
+    lines = heading(fit, lang, width)
     lines.append("")
     if first_order.applies(claim):
         lines.extend(first_order.result(fit, lang, width, style))
@@ -91,7 +91,8 @@ def _say(key: str, lang: str, **values: object) -> str:
     return messages.sentence("report." + key, lang, **values)
 
 
-def _head(fit: Reported, lang: str, width: int) -> list[str]:
+def heading(fit: Reported, lang: str, width: int) -> list[str]:
+    """What was fitted to what: the first lines of every report."""
     claim, source, variables = fit.solution, fit.data, fit.predictors
     shape = "linear" if claim.linear else "nonlinear"
     names = _say(

@@ -1,0 +1,151 @@
+"""What became of one run of a race: when it came within each tolerance for good, and the remark about its end.
+
+The error of a step is the largest |value − answer| of a free parameter, in the unit of that parameter. Nothing here
+takes a step, except that a run which ended elsewhere is followed down to the minimum below it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from katamuki.messages import Phrase
+from katamuki.problem import Problem
+from katamuki.records import Array, Cycle, LaneEnding, Reached, Reference
+from katamuki.report.numbers import brief, grouped, number
+from katamuki.report.race import power
+from katamuki.solvers.levenberg_marquardt import minimise
+
+STAY = 0.05  # of the race: so long within a tolerance, and out again, is unsteady; shorter visits are swings
+STILL = 0.05  # of the race: so long without any change is a standstill
+HALF = 0.02  # how near to lr/2 a cycle's half-width is called lr/2
+ROUNDING = 1e-9  # of the answer's size: nearer than this, nothing is left to say about the distance
+APART = 1e-6  # of a parameter: minima that differ by more are two
+
+Became = tuple[LaneEnding, Phrase, Mapping[str, Any]]  # how a run ended, the sentence, the numbers behind it
+
+
+def errors_of(params: Array, answer: Array) -> Array:
+    """The error of each row (rows,) of parameters (rows, p); infinite where a parameter is not finite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = np.abs(params - answer).max(axis=1)
+    found[~np.isfinite(found)] = np.inf
+    return np.asarray(found)
+
+
+def reached(errors: Array, index: NDArray[np.int64], tolerance: float, steps: int) -> Reached:
+    """When a run came within a tolerance, for good.
+
+    Parameters
+    ----------
+    errors : (rows,) float64
+        The error before each further step, unit of the parameters; the last is the result's.
+    index : (rows,) int64
+        The steps taken before each row.
+    tolerance : float
+        Unit of the parameters.
+    steps : int
+        The length of the race.
+
+    Returns
+    -------
+    Reached
+        Steady, unsteady or never.
+
+    Example
+    -------
+    >>> index = np.arange(101)
+    >>> reached(np.where(index < 7, 1.0, 0.0), index, 0.1, 100).step
+    7
+    >>> burst = reached(np.where((index < 7) | (index == 60), 1.0, 0.0), index, 0.1, 100)
+    >>> burst.kind, burst.entered, burst.left
+    ('unsteady', 7, 60)
+    """
+    outside = ~(errors < tolerance)
+    rows = np.flatnonzero(outside)
+    if not len(rows):
+        return Reached(tolerance, "steady", int(index[0]))
+    last = int(rows[-1])
+    # stays within: between one row outside and the next, and before the first
+    bounds = np.concatenate([[-1], rows])
+    lengths = np.diff(bounds) - 1
+    stays = np.flatnonzero(lengths > 0)
+    long = [k for k in stays.tolist() if index[rows[k]] - index[bounds[k] + 1] >= max(1.0, STAY * steps)]
+    if long:
+        return Reached(tolerance, "unsteady", None, int(index[bounds[long[0]] + 1]), int(index[last]))
+    if last == len(errors) - 1:
+        return Reached(tolerance, "never")
+    return Reached(tolerance, "steady", int(index[last + 1]))
+
+
+def standstill(params: Array, index: NDArray[np.int64], steps: int) -> int | None:
+    """The step since which no parameter changed, where that is a good part of the race; else None."""
+    moved = np.flatnonzero((params[1:] != params[:-1]).any(axis=1))
+    since = int(index[moved[-1] + 1]) if len(moved) else int(index[0])
+    return since if int(index[-1]) - since >= max(1.0, STILL * steps) else None
+
+
+def remark(
+    params: Array,
+    index: NDArray[np.int64],
+    errors: Array,
+    found: Sequence[Reached],
+    cycle: Cycle | None,
+    lr: float | None,
+    steps: int,
+    reference: Reference,
+    answer: Array,
+) -> Became:
+    """What to say of a run that ended at a finite point: how it ended, the sentence, and its numbers."""
+    last = float(errors[-1])
+    taken = grouped(int(index[-1]))
+    if cycle is not None:
+        return _cycle(cycle, lr, reference)
+    burst = next((one for one in found if one.kind == "unsteady"), None)
+    if burst is not None:
+        assert burst.entered is not None  # by its kind
+        assert burst.left is not None
+        peak = float(errors[(index >= burst.entered)].max())
+        facts = {"entered": burst.entered, "left": burst.left, "peak": peak}
+        values = {"entered": grouped(burst.entered), "left": grouped(burst.left), "peak": brief(peak, 2)}
+        return "unsteady", Phrase("race.unsteady", tolerance=power(burst.tolerance), **values), facts
+    size = float(np.abs(answer).max()) or 1.0
+    if last <= ROUNDING * size:
+        said = Phrase("race.arrived", error=brief(last, 2)) if last else Phrase("race.there")
+        return "arrived", said, {}
+    since = standstill(params, index, steps)
+    if since is not None:
+        return "stalled", Phrase("race.stalled", error=brief(last, 2), step=grouped(since)), {"since": since}
+    return "going", Phrase("race.going", error=brief(last, 2), steps=taken), {}
+
+
+def _cycle(cycle: Cycle, lr: float | None, reference: Reference) -> Became:
+    halves = list(cycle.half_width.values())
+    apart = max(abs(cycle.middle[name] - reference.params[name]) for name in cycle.middle)
+    facts = {"since": cycle.since, "half_width": dict(cycle.half_width), "middle": dict(cycle.middle)}
+    values = {"since": grouped(cycle.since), "width": brief(max(halves), 2)}
+    if lr is not None and all(abs(half - lr / 2) <= HALF * lr / 2 for half in halves):
+        values["width"] = brief(lr / 2, 2)
+        near = apart <= HALF * lr / 2
+        return "cycle", Phrase("race.cycle.lr" if near else "race.cycle.lr.beside", **values), facts
+    return "cycle", Phrase("race.cycle", **values), facts
+
+
+def elsewhere(problem: Problem, end: Array, answer: Array, loss: float) -> Became | None:
+    """The minimum below ``end`` (all_p,), where it is another than the answer (p,) with its ``loss``; else None."""
+    below = minimise(problem, end)
+    params = below.values[problem.free]
+    if below.ending != "converged" or not np.isfinite(params).all():
+        return None
+    size = np.maximum(np.abs(answer), np.abs(params))
+    if not (np.abs(params - answer) > APART * size).any():
+        return None
+    there = below.rss / problem.n
+    names = dict(zip(problem.free_names, params.tolist(), strict=True))
+    said = " ".join(f"{name} {number(value)}" for name, value in names.items())
+    kind = "same" if abs(there - loss) <= APART * loss else "lower" if there < loss else "higher"
+    facts = {"params": names, "loss": there}
+    return "elsewhere", Phrase(f"race.elsewhere.{kind}", params=said, loss=number(there)), facts
