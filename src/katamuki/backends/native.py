@@ -98,7 +98,8 @@ class ExactSum(Placeholder):
         if not all(math.isfinite(one) for one in args):
             return args[0] * args[1] + args[2]
         x, y, z = (Fraction(float(one)) for one in args)
-        return float(x * y + z)
+        exact = x * y + z
+        return float(exact) if exact else args[0] * args[1] + args[2]  # a fraction has no −0
 
 
 fma = ExactSum("fma")
