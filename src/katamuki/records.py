@@ -168,6 +168,7 @@ class Solution:
     cycle: Cycle | None = None
     reference: Reference | None = None
     reason: Mapping[str, Any] = field(default_factory=dict)  # facts behind a failed state: row, subexpression, step …
+    zero_grad: bool = True  # False: gradients were left to add up from step to step
 
 
 @dataclass(frozen=True, slots=True)

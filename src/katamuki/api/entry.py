@@ -188,11 +188,17 @@ def solution_of(ready: Prepared, run: Run, began: float) -> Solution:
         cycle=run.cycle,
         reference=run.reference,
         reason=run.reason,
+        zero_grad=run.zero_grad,
     )
 
 
-def judged(plan: Plan, problem: Problem, run: Run, solution: Solution, columns: sources.Columns, seed: int) -> Fit:
-    """Findings and verdict; then the fit is returned, with a warning where it needs a look, or raised."""
+def judged(
+    plan: Plan, problem: Problem, run: Run, solution: Solution, columns: sources.Columns, seed: int, depth: int = 3
+) -> Fit:
+    """Findings and verdict; then the fit is returned, with a warning where it needs a look, or raised.
+
+    ``depth`` is how many calls up the user stands, for the warning.
+    """
     facts = None
     if run.failure is None:
         answer = run.answer
@@ -208,11 +214,12 @@ def judged(plan: Plan, problem: Problem, run: Run, solution: Solution, columns: 
         findings=found,
         verdict=verdict(solution, found),
         seed=seed,
+        index=columns.index,
     )
     if run.failure is not None:
         error = failures.not_converged(run, plan, columns.arrays, solution)
         error.fit = fitted
         raise error
     if solution.state in {"cycle", "slow", "not_identifiable"}:
-        warnings.warn(FitWarning(failures.needs_look(solution)), stacklevel=3)
+        warnings.warn(FitWarning(failures.needs_look(solution)), stacklevel=depth)
     return fitted

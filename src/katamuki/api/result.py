@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from katamuki import data as sources
 from katamuki.api import propagation
@@ -51,6 +52,8 @@ class Fit(Numbers, Stories, Pictures, Exports):
         What was found about the fit.
     seed : int
         As given to ``fit``.
+    index : (n,) int64 or None
+        Numbers (from 0) of the fitted rows in the source; None where they are all rows.
 
     Example
     -------
@@ -71,6 +74,7 @@ class Fit(Numbers, Stories, Pictures, Exports):
         findings: tuple[Finding, ...],
         verdict: Verdict,
         seed: int = 0,
+        index: NDArray[np.int64] | None = None,
     ) -> None:
         self.solution = solution
         self.data = data
@@ -79,6 +83,7 @@ class Fit(Numbers, Stories, Pictures, Exports):
         self.findings = findings
         self.verdict = verdict
         self.seed = seed
+        self.index = index
         self._plan = plan
         self._trace = trace
 

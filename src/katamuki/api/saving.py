@@ -45,6 +45,7 @@ def save(fit: Fit, path: str | Path) -> None:
         "solution": {one.name: _plain(getattr(fit.solution, one.name)) for one in dataclasses.fields(Solution)},
         "source": _plain(fit.data),
         "seed": fit.seed,
+        "index": _plain(fit.index),
         "columns": _plain(fit.columns),
         "weights": _plain(fit.weights),
         "trace": _plain(fit.trace),
@@ -176,6 +177,7 @@ def _fit(saved: Mapping[str, Any], whole: Mapping[str, Any]) -> Fit:
         findings=tuple(_finding(one) for one in saved["findings"]),
         verdict=whole["verdict"],
         seed=_whole(saved["seed"]),
+        index=None if saved["index"] is None else _index(saved["index"], solution.n),
     )
 
 
@@ -221,6 +223,12 @@ def _array(value: Any, kind: str = "float64", width: int | None = None) -> Any:
     return np.frombuffer(data, dtype=KINDS[kind]).astype(kind).reshape(shape)
 
 
+def _index(value: Any, n: int) -> Any:
+    """The numbers of the fitted rows in the source."""
+    index = _array(value, "int64")
+    return index if index.shape == (n,) and (np.diff(index, prepend=-1) > 0).all() else _wrong("index")
+
+
 def _anything(value: Any) -> Any:
     """A fact as it was: lists become tuples, the three strings floats again."""
     if isinstance(value, list):
@@ -247,6 +255,7 @@ def _solution(given: Mapping[str, Any]) -> Solution:
         "reference": lambda one: None if one is None else _reference(one),
         "combinations": lambda all_: tuple(_combination(one) for one in all_),
     }
+    readers["zero_grad"] = lambda one: one if isinstance(one, bool) else _wrong("zero_grad")
     if set(given) != {one.name for one in dataclasses.fields(Solution)}:
         _wrong("solution")
     return Solution(**{name: readers.get(name, _anything)(one) for name, one in given.items()})

@@ -43,6 +43,7 @@ class Run:
     cycle: Cycle | None = None
     reference: Reference | None = None
     reason: Mapping[str, Any] = field(default_factory=dict)
+    zero_grad: bool = True
 
 
 def resolve(solver: str | Solver) -> Solver | None:
@@ -73,8 +74,9 @@ def solve(
     sigma_is: SigmaIs | None,
     max_seconds: float | None,
     progress: Callable[[int, float], None] | None,
+    accumulate: bool = False,
 ) -> Run:
-    """Run the solver that was chosen, or the one that fits the problem."""
+    """Run the solver that was chosen, or the one that fits the problem; ``accumulate`` is for first-order solvers."""
     lower, upper = _limits(said)
     if isinstance(chosen, Linear):
         if not is_linear:
@@ -102,7 +104,7 @@ def solve(
         return _run_of(
             problem, descent, "levenbergmarquardt", {"max_steps": solver.max_steps}, sigma_is, bool(said.bounds)
         )
-    return _first_order(problem, is_linear, chosen, said, sigma_is, max_seconds, progress)
+    return _first_order(problem, is_linear, chosen, said, sigma_is, max_seconds, progress, accumulate)
 
 
 def _limits(said: Settings) -> tuple[Array | float, Array | float]:
@@ -164,11 +166,14 @@ def _first_order(
     sigma_is: SigmaIs | None,
     max_seconds: float | None,
     progress: Callable[[int, float], None] | None,
+    accumulate: bool,
 ) -> Run:
     """Take the solver's steps, then say how its end stands to the least-squares answer."""
     if said.bounds:
         raise BoundsError("E-BOUNDS", "api.first_order_bounds", solver=type(solver).__name__)
-    ended = first_order_run.minimise(solver, problem, problem.values, max_seconds=max_seconds, progress=progress)
+    ended = first_order_run.minimise(
+        solver, problem, problem.values, max_seconds=max_seconds, progress=progress, accumulate=accumulate
+    )
     finite = bool(np.isfinite(ended.values).all())
     reference = _reference(problem, is_linear, ended.values if finite else problem.values, sigma_is)
     found = diagnose(ended.trace, solver, reference)
@@ -191,6 +196,7 @@ def _first_order(
         found.cycle,
         reference,
         found.facts,
+        not accumulate,
     )
 
 

@@ -10,7 +10,9 @@ from katamuki.records import Array, Solution, Trace
 
 if TYPE_CHECKING:
     from katamuki.api.plan import Plan
+    from katamuki.api.result import Fit
     from katamuki.explain import Subject
+    from katamuki.explain.run import RunStory
 
 
 class Stories:
@@ -37,6 +39,74 @@ class Stories:
         columns = [self.columns[name] for name in kernel.columns]
         values = self.solution.start or self.solution.params
         return Problem(kernel, columns, self._observed, self.weights, values, self.solution.free)
+
+    def explain(self, lang: str = "en") -> RunStory:
+        """The story of the whole run: what happened between which steps, and why it ended where it did.
+
+        Parameters
+        ----------
+        lang : str
+            The language in which it prints itself, such as ``"en"``; numbers do not depend on it.
+
+        Returns
+        -------
+        RunStory
+            Frozen data: ``events``, ``result``, ``advice``; printing it prints the story.
+
+        Raises
+        ------
+        BoundsError
+            If there is no such language.
+
+        Source
+        ------
+        Cohen et al. 2021 (stability); Golub & Van Loan 2013 (condition).
+
+        Example
+        -------
+        >>> import katamuki as km
+        >>> fit = km.fit("y ~ a*x + b", km.datasets("tutorial"))
+        >>> [event.code for event in fit.explain().events]
+        ['solved']
+        """
+        from katamuki.explain.run import story_of_run
+
+        return story_of_run(self._subject(), lang)
+
+    def without_zero_grad(self) -> Fit:
+        """The same run once more, its gradients left to add up: PyTorch without ``optimizer.zero_grad()``.
+
+        The solver sees Gₜ = Gₜ₋₁ + gₜ in the place of the gradient gₜ. Under plain gradient descent that is momentum 1.
+
+        Returns
+        -------
+        Fit
+            Model, data, weights, start and solver are this fit's; ``solution.zero_grad`` is False, and
+            ``trace.extra["accumulated"]`` holds G.
+
+        Raises
+        ------
+        BoundsError
+            If this fit's solver does not take a gradient step by step.
+        NotConverged
+            If the run diverges; its ``.fit`` holds the steps.
+
+        Source
+        ------
+        Polyak 1964 (momentum); PyTorch, AccumulateGrad.
+
+        Example
+        -------
+        >>> import katamuki as km, warnings
+        >>> warnings.simplefilter("ignore", km.FitWarning)  # neither run ends at the answer
+        >>> plain, ball = km.SGD(lr=0.001, steps=3000), km.SGD(lr=0.001, momentum=1.0, steps=3000)
+        >>> left = km.fit("y ~ a*x + b", km.datasets("tutorial"), solver=plain).without_zero_grad()
+        >>> left.params == km.fit("y ~ a*x + b", km.datasets("tutorial"), solver=ball).params
+        True
+        """
+        from katamuki.api.again import without_zero_grad
+
+        return without_zero_grad(self)  # type: ignore[arg-type]  # this is a part of Fit
 
     def _subject(self) -> Subject:
         """What a story is made of."""

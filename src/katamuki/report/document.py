@@ -71,6 +71,7 @@ def as_dict(fit: Reported, check: CheckReport | None = None, lang: str = "en") -
             "name": claim.solver,
             "options": jsonable(claim.options),
             "start": jsonable(claim.start),
+            "zero_grad": claim.zero_grad,
             "steps": claim.steps,
             "evaluations": claim.evaluations,
             "seconds": jsonable(claim.seconds),

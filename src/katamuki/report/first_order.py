@@ -95,9 +95,10 @@ def ending(fit: Reported, lang: str = "en", columns: int = 80, style: Style = un
         lines += hanging(
             "  " + _say("floor", lang), _say("slow.floor", lang, value=brief(above, 3)), columns=columns, hang=HANG
         )
+        key = "slow.remedy" if claim.zero_grad else "accumulates.remedy"
         lines += hanging(
             "  " + _say("remedy", lang),
-            _say("slow.remedy", lang, solver="linear" if claim.linear else "lm"),
+            _say(key, lang, solver="linear" if claim.linear else "lm"),
             columns=columns,
             hang=HANG,
         )

@@ -111,6 +111,8 @@ def heading(fit: Reported, lang: str, width: int) -> list[str]:
         _method(claim, lang),
         columns=width,
     )
+    if not claim.zero_grad:
+        lines += head("", _say("accumulates", lang), columns=width)
     if claim.start is not None:
         start = " ".join(f"{name} {plain(value)}" for name, value in claim.start.items() if name in claim.free)
         steps = _say("steps", lang, steps=grouped(claim.steps), seconds=seconds(claim.seconds))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -117,8 +117,9 @@ def diagnose(trace: Trace, solver: FirstOrder, reference: Reference | None) -> D
     'slow'
     """
     facts: dict[str, Any] = {}
-    if reference is not None and math.isfinite(float(reference.curvature.sum())):
-        facts |= _about_stability(trace, solver, reference.curvature)
+    acting = _fed_sums(solver) if "accumulated" in trace.extra else solver
+    if acting is not None and reference is not None and math.isfinite(float(reference.curvature.sum())):
+        facts |= _about_stability(trace, acting, reference.curvature)
     loss = float(trace.loss[-1])
     if not math.isfinite(loss) or not all(map(math.isfinite, trace.params[-1].tolist())):
         return Diagnosis("diverged", None, facts | _divergence(trace, solver, facts))
@@ -133,6 +134,13 @@ def diagnose(trace: Trace, solver: FirstOrder, reference: Reference | None) -> D
     if reference is not None and _is_there(trace, reference, facts["cosine"]):
         return Diagnosis("converged", None, facts)
     return Diagnosis("slow", None, facts)
+
+
+def _fed_sums(solver: FirstOrder) -> FirstOrder | None:
+    """What acts where gradients add up: plain descent becomes momentum 1; of the others no limit is known."""
+    if isinstance(solver, SGD) and solver.momentum == 0.0 and solver.weight_decay == 0.0:
+        return replace(solver, momentum=1.0)
+    return None
 
 
 def find_cycle(trace: Trace, solver: FirstOrder) -> Cycle | None:
