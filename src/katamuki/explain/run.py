@@ -1,0 +1,169 @@
+"""The story of a whole run: what happened between which steps, and why it ended where it did.
+
+Read from the trace, the solver's options, the curvature at the answer, and the diagnosis that the solver's own judge
+left in ``solution.reason`` (Cohen et al. 2021 for the stability limit). It takes no step and judges no answer. First
+data, events with named numbers; :mod:`katamuki.explain.run_words` makes the text. Row k−1 of a trace is the state
+before step k: a turning point "at step 312" is the value before that step, "after 3246" counts the steps taken.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from katamuki.explain import run_path
+from katamuki.explain.subject import Subject
+from katamuki.messages import Phrase
+from katamuki.records import Array
+
+SCHEMA = "katamuki.run/1"
+STATIC = frozenset({"linear", "levenbergmarquardt"})  # solvers whose run is not a walk with a learning rate
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened: at or up to which step, what (a code), and its numbers by name.
+
+    ``step`` counts from 1, the step before which it was so; codes "valley", "floor", "arrival", "diverged" and
+    "not_finite" count the steps taken.
+    """
+
+    step: int
+    code: str
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RunStory:
+    """What ``fit.explain()`` returns: data; printing it prints the story.
+
+    ``header`` says what ran, ``events`` what happened in the order of the steps, ``result`` where it ended and how far
+    from the answer, ``advice`` what to do next. The words are made when it is printed.
+
+    Example
+    -------
+    >>> import katamuki as km
+    >>> story = km.fit("y ~ a*x + b", km.datasets("tutorial")).explain()
+    >>> story.result["state"], [event.code for event in story.events]
+    ('exact', ['solved'])
+    """
+
+    header: Mapping[str, Any]
+    events: tuple[Event, ...]
+    result: Mapping[str, Any]
+    advice: Phrase
+    lang: str = "en"
+
+    def text(self, lang: str | None = None, columns: int = 80) -> str:
+        """The story in words, at most ``columns`` wide where its numbers allow.
+
+        Example
+        -------
+        >>> import katamuki as km
+        >>> print(km.fit("y ~ a*x + b", km.datasets("tutorial")).explain().text().split("\\n")[0])
+        least squares (exact), no steps                                11 rows, float64
+        """
+        from katamuki.explain import run_words
+
+        return run_words.text(self, lang or self.lang, columns)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as data: ``{"schema": "katamuki.run/1", …}``, NaN and infinity as None.
+
+        Example
+        -------
+        >>> import katamuki as km
+        >>> km.fit("y ~ a*x + b", km.datasets("tutorial")).explain().to_dict()["schema"]
+        'katamuki.run/1'
+        """
+        from katamuki.explain import run_words
+
+        return run_words.as_dict(self)
+
+    def _repr_html_(self) -> str:
+        from katamuki.explain import run_words
+
+        return run_words.html(self, self.lang)
+
+    def __str__(self) -> str:
+        return self.text()
+
+
+def story_of_run(subject: Subject, lang: str = "en") -> RunStory:
+    """Tell a run from its trace.
+
+    Parameters
+    ----------
+    subject : Subject
+        The fit's claim, its trace, its model and data.
+    lang : str
+        In which language the story prints itself.
+
+    Returns
+    -------
+    RunStory
+        Frozen data.
+    """
+    from katamuki.explain import run_descent, run_ending, run_events
+
+    claim = subject.solution
+    best = _best(subject)
+    path = run_path.path_of(subject.trace, best)
+    curvature = run_ending.curvature_of(subject)
+    header = _header(subject)
+    shape = run_ending.shape_of(subject, path, curvature)
+    if claim.solver in STATIC:
+        events = run_descent.events(subject, path, curvature)
+    else:
+        events = run_events.events(subject, path, shape)
+    result = run_ending.result(subject, path, shape)
+    events = tuple(sorted((*events, *run_ending.events(subject, path, curvature)), key=lambda one: one.step))
+    return RunStory(header, events, result, run_ending.advice(subject, events, result), lang)
+
+
+def _best(subject: Subject) -> Array | None:
+    """The answer (p,) that distances are measured to: the reference, or where a converging solver ended."""
+    claim = subject.solution
+    names = subject.trace.names
+    if claim.reference is not None:
+        found = claim.reference.params
+    elif claim.state in {"converged", "exact", "not_identifiable"}:
+        found = claim.params
+    else:
+        return None
+    best = np.array([found[name] for name in names])
+    return best if bool(np.isfinite(best).all()) else None
+
+
+def _changed(subject: Subject) -> dict[str, Any]:
+    """The options that are not their class's defaults, lr and steps apart."""
+    solver = subject.solver
+    if not dataclasses.is_dataclass(solver):
+        return {}
+    found = {one.name: (getattr(solver, one.name), one.default) for one in dataclasses.fields(solver)}
+    return {name: value for name, (value, default) in found.items()
+            if name not in {"lr", "steps"} and value != default}  # fmt: skip
+
+
+def _header(subject: Subject) -> dict[str, Any]:
+    claim, trace = subject.solution, subject.trace
+    start = claim.start or {}
+    steps = claim.steps
+    return {
+        "formula": claim.formula,
+        "solver": claim.solver,
+        "options": dict(claim.options),
+        "changed": _changed(subject),
+        "start": {name: start[name] for name in claim.free if name in start},
+        "steps": steps,
+        "rows": claim.n,
+        "parameters": len(claim.free),
+        "dtype": getattr(claim, "dtype", "float64"),
+        "backend": getattr(claim, "backend", "kernel"),
+        "zero_grad": getattr(claim, "zero_grad", True),
+        "kept": len(trace) if len(trace) - 1 < steps else None,  # rows of a thinned trace
+    }
