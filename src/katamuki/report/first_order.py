@@ -115,9 +115,8 @@ def _cycle(claim: Solution, lang: str, columns: int, style: Style) -> list[str]:
     lines += ["  " + line for line in flow([*pairs, middle], columns - 2)]
     why = _say(f"cycle.why.{claim.solver}", lang)
     stability = _stability(claim, lang)
-    lines += hanging(
-        "  " + _say("why", lang), why + (" " + stability if stability else "") + ".", columns=columns, hang=HANG
-    )
+    because = _say("cycle.because.stability" if stability else "cycle.because", lang, why=why, stability=stability)
+    lines += hanging("  " + _say("why", lang), because, columns=columns, hang=HANG)
     assert claim.reference is not None  # by applies()
     floor = claim.loss - claim.reference.loss
     lines += hanging("  " + _say("floor", lang), _floor(claim, floor, lang), columns=columns, hang=HANG)
@@ -152,9 +151,6 @@ def _stability(claim: Solution, lang: str) -> str:
     if "stability" not in facts:
         return ""
     limit = float(facts.get("stability_limit", 2.0))
-    parts = [_say("stability", lang, value=f"{float(facts['stability']):.4f}", limit=f"{limit:.4g}")]
-    if facts.get("passed") is not None:
-        parts.append(_say("stability.passed", lang, step=grouped(int(facts["passed"]))))
-    if facts.get("zigzag") is not None:
-        parts.append(_say("stability.zigzag", lang, step=grouped(int(facts["zigzag"]))))
-    return "(" + "; ".join(parts[:1]) + ("; " + ", ".join(parts[1:]) if parts[1:] else "") + ")"
+    steps = {name: grouped(int(facts[name])) for name in ("passed", "zigzag") if facts.get(name) is not None}
+    key = ".".join(["stability", *steps])
+    return _say(key, lang, value=f"{float(facts['stability']):.4f}", limit=f"{limit:.4g}", **steps)

@@ -6,9 +6,11 @@ import math
 
 from katamuki import messages
 from katamuki.records import CheckReport, Solution
-from katamuki.report.layout import HANG, Style, flow, hanging, unstyled
+from katamuki.report.layout import Style, flow, hanging, unstyled
 from katamuki.report.numbers import DASH, brief, number, table
+from katamuki.report.numbers import width as cells
 
+MARGIN = ("checked", "verdict", "severity.failure", "severity.warning", "severity.note")
 KINDS = {"PASS": "good", "FAIL": "failed", "CANNOT TELL": "look"}
 
 
@@ -52,13 +54,18 @@ def check_text(
         f"{style(KINDS[check.verdict], verdict)}   {reason}",
         style,
         columns=width + (len(style(KINDS[check.verdict], verdict)) - len(verdict)),
+        hang=hang(lang),
     )
-    grounds = _grounds(check, lang, width - HANG)
-    if grounds:
-        lines += [" " * HANG + line for line in grounds]
+    grounds = _grounds(check, lang, width - hang(lang))
+    lines += [" " * hang(lang) + line for line in grounds]
     if check.answer and (full or check.verdict == "FAIL"):
         lines += ["", *_both(check, claim, lang, style)]
     return lines
+
+
+def hang(lang: str) -> int:
+    """Where text begins beside "checked", "verdict", "warning" …: two blanks after the widest of these words."""
+    return 2 + max(cells(messages.sentence("report." + key, lang)) for key in MARGIN)
 
 
 def _grounds(check: CheckReport, lang: str, columns: int) -> list[str]:

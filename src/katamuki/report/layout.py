@@ -11,7 +11,7 @@ from katamuki.report.numbers import left, width
 SECOND, THIRD = 17, 57  # where the second and third cell of a head line begin
 NEVER_FIRST = frozenset("、。，．）」』】〕］｝・：；？！ー々ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮ)]},.:;?!%…")
 NEVER_LAST = frozenset("（「『【〔［｛([{")
-HANG = 9  # where text begins after "checked", "warning" …
+HANG = 9  # where hanging text begins
 
 Style = Callable[[str, str], str]
 """``style(kind, text)``: the text, marked for a terminal; kinds are strong, good, look, failed, warning, note."""

@@ -15,7 +15,7 @@ from katamuki import messages
 from katamuki.errors import Surface
 from katamuki.records import CheckReport, Finding, Solution, Source
 from katamuki.report import first_order
-from katamuki.report.judgement import check_text
+from katamuki.report.judgement import check_text, hang
 from katamuki.report.layout import Style, flow, hanging, head, noted, unstyled
 from katamuki.report.numbers import DASH, correlation, grouped, number, plain, seconds, table
 from katamuki.report.reported import Reported
@@ -148,7 +148,7 @@ def _read(source: Source, lang: str) -> str:
         else:
             shown_names = ",".join(source.header[:6]) + (",…" if len(source.header) > 6 else "")
             parts.append(_say("header", lang, names=shown_names))
-    return ", ".join(parts)
+    return messages.sentence("label.comma", lang).join(parts)
 
 
 def _left_out(source: Source, lang: str) -> str:
@@ -157,7 +157,7 @@ def _left_out(source: Source, lang: str) -> str:
         parts.append(_say("dropped.one" if source.dropped == 1 else "dropped", lang, count=grouped(source.dropped)))
     if source.where is not None:
         parts.append(_say("filtered", lang, count=grouped(source.filtered), where=source.where))
-    return ", ".join(parts) or _say("dropped.none", lang)
+    return messages.sentence("label.comma", lang).join(parts) or _say("dropped.none", lang)
 
 
 def _method(claim: Solution, lang: str) -> str:
@@ -235,13 +235,11 @@ def _statistics(fit: Reported, lang: str, columns: int) -> list[str]:
     if claim.dof < 1:
         return ["  " + "   ".join([loss, _say("no_freedom", lang), _say("r2", lang, value=number(fit.r2))])]
     scale = math.sqrt(claim.rss / claim.dof)
-    key = "freedom.one" if claim.dof == 1 else "freedom"
-    if claim.sigma_is == "known":
-        spread = _say("chi2", lang, value=number(claim.rss)) + " " + _say(key, lang, dof=grouped(claim.dof))
-    else:
-        spread = _say("s", lang, value=number(scale)) + " " + _say(key, lang, dof=grouped(claim.dof))
+    known = claim.sigma_is == "known"
+    key = ("chi2" if known else "s") + (".one" if claim.dof == 1 else "")
+    spread = _say(key, lang, value=number(claim.rss if known else scale), dof=grouped(claim.dof))
     lines = ["  " + "   ".join([loss, spread, _say("r2", lang, value=number(fit.r2))])]
-    if claim.sigma_is == "known":
+    if known:
         scaled = [f"{name} {number(stderr * scale)}" for name, stderr in claim.stderr.items() if stderr is not None]
         parts = [_say("known", lang, s=number(scale)), *scaled]
         lines += ["  " + line for line in flow(parts, columns - 2)]
@@ -283,6 +281,6 @@ def _findings(
         said = f"{words} [{one.code}]"
         if remedy:
             said += "\n" + messages.sentence("label.try", lang) + " " + remedy
-        lines += hanging(_say("severity." + one.severity, lang), said, style, kind, width)
+        lines += hanging(_say("severity." + one.severity, lang), said, style, kind, width, hang(lang))
     verdict = _say("verdict." + fit.verdict, lang)
-    return lines + hanging(_say("verdict", lang), style(fit.verdict, verdict), style, "strong", width)
+    return lines + hanging(_say("verdict", lang), style(fit.verdict, verdict), style, "strong", width, hang(lang))
