@@ -52,8 +52,8 @@ class Op:
 
     ``pullback`` has one rule per argument, ``None`` where no derivative flows; ``guards``, where not empty, one
     condition per argument outside of which that argument does not matter, so that its NaN never reaches a gradient.
-    ``sources`` are format strings by backend: python (our own grammar), kernel, torch, sql, latex, dd, mpmath; an
-    empty or missing one says that the backend lacks the operation. ``callable`` operations are functions of formulas.
+    ``sources`` are format strings by backend: python (our own grammar), kernel, numpy, torch, sql, latex, dd, mpmath;
+    an empty or missing one says that the backend lacks the operation. ``callable`` ones are functions of formulas.
     """
 
     name: str
@@ -90,6 +90,7 @@ def operator(
     texts = {
         "python": text,
         "kernel": inside,
+        "numpy": inside,
         "torch": inside,
         "sql": inside,
         "latex": text,
@@ -105,7 +106,8 @@ def function(
 ) -> None:  # fmt: skip
     """Add a row for an operation written as a call; backends use the same name unless told otherwise."""
     call = f"{name}({', '.join(f'{{{k}}}' for k in range(len(rules)))})"
-    texts = {"python": call, "kernel": call, "torch": f"torch.{call}", "sql": call, "mpmath": f"mp.{call}", "dd": ""}
+    texts = {"python": call, "kernel": call, "sql": call, "dd": ""}
+    texts |= {"numpy": f"np.{call}", "torch": f"torch.{call}", "mpmath": f"mp.{call}"}
     texts["latex"] = rf"\operatorname{{{{{name}}}}}\left({{0}}\right)"
     TABLE[name] = Op(name, len(rules), value, rules, {**texts, **sources}, reference, ATOM, domain, guards, True)
 
@@ -212,10 +214,11 @@ function("sin", np.sin, (lambda b, a, n, u: b("mul", u, b("cos", a[0])),), CIRCU
 function("cos", np.cos, (lambda b, a, n, u: b("neg", b("mul", u, b("sin", a[0]))),), CIRCULAR)
 function("tan", np.tan, (lambda b, a, n, u: b("mul", u, one_plus_square(b, n)),), CIRCULAR)
 function("asin", np.arcsin, (lambda b, a, n, u: b("div", u, b("sqrt", one_minus_square(b, a[0]))),), INVERSE,
-         domain=WITHIN_ONE)
+         domain=WITHIN_ONE, numpy="np.arcsin({0})")
 function("acos", np.arccos, (lambda b, a, n, u: b("neg", b("div", u, b("sqrt", one_minus_square(b, a[0])))),), INVERSE,
-         domain=WITHIN_ONE)
-function("atan", np.arctan, (lambda b, a, n, u: b("div", u, one_plus_square(b, a[0])),), INVERSE)
+         domain=WITHIN_ONE, numpy="np.arccos({0})")
+function("atan", np.arctan, (lambda b, a, n, u: b("div", u, one_plus_square(b, a[0])),), INVERSE,
+         numpy="np.arctan({0})")
 function("sinh", np.sinh, (lambda b, a, n, u: b("mul", u, b("cosh", a[0])),), HYPERBOLIC)
 function("cosh", np.cosh, (lambda b, a, n, u: b("mul", u, b("sinh", a[0])),), HYPERBOLIC)
 function("tanh", np.tanh, (lambda b, a, n, u: b("mul", u, one_minus_square(b, n)),), HYPERBOLIC)
@@ -228,12 +231,16 @@ def bell(b: Builder, x: int) -> int:
     return b("mul", SLOPE_OF_ERF, b("exp", b("neg", b("mul", x, x))))
 
 
-function("erf", special("erf"), (lambda b, a, n, u: b("mul", u, bell(b, a[0])),), "DLMF 7.2(i)", sql="")
-function("erfc", special("erfc"), (lambda b, a, n, u: b("neg", b("mul", u, bell(b, a[0]))),), "DLMF 7.2(i)", sql="")
+function("erf", special("erf"), (lambda b, a, n, u: b("mul", u, bell(b, a[0])),), "DLMF 7.2(i)", sql="",
+         numpy="erf({0})")
+function("erfc", special("erfc"), (lambda b, a, n, u: b("neg", b("mul", u, bell(b, a[0]))),), "DLMF 7.2(i)", sql="",
+         numpy="erfc({0})")
 function("sigmoid", sigmoid, (lambda b, a, n, u: b("mul", u, b("mul", n, b("sub", 1.0, n))),), "PyTorch sigmoid",
-         kernel="(1.0 / (1.0 + exp(-{0})))", sql="(1.0 / (1.0 + exp(-{0})))", mpmath="(1/(1+mp.exp(-{0})))")
+         kernel="(1.0 / (1.0 + exp(-{0})))", sql="(1.0 / (1.0 + exp(-{0})))", mpmath="(1/(1+mp.exp(-{0})))",
+         numpy="(1/(1 + np.exp(-{0})))")
 function("softplus", lambda x: np.logaddexp(0.0, x), (lambda b, a, n, u: b("mul", u, b("sigmoid", a[0])),),
          "Dugas et al. 2001", kernel="(log1p(exp(-abs({0}))) + ({0} if {0} > 0.0 else 0.0))", sql="",
+         numpy="np.logaddexp(0.0, {0})",
          torch="torch.logaddexp({0}, torch.zeros_like({0}))", mpmath="mp.log1p(mp.exp({0}))")
 
 KINK = "PyTorch, at kinks and ties"
@@ -242,6 +249,7 @@ function("abs", np.abs, (lambda b, a, n, u: b("mul", u, b("sign", a[0])),), KINK
          latex=r"\left|{0}\right|")
 function("sign", np.sign, (None,), KINK, kernel="(1.0 if {0} > 0.0 else (-1.0 if {0} < 0.0 else {0}))")
 function("heaviside", lambda x: np.heaviside(x, 0.5), (None,), "DLMF 1.16(iv)", kernel=STEP,
+         numpy="np.heaviside({0}, 0.5)",
          torch="torch.heaviside({0}.detach(), torch.full_like({0}, 0.5))", sql="(0.5 + 0.5 * sign({0}))",
          mpmath="((1+mp.sign({0}))/2)")
 
@@ -258,9 +266,11 @@ def unless(comparison: str) -> Guard:
 
 function("min", np.minimum, (tie_rule, tie_rule), KINK, guards=(unless("gt"), unless("lt")),
          kernel="({1} if {1} < {0} else ({0} if {1} == {1} else {1}))", torch="torch.minimum({0}, {1})",
+         numpy="np.minimum({0}, {1})",
          sql="least({0}, {1})", latex=r"\min\left({0}, {1}\right)", mpmath="min({0}, {1})")
 function("max", np.maximum, (tie_rule, tie_rule), KINK, guards=(unless("lt"), unless("gt")),
          kernel="({1} if {1} > {0} else ({0} if {1} == {1} else {1}))", torch="torch.maximum({0}, {1})",
+         numpy="np.maximum({0}, {1})",
          sql="greatest({0}, {1})", latex=r"\max\left({0}, {1}\right)", mpmath="max({0}, {1})")
 
 for _name, _sign, _value, _latex in (
@@ -269,13 +279,16 @@ for _name, _sign, _value, _latex in (
 ):
     _choice = f"(1.0 if {{0}} {_sign} {{1}} else 0.0)"
     operator(_name, f"{{0}} {_sign} {{1}}", COMPARISON, compared(_value), (None, None), KINK, kernel=_choice,
-             torch=f"({{0}} {_sign} {{1}}).double()", mpmath=_choice, latex=f"{{0}} {_latex} {{1}}",
+             numpy=f"(({{0}} {_sign} {{1}})*1.0)",
+             torch=f"({{0}} {_sign} {{1}}).to(torch.result_type({{0}}, {{1}}))", mpmath=_choice,
+             latex=f"{{0}} {_latex} {{1}}",
              sql=f"(CASE WHEN {{0}} {({'eq': '=', 'ne': '<>'}).get(_name, _sign)} {{1}} THEN 1.0 ELSE 0.0 END)")
 
 operator("where", "{1} if {0} else {2}", CHOICE, select,
          (None, lambda b, a, n, u: u, lambda b, a, n, u: u), KINK,
          guards=(None, lambda b, a: b("ne", a[0], 0.0), lambda b, a: b("eq", a[0], 0.0)),
          kernel="({1} if {0} != 0.0 else {2})", torch="torch.where({0} != 0, {1}, {2})",
+         numpy="np.where({0} != 0, {1}, {2})",
          sql="(CASE WHEN {0} <> 0.0 THEN {1} ELSE {2} END)", mpmath="({1} if {0} != 0 else {2})",
          latex=r"\begin{{cases}} {1} & {0} \\ {2} & \text{{else}} \end{{cases}}")
 # fmt: on

@@ -2,6 +2,92 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from katamuki.errors import BackendError
+from katamuki.records import Array, Solution
+
+if TYPE_CHECKING:
+    from katamuki.api.plan import Plan
+
 
 class Exports:
-    """The programs that a fit can be written as."""
+    """The programs that a fit can be written as; what is needed of ``Fit`` is declared here."""
+
+    solution: Solution
+    columns: Mapping[str, Array]
+    weights: Array | None
+    _plan: Plan
+
+    @property
+    def _observed(self) -> Array:
+        """The response (n,); ``Fit`` keeps it."""
+        raise NotImplementedError
+
+    def to_code(self, target: str) -> str:
+        """A program that needs one library alone and prints the same numbers.
+
+        For PyTorch it is the tutorial's program: tensors, ``requires_grad``, a loss, ``zero_grad``, ``backward``,
+        ``step``. For NumPy and SciPy it holds the formula with its partial derivatives and a method that can be read.
+        The data stand in the program.
+
+        Parameters
+        ----------
+        target : "torch", "numpy", "scipy" or "katamuki"
+            The library that runs it.
+
+        Returns
+        -------
+        str
+            Python source; each parameter's line is its name and value, and its standard error where there is one.
+
+        Raises
+        ------
+        BackendError
+            If the library cannot repeat the fit: SciPy has no RMSprop, NumPy no answer where the data leave it open.
+
+        Source
+        ------
+        Levenberg–Marquardt as in :mod:`katamuki.export.descent`; rules as in :mod:`katamuki.solvers.first_order`.
+
+        Example
+        -------
+        >>> import katamuki as km
+        >>> program = km.fit("y ~ a*x + b", km.datasets("tutorial")).to_code("numpy")
+        >>> exec(program)
+        a 0.500091 ± 0.117906
+        b 3.00009 ± 1.12475
+        loss 1.25115
+        """
+        from importlib.metadata import version
+
+        from katamuki import export
+        from katamuki.api.solving import solver_of
+
+        if getattr(self._plan.kernel, "graph", None) is None:
+            raise BackendError("E-EXPORT", "export.torch_model")
+        solution, model = self.solution, self._plan.model
+        facts = export.Exported(
+            solution=solution,
+            solver=solver_of(solution),
+            left=model.lhs,
+            right=model.rhs,
+            columns=self.columns,
+            weights=self.weights,
+            start=solution.start or solution.params,
+            version=version("katamuki"),
+        )
+        kernel = self._plan.kernel
+        columns = [self.columns[name] for name in kernel.columns]
+        values = np.array([solution.params[name] for name in kernel.parameters])
+        places = [kernel.parameters.index(name) for name in facts.free]
+
+        def predicted(params: Array) -> tuple[Array, Array]:
+            values[places] = params
+            found = kernel.evaluate(columns, values, solution.n, want=True)
+            return found[0], np.ascontiguousarray(found[1:][places].T)
+
+        return export.to_code(facts, target, predicted, self._observed)
