@@ -22,13 +22,14 @@ from katamuki.backends import exponential, native, vectormath
 
 P = types.CPointer(types.float64)
 TYPES = {
+    "void": types.void,
     "double": types.float64,
     "int64": types.int64,
     "double*": P,
     "int64*": types.CPointer(types.int64),
     "double**": types.CPointer(P),
 }
-LLVM_TYPES = {"double": "double", "int64": "i64", "double*": "ptr", "int64*": "ptr", "double**": "ptr"}
+LLVM_TYPES = {"void": "void", "double": "double", "int64": "i64", "double*": "ptr", "int64*": "ptr", "double**": "ptr"}
 
 
 def compile_object(python: Any, signature: str, sums: bool, name: str) -> bytes:
@@ -71,11 +72,13 @@ def _optimise(llvm: Any, module: Any) -> None:
 def _wrapper(name: str, inner: str, result: str, arguments: list[str]) -> str:
     typed = ", ".join(f"{LLVM_TYPES[argument]} %a{i}" for i, argument in enumerate(arguments))
     kind = LLVM_TYPES[result]
+    kept = "ptr" if result == "void" else kind  # Numba returns None through a pointer, too
+    ending = "ret void" if result == "void" else f"%value = load {kind}, ptr %slot\n  ret {kind} %value"
     return (
         f"\ndefine {kind} @{name}({typed}) {{\n"
-        f"  %slot = alloca {kind}\n  %excinfo = alloca ptr\n"
+        f"  %slot = alloca {kept}\n  %excinfo = alloca ptr\n"
         f'  %status = call i32 @"{inner}"(ptr %slot, ptr %excinfo, {typed})\n'
-        f"  %value = load {kind}, ptr %slot\n  ret {kind} %value\n}}\n"
+        f"  {ending}\n}}\n"
     )
 
 
@@ -92,6 +95,8 @@ def translate(python: FunctionType, sums: bool, done: dict[FunctionType, Any]) -
             scope[name] = at
         elif value is native.call_rows:
             scope[name] = call_rows
+        elif value is native.call_rule:
+            scope[name] = call_rule
         elif name == "exp" and isinstance(value, native.Placeholder) and native.machine().fuses:
             scope[name] = translate(exponential.exp, sums, done)
         elif name in INTRINSICS and (value is None or isinstance(value, native.Placeholder)):
@@ -119,12 +124,25 @@ def call_rows(
     typing: Any, address: Any, columns: Any, params: Any, start: Any, m: Any, values: Any, partials: Any, want: Any
 ) -> Any:
     """Call a model's rows function by its address."""
-    result, names = native.parse(native.ROWS)
+    return _by_address(native.ROWS)
+
+
+@intrinsic
+def call_rule(typing: Any, address: Any, params: Any, gradient: Any, state: Any, options: Any, p: Any, t: Any) -> Any:
+    """Call a first-order solver's rule by its address."""
+    return _by_address(native.RULE)
+
+
+def _by_address(signature: str) -> Any:
+    """The type and the code of a call of a function of this signature, whose address is the first argument."""
+    result, names = native.parse(signature)
     kinds = [TYPES[name] for name in names]
 
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = ir.FunctionType(context.get_value_type(TYPES[result]), [context.get_value_type(one) for one in kinds])
-        return builder.call(builder.inttoptr(arguments[0], kind.as_pointer()), arguments[1:])
+    def code(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        returned = ir.VoidType() if result == "void" else context.get_value_type(TYPES[result])
+        kind = ir.FunctionType(returned, [context.get_value_type(one) for one in kinds])
+        value = builder.call(builder.inttoptr(arguments[0], kind.as_pointer()), arguments[1:])
+        return context.get_dummy_value() if result == "void" else value
 
     return TYPES[result](types.int64, *kinds), code
 

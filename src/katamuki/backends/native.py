@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from katamuki.backends import cache
 
 CTYPES: dict[str, Any] = {
+    "void": None,
     "double": ctypes.c_double,
     "int64": ctypes.c_int64,
     "double*": ctypes.c_void_p,
@@ -37,6 +38,8 @@ CTYPES: dict[str, Any] = {
 ENTRY = "katamuki_entry"
 # A model's rows function: columns, params, start, m, values, partials, want.
 ROWS = "int64(double**, double*, int64, int64, double*, double*, int64)"
+# A first-order solver's rule: params, gradient, state, options, p, t.
+RULE = "void(double*, double*, double*, double*, int64, double)"
 
 _lock = threading.RLock()
 _borrow: Any = ctypes.c_char.from_buffer
@@ -65,6 +68,11 @@ def call_rows(
 ) -> int:
     """Call a model's ``rows`` function by its address; only compiled functions can."""
     raise TypeError("a compiled function is needed to call a kernel by its address")
+
+
+def call_rule(address: int, params: Any, gradient: Any, state: Any, options: Any, p: int, t: float) -> None:
+    """Call a first-order solver's rule by its address; only compiled functions can."""
+    raise TypeError("a compiled function is needed to call a rule by its address")
 
 
 def address_of(array: NDArray[Any]) -> int:

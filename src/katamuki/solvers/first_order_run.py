@@ -124,7 +124,9 @@ def minimise(
 
 def _slice(problem: Problem) -> int:
     """How many steps fill a slice."""
-    return max(1, int(SLICE / (ROW_COST * (problem.n + 10) * (problem.p + 1)))) if problem.n <= SMALL else 1
+    if problem.n > SMALL or not problem.compiled:
+        return 1
+    return max(1, int(SLICE / (ROW_COST * (problem.n + 10) * (problem.p + 1))))
 
 
 def kept_steps(steps: int, width: int) -> NDArray[np.int64]:
@@ -198,7 +200,7 @@ def memory(solver: FirstOrder, trace: Trace, row: int) -> Array:
         gradients, apart = strided(seen[first:place])
         work = np.empty(2 * p)
         along = (params.ctypes.data, stride, gradients.ctypes.data, apart, int(trace.index[first]), place - first)
-        recall(solver.rule, *along, p, state.ctypes.data, options.ctypes.data, work.ctypes.data)
+        recall(solver.rule.address, *along, p, state.ctypes.data, options.ctypes.data, work.ctypes.data)
     return state
 
 

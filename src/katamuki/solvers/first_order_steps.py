@@ -222,12 +222,12 @@ def stepper(solver: FirstOrder, problem: Problem, here: Position, accumulate: bo
     p, options, work = problem.p, solver.packed(), here.work
     divisor = (solver.blocks - 1) * p if solver.divides else -1
     summed = row_width(solver, p, False) if accumulate else -1
-    threaded = problem.n > SMALL
+    threaded = problem.n > SMALL or not problem.compiled
     block, slope, root = problem.block(), np.empty(BLOCK), problem.root
 
     def go(steps: int, rows: Array, width: int) -> int:
         memory = (work.ctypes.data, here.state.ctypes.data, divisor, summed, options.ctypes.data, here.done.ctypes.data)
-        fixed = (solver.rule, here.values.ctypes.data, problem.free.ctypes.data, p)
+        fixed = (solver.rule.address, here.values.ctypes.data, problem.free.ctypes.data, p)
         if not threaded:
             data = (
                 problem.kernel.address,

@@ -8,10 +8,10 @@ in :mod:`katamuki.solvers.first_order_run`, what they led to in :mod:`katamuki.s
 
 from __future__ import annotations
 
+from katamuki.backends.native import call_rule as take
 from katamuki.solvers.first_order.descent import ASGD, SGD, Rprop
 from katamuki.solvers.first_order.moments import Adam, Adamax, AdamW, NAdam, RAdam
 from katamuki.solvers.first_order.ranges import STEPS
-from katamuki.solvers.first_order.rules import take
 from katamuki.solvers.first_order.scaled import Adadelta, Adagrad, RMSprop
 
 __all__ = [

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from katamuki.backends.native import Native
 from katamuki.errors import BoundsError
 from katamuki.records import Array
 from katamuki.solvers.first_order.ranges import STEPS, check
@@ -49,8 +50,8 @@ class SGD:
     [0.01, 0.9, 0.0, 0.0, 1.0]
     """
 
-    rule: ClassVar[int] = 0
-    update: ClassVar[Callable[..., None]] = staticmethod(sgd)
+    rule: ClassVar[Native] = sgd
+    update: ClassVar[Callable[..., None]] = staticmethod(sgd.python)
     memory: ClassVar[tuple[str, ...]] = ("buffer",)
     blocks: ClassVar[int] = 1
     divides: ClassVar[bool] = False
@@ -110,8 +111,8 @@ class ASGD:
     [0.005, 0.0, 0.75, 1000000.0, 0.0]
     """
 
-    rule: ClassVar[int] = 3
-    update: ClassVar[Callable[..., None]] = staticmethod(asgd)
+    rule: ClassVar[Native] = asgd
+    update: ClassVar[Callable[..., None]] = staticmethod(asgd.python)
     memory: ClassVar[tuple[str, ...]] = ("average",)
     blocks: ClassVar[int] = 1
     divides: ClassVar[bool] = False
@@ -165,8 +166,8 @@ class Rprop:
     [0.01, 0.5, 1.2, 1e-12, 50.0]
     """
 
-    rule: ClassVar[int] = 4
-    update: ClassVar[Callable[..., None]] = staticmethod(rprop)
+    rule: ClassVar[Native] = rprop
+    update: ClassVar[Callable[..., None]] = staticmethod(rprop.python)
     memory: ClassVar[tuple[str, ...]] = ("previous", "size")
     blocks: ClassVar[int] = 2
     divides: ClassVar[bool] = False

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from katamuki.backends.native import Native
 from katamuki.records import Array
 from katamuki.solvers.first_order.ranges import STEPS, check
 from katamuki.solvers.first_order.rules import adam, adamax, nadam, radam
@@ -54,8 +55,8 @@ class Adam:
     [0.001, 0.9, 0.99, 1e-08, 0.0, 0.0, 0.0]
     """
 
-    rule: ClassVar[int] = 2
-    update: ClassVar[Callable[..., None]] = staticmethod(adam)
+    rule: ClassVar[Native] = adam
+    update: ClassVar[Callable[..., None]] = staticmethod(adam.python)
     memory: ClassVar[tuple[str, ...]] = ("m", "v", "largest", "divisor")
     blocks: ClassVar[int] = 4
     divides: ClassVar[bool] = True
@@ -114,8 +115,8 @@ class AdamW:
     [0.001, 0.9, 0.999, 1e-08, 0.1, 0.0, 1.0]
     """
 
-    rule: ClassVar[int] = 2
-    update: ClassVar[Callable[..., None]] = staticmethod(adam)
+    rule: ClassVar[Native] = adam
+    update: ClassVar[Callable[..., None]] = staticmethod(adam.python)
     memory: ClassVar[tuple[str, ...]] = ("m", "v", "largest", "divisor")
     blocks: ClassVar[int] = 4
     divides: ClassVar[bool] = True
@@ -169,8 +170,8 @@ class Adamax:
     [0.002, 0.9, 0.999, 1e-08, 0.0]
     """
 
-    rule: ClassVar[int] = 7
-    update: ClassVar[Callable[..., None]] = staticmethod(adamax)
+    rule: ClassVar[Native] = adamax
+    update: ClassVar[Callable[..., None]] = staticmethod(adamax.python)
     memory: ClassVar[tuple[str, ...]] = ("m", "u", "divisor")
     blocks: ClassVar[int] = 3
     divides: ClassVar[bool] = True
@@ -228,8 +229,8 @@ class NAdam:
     [0.002, 0.9, 0.999, 1e-08, 0.0, 0.004, 0.0]
     """
 
-    rule: ClassVar[int] = 8
-    update: ClassVar[Callable[..., None]] = staticmethod(nadam)
+    rule: ClassVar[Native] = nadam
+    update: ClassVar[Callable[..., None]] = staticmethod(nadam.python)
     memory: ClassVar[tuple[str, ...]] = ("m", "v", "product", "divisor")
     blocks: ClassVar[int] = 4
     divides: ClassVar[bool] = True
@@ -289,8 +290,8 @@ class RAdam:
     [0.001, 0.9, 0.999, 1e-08, 0.01, 1.0]
     """
 
-    rule: ClassVar[int] = 9
-    update: ClassVar[Callable[..., None]] = staticmethod(radam)
+    rule: ClassVar[Native] = radam
+    update: ClassVar[Callable[..., None]] = staticmethod(radam.python)
     memory: ClassVar[tuple[str, ...]] = ("m", "v", "divisor")
     blocks: ClassVar[int] = 3
     divides: ClassVar[bool] = True

@@ -1,44 +1,19 @@
 """The update of every first-order solver, each whole, with the order of operations of ``torch.optim``.
 
 ``rule(params, gradient, state, options, p, t)`` changes parameters and its own memory in place and is step ``t``
-(1, 2, …) of the method; the memory is 0 before step 1. Compiled loops call it on memory, readers and tests on arrays.
-The order of operations is that of PyTorch's single-tensor loops, ``fma(x, y, z)`` = x·y + z included where its vector
-code rounds once: where two terms cancel, as weight decay and gradient do at the end of a run, nothing less makes the
-same step. The divisor that ends a memory is what the learning rate is divided by, everything included, so that
-the largest eigenvalue of lr·diag(1/divisor)·H says whether steps are stable. No rule here knows bounds, and none looks
-at the loss.
+(1, 2, …) of the method; the memory is 0 before step 1. Compiled loops call it by its address, readers and tests call
+``rule.python`` on arrays; each is compiled by itself, when it is first used. The order of operations is that of
+PyTorch's single-tensor loops, ``fma(x, y, z)`` = x·y + z included where its vector code rounds once: where two terms
+cancel, as weight decay and gradient do at the end of a run, nothing less makes the same step. The divisor that ends a
+memory is all that the learning rate is divided by, so that the largest eigenvalue of lr·diag(1/divisor)·H says whether
+steps are stable. No rule here knows bounds, and none looks at the loss.
 """
 
 from __future__ import annotations
 
 import math
 
-from katamuki.backends.native import fma, inline
-
-
-@inline
-def take(rule, params, gradient, state, options, p, t):  # type: ignore[no-untyped-def]
-    """One step of the solver whose number is ``rule``."""
-    if rule == 0:
-        sgd(params, gradient, state, options, p, t)
-    elif rule == 1:
-        rmsprop(params, gradient, state, options, p, t)
-    elif rule == 2:
-        adam(params, gradient, state, options, p, t)
-    elif rule == 3:
-        asgd(params, gradient, state, options, p, t)
-    elif rule == 4:
-        rprop(params, gradient, state, options, p, t)
-    elif rule == 5:
-        adagrad(params, gradient, state, options, p, t)
-    elif rule == 6:
-        adadelta(params, gradient, state, options, p, t)
-    elif rule == 7:
-        adamax(params, gradient, state, options, p, t)
-    elif rule == 8:
-        nadam(params, gradient, state, options, p, t)
-    else:
-        radam(params, gradient, state, options, p, t)
+from katamuki.backends.native import RULE, fma, function, inline
 
 
 @inline
@@ -47,7 +22,7 @@ def between(a, b, share):  # type: ignore[no-untyped-def]
     return fma(share, b - a, a) if share < 0.5 else fma(a - b, 1.0 - share, b)
 
 
-@inline
+@function(RULE)
 def sgd(params, gradient, state, options, p, t):  # type: ignore[no-untyped-def]
     """x ← x − lr·m, m ← momentum·m + (1 − dampening)·g; Nesterov: x ← x − lr·(g + momentum·m).
 
@@ -65,7 +40,7 @@ def sgd(params, gradient, state, options, p, t):  # type: ignore[no-untyped-def]
         params[k] = fma(-lr, g, params[k])
 
 
-@inline
+@function(RULE)
 def asgd(params, gradient, state, options, p, t):  # type: ignore[no-untyped-def]
     """x ← (1 − λη)x − η·g, η = lr/(1 + λ·lr·(t − 1))^alpha; beside it the average x̄ ← x̄ + (x − x̄)/max(1, t − 1 − t0).
 
@@ -80,7 +55,7 @@ def asgd(params, gradient, state, options, p, t):  # type: ignore[no-untyped-def
         state[k] = x if share == 1.0 else state[k] + (x - state[k]) * share
 
 
-@inline
+@function(RULE)
 def rprop(params, gradient, state, options, p, t):  # type: ignore[no-untyped-def]
     """x ← x − size·sign(g), the size times η⁺ while g keeps its sign; where g has turned, no step and size times η⁻.
 
@@ -100,7 +75,7 @@ def rprop(params, gradient, state, options, p, t):  # type: ignore[no-untyped-de
         state[k] = g
 
 
-@inline
+@function(RULE)
 def adagrad(params, gradient, state, options, p, t):  # type: ignore[no-untyped-def]
     """s ← s + g², x ← x − lr/(1 + lr_decay·(t − 1)) · g / (√s + eps).
 
@@ -116,7 +91,7 @@ def adagrad(params, gradient, state, options, p, t):  # type: ignore[no-untyped-
         params[k] -= lr / slower * g / divisor
 
 
-@inline
+@function(RULE)
 def adadelta(params, gradient, state, options, p, t):  # type: ignore[no-untyped-def]
     """v ← rho·v + (1 − rho)·g², Δ = √(d + eps)/√(v + eps)·g, d ← rho·d + (1 − rho)·Δ², x ← x − lr·Δ.
 
@@ -133,7 +108,7 @@ def adadelta(params, gradient, state, options, p, t):  # type: ignore[no-untyped
         params[k] = fma(-lr, step, params[k])
 
 
-@inline
+@function(RULE)
 def rmsprop(params, gradient, state, options, p, t):  # type: ignore[no-untyped-def]
     """v ← alpha·v + (1 − alpha)·g², x ← x − lr·g / (√v + eps); centered: √(v − mean²).
 
@@ -155,7 +130,7 @@ def rmsprop(params, gradient, state, options, p, t):  # type: ignore[no-untyped-
             params[k] -= lr * g / divisor
 
 
-@inline
+@function(RULE)
 def adam(params, gradient, state, options, p, t):  # type: ignore[no-untyped-def]
     """m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g², x ← x − lr·m̂ / (√v̂ + eps), m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ).
 
@@ -181,7 +156,7 @@ def adam(params, gradient, state, options, p, t):  # type: ignore[no-untyped-def
         params[k] = x - lr / first * m / divisor
 
 
-@inline
+@function(RULE)
 def adamax(params, gradient, state, options, p, t):  # type: ignore[no-untyped-def]
     """m ← β₁m + (1 − β₁)g, u ← max(β₂u, |g| + eps), x ← x − lr/(1 − β₁ᵗ) · m / u.
 
@@ -197,7 +172,7 @@ def adamax(params, gradient, state, options, p, t):  # type: ignore[no-untyped-d
         params[k] -= lr / first * m / u
 
 
-@inline
+@function(RULE)
 def nadam(params, gradient, state, options, p, t):  # type: ignore[no-untyped-def]
     """x ← x − lr·[(1 − μₜ)g/(1 − Πμ) + μₜ₊₁m/(1 − Πμ·μₜ₊₁)] / (√v̂ + eps), m and v as Adam's, μₜ = β₁(1 − ½·0.96^(ψt)).
 
@@ -224,7 +199,7 @@ def nadam(params, gradient, state, options, p, t):  # type: ignore[no-untyped-de
         params[k] = x - lr * mu_next / (1.0 - product * mu_next) * m / divisor
 
 
-@inline
+@function(RULE)
 def radam(params, gradient, state, options, p, t):  # type: ignore[no-untyped-def]
     """x ← x − lr·m̂·r·√(1 − β₂ᵗ)/(√v + eps) where ρ > 5, else x ← x − lr·m̂; m, m̂ and v as Adam's.
 

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from katamuki.backends.native import Native
 from katamuki.records import Array
 from katamuki.solvers.first_order.ranges import STEPS, check
 from katamuki.solvers.first_order.rules import adadelta, adagrad, rmsprop
@@ -52,8 +53,8 @@ class Adagrad:
     [0.5, 0.0, 0.0, 0.0, 1e-10]
     """
 
-    rule: ClassVar[int] = 5
-    update: ClassVar[Callable[..., None]] = staticmethod(adagrad)
+    rule: ClassVar[Native] = adagrad
+    update: ClassVar[Callable[..., None]] = staticmethod(adagrad.python)
     memory: ClassVar[tuple[str, ...]] = ("sum", "divisor")
     blocks: ClassVar[int] = 2
     divides: ClassVar[bool] = True
@@ -109,8 +110,8 @@ class Adadelta:
     [1.0, 0.95, 1e-06, 0.0]
     """
 
-    rule: ClassVar[int] = 6
-    update: ClassVar[Callable[..., None]] = staticmethod(adadelta)
+    rule: ClassVar[Native] = adadelta
+    update: ClassVar[Callable[..., None]] = staticmethod(adadelta.python)
     memory: ClassVar[tuple[str, ...]] = ("v", "delta", "divisor")
     blocks: ClassVar[int] = 3
     divides: ClassVar[bool] = True
@@ -165,8 +166,8 @@ class RMSprop:
     [0.001, 0.99, 1e-08, 0.0, 0.0, 0.0]
     """
 
-    rule: ClassVar[int] = 1
-    update: ClassVar[Callable[..., None]] = staticmethod(rmsprop)
+    rule: ClassVar[Native] = rmsprop
+    update: ClassVar[Callable[..., None]] = staticmethod(rmsprop.python)
     memory: ClassVar[tuple[str, ...]] = ("v", "mean", "buffer", "divisor")
     blocks: ClassVar[int] = 4
     divides: ClassVar[bool] = True
