@@ -145,7 +145,7 @@ def test_names_that_no_font_can_draw_are_said_and_stay_text_in_svg(
 ) -> None:
     from fake_fit import claim
 
-    monkeypatch.setattr("katamuki.plot.paper._wide_fonts", list)
+    monkeypatch.setattr("katamuki.plot.style.wide_fonts", list)
     fit = claim(formula="y ~ a*時間 + b", columns=("y", "時間"))
     with pytest.warns(UserWarning, match="no installed font"):
         plot.save(fit, tmp_path / "wide.png")

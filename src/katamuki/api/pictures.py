@@ -1,11 +1,19 @@
-"""What a fit looks like: the part of ``Fit`` that hands it to :mod:`katamuki.plot`."""
+"""What a fit looks like: the part of ``Fit`` that hands it and its steps to :mod:`katamuki.plot`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, cast
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from katamuki.errors import BoundsError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from katamuki.plot import Ran
+
+WHAT = ("fit", "surface", "steps", "stability")
+METHODS = ("slice", "profile")
 
 
 class Pictures:
@@ -17,8 +25,16 @@ class Pictures:
         level: float = 0.95,
         residuals: bool = True,
         lang: str = "en",
+        *,
+        what: Literal["fit", "surface", "steps", "stability"] = "fit",
+        of: Sequence[str] | None = None,
+        method: Literal["slice", "profile"] = "slice",
     ) -> Figure:
-        """Data, curve, band and residuals as a matplotlib figure.
+        """A picture of the fit or of its run as a matplotlib figure.
+
+        ``"fit"``: data, curve, band and residuals. ``"surface"``: contours of log(L − L*) over two parameters, with the
+        path of the run. ``"steps"``: loss and parameters by step. ``"stability"``: the largest eigenvalue of learning
+        rate × curvature by step, with its limit.
 
         Parameters
         ----------
@@ -30,18 +46,59 @@ class Pictures:
             Whether the residuals y − ŷ get a panel below.
         lang : str
             The language of the labels.
+        what : "fit", "surface", "steps" or "stability"
+            Which picture.
+        of : sequence of str, optional
+            The parameters shown: one or two for a surface, any for the steps; the first free ones by default.
+        method : "slice" or "profile"
+            On a surface, hold the other parameters at the answer, or fit them again at each point.
 
         Returns
         -------
         matplotlib.figure.Figure
             Notebooks show it; ``savefig`` writes it.
 
+        Raises
+        ------
+        BoundsError
+            If there is no such picture, or not of this fit.
+
         Example
         -------
         >>> import katamuki as km
-        >>> len(km.fit("y ~ a*x + b", km.datasets("tutorial")).plot().axes)
-        2
+        >>> fit = km.fit("y ~ a*x + b", km.datasets("tutorial"))
+        >>> len(fit.plot().axes), fit.plot(what="surface").axes[0].get_xlabel()
+        (2, 'a')
         """
         from katamuki import plot
 
+        if what not in WHAT:
+            raise BoundsError("E-USAGE", "plot.what", given=repr(what), names=", ".join(WHAT))
+        if method not in METHODS:
+            raise BoundsError("E-USAGE", "plot.method", given=repr(method), names=", ".join(METHODS))
+        if what == "surface":
+            return plot.surface_figure(self._ran(), of, method, lang)
+        if what == "steps":
+            return plot.steps_figure(self._ran(), of, lang)
+        if what == "stability":
+            return plot.stability_figure(self._ran(), lang)
         return plot.figure(cast("plot.Fitted", self), interval=interval, level=level, residuals=residuals, lang=lang)
+
+    def _ran(self) -> Ran:
+        """The run as a picture needs it."""
+        from katamuki import plot
+        from katamuki.api.solving import solver_of
+
+        fit: Any = self
+        kernel = fit._plan.kernel
+        claim = fit.solution
+
+        def model(params: Any, columns: Any) -> Any:
+            values = [claim.params[name] for name in kernel.parameters]
+            for name, value in zip(claim.free, params, strict=True):
+                values[kernel.parameters.index(name)] = value
+            arrays = [columns[name] for name in kernel.columns]
+            return kernel.evaluate(arrays, values, len(next(iter(columns.values()))))
+
+        marks = plot.known_marks(claim)
+        return plot.Ran(claim, fit.trace, solver_of(claim), fit._problem, kernel.graph, model, marks)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
 from katamuki.records import Array, Solution
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 Interval = Literal["mean", "new"]
+What = Literal["fit", "surface", "steps", "stability"]
 
 
 class Fitted(Protocol):
@@ -34,6 +38,23 @@ class Fitted(Protocol):
 
     def predict(self, data: Any, interval: Any = None, level: float = 0.95) -> Any:
         """ŷ at new rows; with ``interval`` a record of value, low and high."""
+
+
+class Drawn(Fitted, Protocol):
+    """A fit that draws its other pictures itself, from its steps."""
+
+    def plot(
+        self,
+        interval: Any = "mean",
+        level: float = 0.95,
+        residuals: bool = True,
+        lang: str = "en",
+        *,
+        what: What = "fit",
+        of: Sequence[str] | None = None,
+        method: Any = "slice",
+    ) -> Figure:
+        """The figure."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,34 +1,24 @@
-"""The picture of a fit for papers and notebooks, by matplotlib: data, curve, band, and residuals below.
-
-Matplotlib is imported when a picture is made, and its global state is left alone: the figure is made without pyplot.
-"""
+"""The picture of a fit for papers and notebooks, by matplotlib: data, curve, band, and residuals below."""
 
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from katamuki import messages
-from katamuki.plot.drawn import Fitted, Interval, Series, series
+from katamuki.plot.drawn import Drawn, Fitted, Interval, Series, What, series
+from katamuki.plot.style import BAND, CURVE, DATA, fonts, language, plain, write
+from katamuki.plot.surface import Method
 from katamuki.report import number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-DATA, CURVE, BAND = "#1f2a44", "#c8442f", "#e8a598"
-WIDE_FONTS = (
-    "Noto Sans CJK JP",
-    "Noto Sans JP",
-    "IPAexGothic",
-    "IPAGothic",
-    "TakaoGothic",
-    "Yu Gothic",
-    "Hiragino Sans",
-)
 MANY = 20_000  # points from which dots are drawn small and as pixels, so that a file stays small
 
 
@@ -69,7 +59,9 @@ def figure(
     from matplotlib.figure import Figure
 
     found = series(fit, interval=_possible(fit, interval), level=level)
-    with _fonts(fit.solution.formula + "".join(fit.solution.columns)):
+    lang = language(lang)
+    said = messages.sentence("plot.data", lang)
+    with fonts(said + fit.solution.formula + "".join(fit.solution.columns)):
         drawn = Figure(figsize=(6.4, 5.2 if residuals else 4.0), layout="constrained")
         if residuals:
             top, bottom = drawn.subplots(2, 1, sharex=True, height_ratios=[3, 1])
@@ -84,7 +76,15 @@ def figure(
 
 
 def save(
-    fit: Fitted, path: str | Path, interval: Interval | None = None, level: float = 0.95, lang: str = "en"
+    fit: Drawn,
+    path: str | Path,
+    interval: Interval | None = None,
+    level: float = 0.95,
+    lang: str = "en",
+    *,
+    what: What = "fit",
+    of: Sequence[str] | None = None,
+    method: Method = "slice",
 ) -> None:
     """Write the picture into a file; its suffix says the kind.
 
@@ -96,6 +96,8 @@ def save(
         Such as ``fit.svg`` or ``fit.png``.
     interval, level, lang
         As in :func:`figure`; the band of the curve by default.
+    what, of, method
+        As in ``fit.plot``.
 
     Example
     -------
@@ -104,19 +106,12 @@ def save(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     plot.save(km.fit("y ~ a*x + b", km.datasets("tutorial")), Path(folder) / "fit.svg")
     """
-    import warnings
-
-    import matplotlib
-
     text = fit.solution.formula + "".join(fit.solution.columns)
-    kind = Path(path).suffix.lower().lstrip(".")
-    # the same fit makes the same bytes: no date, and identifiers that do not change
-    date = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
-    with warnings.catch_warnings(), matplotlib.rc_context({"svg.hashsalt": "katamuki", "svg.fonttype": "none"}):
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # said better below
-        figure(fit, interval or "mean", level, lang=lang).savefig(path, dpi=150, metadata=date)
-    if kind != "svg" and _wide(text) and not _wide_fonts():  # an SVG holds text; its reader has fonts
-        warnings.warn(messages.sentence("plot.no_font", lang), UserWarning, stacklevel=2)
+    if what == "fit":
+        drawn = figure(fit, interval or "mean", level, lang=lang)
+    else:
+        drawn = fit.plot(lang=lang, what=what, of=of, method=method)
+    write(drawn, path, text, lang)
 
 
 def _possible(fit: Fitted, interval: Interval | None) -> Interval | None:
@@ -141,7 +136,7 @@ def _curve(axes: Axes, fit: Fitted, found: Series, level: float, lang: str) -> N
     axes.set_ylabel(named, parse_math=False)
     axes.set_title(_title(fit), fontsize=10, loc="left", parse_math=False)
     axes.legend(frameon=False, fontsize=9)
-    _plain(axes)
+    plain(axes)
 
 
 def _points(axes: Axes, x: Any, y: Any, label: str | None = None) -> None:
@@ -166,12 +161,7 @@ def _residuals(axes: Axes, found: Series, lang: str) -> None:
     axes.set_ylabel(messages.sentence("plot.residuals", lang))
     largest = float(np.abs(found.y - found.fitted).max()) or 1.0
     axes.set_ylim(-1.2 * largest, 1.2 * largest)
-    _plain(axes)
-
-
-def _plain(axes: Axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(labelsize=9)
+    plain(axes)
 
 
 def _label(found: Series, lang: str) -> str:
@@ -192,25 +182,3 @@ def _title(fit: Fitted) -> str:
         else:
             lines.append(part)
     return "\n".join(lines)
-
-
-def _wide(text: str) -> bool:
-    """Whether a text holds East Asian characters, which matplotlib's own font lacks."""
-    return any(ord(one) >= 0x2E80 for one in text)
-
-
-def _wide_fonts() -> list[str]:
-    """The installed fonts that hold such characters."""
-    from matplotlib import font_manager
-
-    installed = set(font_manager.get_font_names())
-    return [name for name in WIDE_FONTS if name in installed]
-
-
-def _fonts(text: str) -> Any:
-    """Fonts that hold the text: for East Asian names the first such font that is installed."""
-    import matplotlib
-
-    if not _wide(text):
-        return matplotlib.rc_context()
-    return matplotlib.rc_context({"font.family": ["sans-serif"], "font.sans-serif": [*_wide_fonts(), "DejaVu Sans"]})

@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import ClassVar
 
 import numpy as np
 
@@ -35,7 +36,8 @@ class Layout:
 
     def __init__(self, names: tuple[str, ...], free: tuple[str, ...]) -> None:
         self.names = free
-        self.free = np.array([names.index(name) for name in free], dtype=np.int64)
+        places = {name: k for k, name in enumerate(names)}
+        self.free = np.array([places[name] for name in free], dtype=np.int64)
         self.order = np.array([*(1 + k for k in self.free), 0], dtype=np.int64)
         self.free_address = address_of(self.free)
         self.order_address = address_of(self.order)
@@ -69,6 +71,9 @@ class Problem:
     threads : int, optional
         Threads for large data; by default one per core this process may use, from 262,144 rows on.
     """
+
+    compiled: ClassVar[bool] = True  # compiled loops may call the kernel on the columns themselves
+    named = True  # combinations of parameters are worth a name
 
     def __init__(
         self,
@@ -124,6 +129,19 @@ class Problem:
         """Σ w r² at all parameters (all_p,)."""
         out = self.over_rows(passes.loss_pass, values, 1, ())
         return float(out.sum())
+
+    def losses(self, params: Array) -> Array:
+        """Σ w r² / n at many places: (s, p) free parameters give (s,)."""
+        values = np.tile(self.values, (len(params), 1))
+        values[:, self.free] = params
+        if self.n > SMALL:
+            return np.array([self.rss(one) for one in values]) / self.n
+        self.evaluations += len(values)
+        out, block = np.empty(len(values)), self.block()
+        rows = (self.y_address, self.root_address, int(self.root is not None), self.n)
+        model = (self.kernel.address, self.columns_address, address_of(values), self.all_p, len(values))
+        passes.losses_pass(*model, *rows, address_of(block), address_of(out))
+        return out / self.n
 
     def gradient(self, params: Array) -> Array:
         """The loss's gradient (p,) at free parameters (p,): −2/n Σ w r ∂f."""

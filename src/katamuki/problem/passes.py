@@ -50,6 +50,19 @@ def loss_pass(kernel, columns, params, y, root, weighted, start, stop, block, ou
     return 0
 
 
+@function("int64(int64, double**, double*, int64, int64, double*, double*, int64, int64, double*, double*)", sums=True)
+def losses_pass(kernel, columns, params, all_p, count, y, root, weighted, n, block, out):  # type: ignore[no-untyped-def]
+    """``out[k]`` = Σ w r² over all n rows at the k-th of ``count`` parameter vectors, ``all_p`` numbers each."""
+    for k in range(count):
+        here = at(params, k * all_p)
+        total = 0.0
+        for start in range(0, n, 256):
+            m = min(256, n - start)
+            total += residual_block(kernel, columns, here, y, root, weighted, start, m, block, 0, block, 0)
+        out[k] = total
+    return 0
+
+
 @inline
 def dot(a, b, m):  # type: ignore[no-untyped-def]
     """Σ aᵢbᵢ."""

@@ -1,0 +1,96 @@
+"""A run as its pictures need it: the claim, the steps, the answer they are measured from, and what happened when."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from katamuki.errors import BoundsError
+from katamuki.graph import Graph
+from katamuki.problem import Problem
+from katamuki.records import Array, Solution, Trace
+
+HAS_AN_ANSWER = ("exact", "converged", "not_identifiable")
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Something that happened at a step: a key of the catalogue, with its values."""
+
+    step: int
+    key: str
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a fit hands over for a picture of its run.
+
+    ``trace`` is None where there were no steps; ``solver`` is the record of its options; ``problem`` makes the problem
+    anew; ``graph`` is the right side, None for a model that is no formula; ``model`` gives ŷ (m,) at free parameters
+    (p,) and columns of m rows; ``marks`` is what happened when, in order.
+    """
+
+    solution: Solution
+    trace: Trace | None
+    solver: Any
+    problem: Callable[[], Problem]
+    graph: Graph | None
+    model: Callable[[Array, Mapping[str, Array]], Array]
+    marks: tuple[Mark, ...] = ()
+
+
+def answer(claim: Solution) -> dict[str, float] | None:
+    """The least-squares answer as far as the fit knows it: the reference of a first-order run, or the result."""
+    if claim.reference is not None:
+        return claim.reference.params
+    return claim.params if claim.state in HAS_AN_ANSWER else None
+
+
+def lowest(claim: Solution) -> float | None:
+    """The loss at that answer."""
+    if claim.reference is not None:
+        return claim.reference.loss
+    return claim.loss if claim.state in HAS_AN_ANSWER else None
+
+
+def stepped(ran: Ran, what: str) -> Trace:
+    """The trace of a run that took steps; an error that says what ``what`` would need, where it took none."""
+    if ran.trace is None or ran.solution.solver == "linear":
+        raise BoundsError("E-USAGE", "plot.no_steps", what=repr(what))
+    return ran.trace
+
+
+def spread_of(claim: Solution) -> Array | None:
+    """The covariance (p, p) of the answer over the free parameters; None where one of them has no error bar."""
+    reference = claim.reference
+    if reference is None:
+        found = np.asarray(claim.covariance, dtype=np.float64)
+        usable = claim.state in HAS_AN_ANSWER and found.size > 0 and bool(np.isfinite(found).all())
+        return found if usable else None
+    bars = [reference.stderr.get(name) for name in claim.free]
+    if any(one is None or not math.isfinite(one) for one in bars) or not np.isfinite(reference.curvature).all():
+        return None
+    try:
+        inverse = np.linalg.inv(reference.curvature)
+    except np.linalg.LinAlgError:
+        return None
+    size = np.sqrt(np.abs(np.diag(inverse)))
+    return np.asarray(inverse / np.outer(size, size) * np.outer(bars, bars))  # type: ignore[arg-type]
+
+
+def known_marks(claim: Solution) -> tuple[Mark, ...]:
+    """What the diagnosis of a first-order run found: limit passed, zigzag, cycle, divergence."""
+    reason, found = claim.reason, []
+    for name in ("passed", "zigzag"):
+        if name in reason:
+            found.append(Mark(int(reason[name]), "plot.mark." + name, {}))
+    if claim.cycle is not None:
+        found.append(Mark(claim.cycle.since, "plot.mark.cycle", {}))
+    if claim.state == "diverged" and "step" in reason:
+        found.append(Mark(int(reason["step"]), "plot.mark.diverged", {}))
+    return tuple(sorted(found, key=lambda one: one.step))

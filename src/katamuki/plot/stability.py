@@ -1,0 +1,117 @@
+"""The stability of a first-order run by step: the largest eigenvalue of learning rate × diag(1/divisor) × curvature.
+
+H is the curvature of the loss at the least-squares answer; below the limit the run draws nearer to it, above it
+zigzags away (:mod:`katamuki.solvers.first_order_diagnosis`, whose limit this is). Rules that do not divide the gradient
+have one value for the whole run. Levenberg–Marquardt has no such number: its damping is shown instead.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from katamuki.errors import BoundsError
+from katamuki.plot.ran import Ran, stepped
+from katamuki.plot.thinning import Index, geometric
+from katamuki.records import Array
+from katamuki.solvers.first_order import FIRST_ORDER
+from katamuki.solvers.first_order_diagnosis import rate_and_limit
+
+WORK = 3e8  # multiplications that the eigenvalues of a picture may cost
+ROWS = 1500  # steps at most
+
+Kind = Literal["divided", "constant", "damping"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stability:
+    """``values`` (m,) at ``rows`` (m,) of the trace, no unit, and the ``limit`` they should stay below.
+
+    ``kind`` "divided": by the gradient's divisor of each step; "constant": the same at every step; "damping":
+    Levenberg–Marquardt's, without a limit.
+    """
+
+    kind: Kind
+    rows: Index
+    values: Array
+    limit: float | None
+
+
+def stability(ran: Ran, rows: Index | None = None) -> Stability:
+    """The stability at each of ``rows`` (m,), by default at rows that a picture shows.
+
+    Parameters
+    ----------
+    ran : Ran
+        The run.
+    rows : (m,) int64, optional
+        Rows of the trace.
+
+    Returns
+    -------
+    Stability
+        No unit.
+
+    Raises
+    ------
+    BoundsError
+        If the solver has no such number, or the answer is not known.
+
+    Source
+    ------
+    Cohen et al. 2021, arXiv:2103.00065; Cohen et al. 2022, arXiv:2207.14484.
+    """
+    trace, claim = stepped(ran, "stability"), ran.solution
+    if "damping" in trace.extra:
+        kept = np.arange(len(trace)) if rows is None else rows
+        return Stability("damping", kept, np.asarray(trace.extra["damping"])[kept], None)
+    if not isinstance(ran.solver, FIRST_ORDER):
+        raise BoundsError("E-USAGE", "plot.stability.solver", solver=type(ran.solver).__name__)
+    if claim.reference is None or not np.isfinite(claim.reference.curvature).all():
+        raise BoundsError("E-USAGE", "plot.stability.answer")
+    curvature = curved(ran)
+    rate, limit = _limits(ran)
+    scale = trace.extra.get("scale")
+    steps = len(trace) - 1  # no divisor stands in the last row: no step was taken there
+    if scale is None:
+        kept = np.array([0, steps]) if rows is None else rows
+        return Stability("constant", kept, np.full(len(kept), rate * float(np.linalg.eigvalsh(curvature)[-1])), limit)
+    if rows is None:
+        most = int(min(ROWS, max(20.0, WORK / len(curvature) ** 3)))
+        near = [int(np.searchsorted(trace.index, mark.step - 1)) for mark in ran.marks]
+        rows = np.union1d(geometric(max(steps, 1), most), [row for row in near if row < steps]).astype(np.int64)
+    return Stability("divided", rows, largest(curvature, np.asarray(scale)[rows], rate), limit)
+
+
+def curved(ran: Ran) -> Array:
+    """The curvature (p, p) of what is minimised at the answer: of the loss, and of weight decay where it is coupled."""
+    assert ran.solution.reference is not None  # by stability()
+    curvature = np.asarray(ran.solution.reference.curvature, dtype=np.float64)
+    decay = getattr(ran.solver, "weight_decay", 0.0)
+    if decay and not getattr(ran.solver, "decoupled_weight_decay", type(ran.solver).__name__ == "AdamW"):
+        curvature = curvature + decay * np.eye(len(curvature))
+    return curvature
+
+
+def largest(curvature: Array, scale: Array, rate: float) -> Array:
+    """λmax of rate·diag(1/scale)·H for each row of ``scale`` (m, p); NaN where a divisor is 0 or not finite."""
+    found = np.full(len(scale), math.nan)
+    usable = np.flatnonzero((np.isfinite(scale) & (scale > 0.0)).all(axis=1))
+    step = max(1, int(4e6 / len(curvature) ** 2))
+    for first in range(0, len(usable), step):
+        rows = usable[first : first + step]
+        root = np.sqrt(rate / scale[rows])
+        scaled = curvature * root[:, :, None] * root[:, None, :]  # the same eigenvalues, and symmetric
+        found[rows] = np.linalg.eigvalsh(scaled)[:, -1]
+    return found
+
+
+def _limits(ran: Ran) -> tuple[float, float]:
+    """The learning rate that acts and the limit; an error for rules that have none."""
+    found = rate_and_limit(ran.solver)
+    if found is None:
+        raise BoundsError("E-USAGE", "plot.stability.solver", solver=type(ran.solver).__name__)
+    return found
