@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -18,8 +19,10 @@ from hypothesis import strategies as st
 import katamuki as km
 from command_line import ERROR
 from katamuki import messages
-from katamuki.cli import arguments, main, values
+from katamuki.cli import arguments, flags, main, values
+from katamuki.cli.terminal import LOCALES, language
 from katamuki.errors import KatamukiError
+from katamuki.report.numbers import width
 
 
 @pytest.mark.parametrize(
@@ -37,7 +40,33 @@ from katamuki.errors import KatamukiError
         (["plot", "fit.json"], "try: katamuki predict fit.json --at FILE"),
         (["predict", "fit.json", "new.csv"], "try: katamuki predict fit.json --at new.csv"),
         (["fit", "y ~ a*x", "f.csv", "--save", "f.csv"], "try: --save fit.json"),
-        (["fit", "y ~ a*x", "f.csv", "--lr", "1"], "it belongs to: sgd, rmsprop, adam"),
+        (["fit", "y ~ a*x", "f.csv", "--lr", "1"], "it belongs to: sgd, asgd, adagrad, adadelta, rmsprop, rprop, adam"),
+        (["race", "y ~ a*x", "f.csv", "--lr", "1"], "try: --solver adam:lr=0.01 --solver sgd:lr=0.01"),
+        (["race", "y ~ a*x", "f.csv", "--json", "--csv"], "--json and --csv were both given"),
+        (["race", "y ~ a*x", "f.csv", "-o", "race.doc"], "file names may end with .svg, .png, .pdf"),
+        (["race", "y ~ a*x", "f.csv", "--solver", "adam", "--solver", "newton"], 'unknown solver "newton"'),
+        (["race", "y ~ a*x", "f.csv", "--bounds", "a=0:1"], "it belongs to: check, explain, export, fit"),
+        (["explain", "y ~ a*x", "f.csv", "--row", "2"], "--row has no meaning without --step"),
+        (["explain", "y ~ a*x", "f.csv", "--graph"], "try: --step 1 --graph"),
+        (["explain", "y ~ a*x", "f.csv", "--step", "1.5"], "no whole number"),
+        (["explain", "y ~ a*x", "f.csv", "--step", "1", "--detail", "all"], "possible: glance, numbers, rules"),
+        (["explain", "y ~ a*x", "f.csv", "--step", "1", "--graph", "--json"], "--graph and --json were both given"),
+        (["explain", "y ~ a*x", "f.csv", "--step", "1", "-o", "f.svg"], "try: --step 1 --graph -o step.svg"),
+        (["explain", "y ~ a*x", "f.csv", "--step", "1", "--graph", "-o", "f.png"], "file names may end with .svg"),
+        (["explain", "y ~ a*x", "f.csv", "--level", "rules"], "it belongs to: plot, predict"),
+        (["export", "y ~ a*x", "f.csv"], "try: --to torch, --to numpy, --to scipy or --to katamuki"),
+        (["export", "y ~ a*x", "f.csv", "--to", "torhc"], "try: torch"),
+        (["export", "y ~ a*x", "f.csv", "--to", "torch", "-o", "fit.txt"], "try: -o FILE.py"),
+        (["plot", "y ~ a*x", "f.csv", "--what", "surface"], "try: -o surface.svg"),
+        (["plot", "y ~ a*x", "f.csv", "-o", "f.html", "--what", "steps"], "--what has no meaning for a replay"),
+        (["plot", "y ~ a*x", "f.csv", "-o", "f.svg", "--what", "steps", "--method", "slice"], "--what surface"),
+        (["plot", "y ~ a*x", "f.csv", "-o", "f.svg", "--of", "a"], "it belongs to: --what surface, steps"),
+        (
+            ["plot", "y ~ a*x", "f.csv", "-o", "f.svg", "--what", "steps", "--level", "0.9"],
+            "no meaning for --what steps",
+        ),
+        (["check", "y ~ a*x", "f.csv", "--no-zero-grad"], "it belongs to: explain, fit, trace"),
+        (["fit", "y ~ a*x", "f.csv", "--dtype", "float16"], "possible: float64, float32"),
         (["fit", "y ~ a*x", "f.csv", "--bounds", "a>0"], "try: --bounds a=0:1,b=0:"),
         (["fit", "y ~ a*x", "f.csv", "--time", "t"], "try: --time t=s"),
         (["predict", "y ~ a*x", "f.csv", "--level", "0.9"], "--level has no meaning without --interval"),
@@ -46,14 +75,14 @@ from katamuki.errors import KatamukiError
         (["fit", "y ~ a*x", "--frobnicate"], "unknown flag --frobnicate"),
         (["fit", "y ~ a*x", "--lr"], "try: --lr NUMBER"),
         (["fit", "y ~ a*x", "--json=3"], "--json takes no value"),
-        (["trace", "y ~ a*x", "--csv"], "it belongs to: fit"),
+        (["trace", "y ~ a*x", "--csv"], "it belongs to: fit, race"),
         (["--json", "fit", "y ~ a*x"], "--json stands before the command"),
         (["fit", "y ~ a*x", "--color", "allways"], "try: always"),
         (["fit", "y ~ a*x", "--sigma-is", "unknown"], "try: known"),
         (["fit", "y ~ a*x", "--missing", "keep"], "possible: error, drop"),
-        (["fit", "y ~ a*x", "--lang", "xx"], "possible: en"),
+        (["fit", "y ~ a*x", "--lang", "xx"], "possible: en, ja"),
         (["completion"], "completion for which shell?"),
-        (["completion", "fish"], "possible: bash"),
+        (["completion", "fish"], "possible: bash, zsh"),
         (["help", "functoins"], "try: functions"),
     ],
 )
@@ -81,6 +110,9 @@ def test_a_mistake_is_one_sentence_with_a_way_out(
         (["--solver", "sgd:momentun=0.9"], "try: --solver sgd:momentum="),
         (["--solver", "sgd:nesterov=yes"], "neither true nor false"),
         (["--solver", "sgd:lr=1", "--lr", "2"], "names lr twice"),
+        (["--solver", "lm", "--lr", "2"], "it belongs to: sgd, asgd, adagrad"),
+        (["--solver", "rprop:etas=0.5"], "etas"),
+        (["--solver", "adam:betas=0.9/many"], '"many" is no number'),
         (["--solver", "rmsprop", "--lr", "fast"], '--lr: "fast" is no number'),
         (["--solver", "rmsprop", "--lr", "nan"], '--lr: "nan" is no number'),
         (["--solver", "rmsprop", "--steps", "1.5"], "no whole number"),
@@ -135,6 +167,8 @@ def test_with_json_a_mistake_is_one_object_that_obeys_the_schema(capsys: pytest.
         (["--solver", "rmsprop", "--lr", "0.001", "--steps", "6000"], km.RMSprop(lr=0.001, steps=6000)),
         (["--solver", "sgd:momentum=0.9,nesterov=true"], km.SGD(momentum=0.9, nesterov=True)),
         (["--solver", "adam:betas=0.8/0.99", "--lr", "1e-2"], km.Adam(betas=(0.8, 0.99), lr=0.01)),
+        (["--solver", "ADAMW:amsgrad=true"], km.AdamW(amsgrad=True)),
+        (["--solver", "rprop:etas=0.4/1.3,step_sizes=1e-5/10"], km.Rprop(etas=(0.4, 1.3), step_sizes=(1e-5, 10.0))),
     ],
 )
 def test_the_solver_flag_makes_the_solver_it_names(flags: list[str], made: object) -> None:
@@ -218,11 +252,81 @@ def test_nothing_heavy_is_imported_for_help_completion_and_mistakes() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_shipped_completion_is_what_the_flags_make() -> None:
+@pytest.mark.parametrize("shell", flags.SHELLS)
+def test_the_shipped_completion_is_what_the_flags_make(shell: str) -> None:
     from katamuki.cli import completing
 
-    shipped = files("katamuki.cli").joinpath("completion.bash").read_text(encoding="utf-8")
-    assert shipped == completing.bash(), "python -m katamuki.cli.completing > src/katamuki/cli/completion.bash"
+    shipped = files("katamuki.cli").joinpath(f"completion.{shell}").read_text(encoding="utf-8")
+    command = f"python -m katamuki.cli.completing {shell} > src/katamuki/cli/completion.{shell}"
+    assert shipped == completing.script(shell), command
+
+
+def test_every_solver_of_the_library_has_its_name_on_the_command_line() -> None:
+    from katamuki.api.solving import CLASSES
+
+    assert {name for name in values.SOLVERS if name != "lm"} == set(CLASSES)
+    assert set(flags.SOLVERS) == {"auto", "linear", "lm", *CLASSES} - {"levenbergmarquardt"}
+    for name in flags.FIRST_ORDER:
+        assert dataclasses.fields(CLASSES[name])
+
+
+@pytest.mark.parametrize("name", flags.FIRST_ORDER)
+def test_every_option_of_every_solver_can_be_typed(name: str) -> None:
+    made = getattr(km, values.SOLVERS[name])()
+    for field in dataclasses.fields(made):
+        value = getattr(made, field.name)
+        text = "/".join(map(repr, value)) if isinstance(value, tuple) else str(value).lower()
+        chosen = arguments.parser().parse_args(["fit", "y ~ a*x", "--solver", f"{name}:{field.name}={text}"])
+        assert values.solver(chosen) == made, field.name
+
+
+def test_a_race_has_a_lane_for_each_solver_flag() -> None:
+    given = ["race", "y ~ a*x", "--solver", "adam:lr=0.01", "--solver", "sgd", "--steps", "1e3"]
+    options = values.race_options(arguments.parser().parse_args(given))
+    assert options == {"steps": 1000, "solvers": [km.Adam(lr=0.01), km.SGD()]}
+    assert values.race_options(arguments.parser().parse_args(["race", "y ~ a*x"])) == {"solvers": None}
+
+
+@pytest.mark.parametrize(
+    ("given", "around", "lang"),
+    [
+        ([], {}, "en"),
+        ([], {"LANG": "ja_JP.UTF-8"}, "ja"),
+        ([], {"LANG": "ja_JP.UTF-8", "LC_MESSAGES": "C"}, "en"),
+        ([], {"LANG": "C", "LC_ALL": "ja"}, "ja"),
+        ([], {"LANG": "ja_JP", "KATAMUKI_LANG": "en"}, "en"),
+        ([], {"LANG": "fr_FR.UTF-8"}, "en"),
+        (["--lang", "ja"], {"KATAMUKI_LANG": "en"}, "ja"),
+        (["--lang=en"], {"KATAMUKI_LANG": "ja"}, "en"),
+    ],
+)
+def test_the_language_is_the_flag_s_then_katamuki_s_then_the_locale_s(
+    given: list[str], around: dict[str, str], lang: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("KATAMUKI_LANG", *LOCALES):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in around.items():
+        monkeypatch.setenv(name, value)
+    assert language(given) == lang
+
+
+def test_a_language_that_is_not_there_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KATAMUKI_LANG", "klingon")
+    assert main(["data"]) == 2
+    assert "possible: en, ja" in capsys.readouterr().err
+
+
+def test_mistakes_are_said_in_the_language_that_was_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", "--lang", "ja"]) == 2
+    assert "式がありません" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", flags.COMMANDS)
+def test_every_page_fits_80_columns_in_japanese_too(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help", "--lang", "ja"]) == 0
+    assert max(map(width, capsys.readouterr().out.split("\n"))) <= 80
 
 
 def complete(*words: str, folder: Path) -> list[str]:
@@ -242,6 +346,7 @@ def complete(*words: str, folder: Path) -> list[str]:
 def test_bash_completes_commands_flags_values_files_and_columns(tmp_path: Path) -> None:
     (tmp_path / "table.csv").write_text("time,level,$(touch pwned)\n1,2,3\n2,4,5\n")
     assert complete("katamuki", "tr", folder=tmp_path) == ["trace"]
+    assert complete("katamuki", "race", "f", "--solver", "ada", folder=tmp_path)[:2] == ["adagrad", "adadelta"]
     assert complete("katamuki", "fit", "--sol", folder=tmp_path) == ["--solver"]
     assert complete("katamuki", "fit", "--solver", "rms", folder=tmp_path) == ["rmsprop"]
     assert complete("katamuki", "fit", "f", "tab", folder=tmp_path) == ["table.csv"]

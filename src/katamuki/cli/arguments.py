@@ -1,4 +1,4 @@
-"""The arguments of every command: one row per flag, read by argparse, with errors that say what to type instead.
+"""Reading the arguments: argparse with the table of flags, and errors that say what to type instead.
 
 Values stay text here; :mod:`katamuki.cli.values` turns them into what the library takes. Only the standard library is
 imported, so that ``--help`` and mistakes answer at once.
@@ -7,88 +7,20 @@ imported, so that ``--help`` and mistakes answer at once.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
+from katamuki import messages
+from katamuki.cli.flags import COMMANDS, FILES, FLAGS, FREE, MODELLED, SHELLS, Flag
+from katamuki.cli.terminal import Terminal, spoken
 from katamuki.errors import KatamukiError
 
-if TYPE_CHECKING:
-    from katamuki.cli.terminal import Terminal
-
-FITTING = frozenset({"fit", "check", "trace", "plot", "predict"})
-COMMANDS = ("fit", "check", "trace", "plot", "predict", "data", "completion", "help")
-FILES = {"bash": "_shtab_compgen_files"}
-COLUMNS = {"bash": "_katamuki_columns"}
 TABLES = (".csv", ".tsv", ".txt", ".dat", ".json", ".jsonl", ".parquet", ".arrow", ".xlsx")
 PAIR = re.compile(r"\w+=[-+.:\w]+")  # what belongs to --start, --fix or --bounds
 NEAR = 2  # edits within which a word is suggested
-
-
-@dataclass(frozen=True)
-class Flag:
-    """One flag: its spellings, what its value is called (None: it has none), and the commands that have it."""
-
-    spellings: tuple[str, ...]
-    value: str | None
-    group: str
-    commands: frozenset[str] = FITTING
-    choices: tuple[str, ...] = ()
-    complete: dict[str, str] | None = None
-    both: bool = False  # --header has --no-header
-    many: bool = False  # may be given several times
-
-    @property
-    def name(self) -> str:
-        """The name in the parsed arguments."""
-        return self.spellings[-1].lstrip("-").replace("-", "_")
-
-
-def only(*commands: str) -> frozenset[str]:
-    """These commands."""
-    return frozenset(commands)
-
-
-EVERYWHERE = frozenset({*COMMANDS})
-FLAGS = (
-    Flag(("--start",), "a=0.5,b=0.5", "model", many=True),
-    Flag(("--params",), "a,b", "model"),
-    Flag(("--fix",), "b=3", "model", many=True),
-    Flag(("--bounds",), "a=0:1,b=0:", "model", many=True),
-    Flag(("--sigma",), "COLUMN|NUMBER", "model", complete=COLUMNS),
-    Flag(("--sigma-is",), "known|relative", "model", choices=("known", "relative")),
-    Flag(("--weights",), "COLUMN", "model", complete=COLUMNS),
-    Flag(("--loss",), "squared", "model", choices=("squared",)),
-    Flag(("--solver",), "NAME[:OPTION=VALUE,…]", "solver", choices=("auto", "linear", "lm", "sgd", "rmsprop", "adam")),
-    Flag(("--lr",), "NUMBER", "solver"),
-    Flag(("--steps",), "NUMBER", "solver"),
-    Flag(("--max-seconds",), "SECONDS", "solver"),
-    Flag(("--seed",), "NUMBER", "solver"),
-    Flag(("--where",), "CONDITION", "data", complete=COLUMNS),
-    Flag(("--missing",), "error|drop", "data", choices=("error", "drop")),
-    Flag(("--sep",), "CHARACTER", "data"),
-    Flag(("--decimal",), "CHARACTER", "data", choices=(".", ",")),
-    Flag(("--header",), None, "data", both=True),
-    Flag(("--time",), "t=s", "data", many=True),
-    Flag(("--at",), "FILE", "output", only("predict"), complete=FILES),
-    Flag(("--interval",), "mean|new", "output", only("plot", "predict"), choices=("mean", "new")),
-    Flag(("--level",), "0.95", "output", only("plot", "predict")),
-    Flag(("--every",), "N|geometric", "output", only("trace"), choices=("geometric",)),
-    Flag(("--full",), None, "output", only("trace")),
-    Flag(("--json",), None, "output"),
-    Flag(("--csv",), None, "output", only("fit")),
-    Flag(("--plot",), None, "output", only("fit"), both=True),
-    Flag(("-o", "--output"), "FILE.svg|FILE.png", "output", only("plot"), complete=FILES),
-    Flag(("--save",), "FILE.json", "output", only("fit"), complete=FILES),
-    Flag(("--strict",), None, "output", only("fit", "check")),
-    Flag(("--quiet",), None, "output"),
-    Flag(("--lang",), "en", "output", EVERYWHERE, choices=("en",)),
-    Flag(("--color",), "auto|always|never", "output", EVERYWHERE, choices=("auto", "always", "never")),
-    Flag(("--debug",), None, "output", EVERYWHERE),
-)
-FREE = frozenset({"solver", "every", "loss"})  # their choices are examples; the values are checked later
 
 
 class Reader(argparse.ArgumentParser):
@@ -121,14 +53,14 @@ def parser(completing: bool = False) -> argparse.ArgumentParser:
 
 
 def _positionals(one: argparse.ArgumentParser, name: str) -> None:
-    if name in FITTING:
+    if name in MODELLED:
         one.add_argument("formula", nargs="?", metavar="FORMULA")
         file = one.add_argument("file", nargs="?", metavar="FILE")
         file.complete = FILES  # type: ignore[attr-defined]
     elif name == "data":
         one.add_argument("name", nargs="?", metavar="NAME")
     elif name == "completion":
-        one.add_argument("shell", nargs="?", metavar="SHELL", choices=("bash",))
+        one.add_argument("shell", nargs="?", metavar="SHELL", choices=SHELLS)
     else:
         one.add_argument("topic", nargs="?", metavar="TOPIC", choices=("functions", *COMMANDS))
 
@@ -141,7 +73,8 @@ def _add(one: argparse.ArgumentParser, flag: Flag, completing: bool) -> None:
     else:
         kind = "append" if flag.many else "store"
         choices = flag.choices if flag.choices and (completing or flag.name not in FREE) else None
-        made = one.add_argument(*flag.spellings, dest=flag.name, action=kind, metavar=flag.value, choices=choices)
+        called = flag.value.replace(":", "") if completing else flag.value  # zsh ends a description at a colon
+        made = one.add_argument(*flag.spellings, dest=flag.name, action=kind, metavar=called, choices=choices)
         if flag.complete is not None:
             made.complete = flag.complete  # type: ignore[attr-defined]
 
@@ -151,6 +84,9 @@ def read(given: Sequence[str], terminal: Terminal) -> argparse.Namespace | None:
     if given and given[0] == "__columns":
         return argparse.Namespace(command="__columns", files=list(given[1:]))
     lang = terminal.lang
+    wanted = os.environ.get("KATAMUKI_LANG", "")
+    if wanted and spoken(wanted) is None:
+        raise usage("cli.language", given=wanted, all=", ".join(messages.languages()))
     words = [word for word in given if not word.startswith("-")]
     if words and given[0] == words[0] and words[0] not in COMMANDS:
         raise _suggested("cli.unknown_command", words[0], COMMANDS, all=", ".join(COMMANDS))
@@ -180,7 +116,7 @@ def read(given: Sequence[str], terminal: Terminal) -> argparse.Namespace | None:
 
 def _placed(chosen: argparse.Namespace, extra: list[str]) -> list[str]:
     """What is left of the words that argparse did not place: a formula and a file may stand after flags too."""
-    if chosen.command not in FITTING or any(word.startswith("-") and word != "-" for word in extra):
+    if chosen.command not in MODELLED or any(word.startswith("-") and word != "-" for word in extra):
         return extra
     left = list(extra)
     for name in ("formula", "file"):
@@ -207,6 +143,8 @@ def _unknown(extra: list[str], command: str | None) -> KatamukiError:
     flags = [word.partition("=")[0] for word in extra if word.startswith("-") and word != "-"]
     if not flags:
         return usage("cli.too_many_pair" if PAIR.fullmatch(extra[0]) else "cli.too_many", extra=" ".join(extra))
+    if command == "race" and flags[0] == "--lr":
+        raise usage("cli.race_lr")
     elsewhere = sorted(set(_having(flags[0])))
     if command in elsewhere:
         return usage("cli.flag_before", flag=flags[0], command=command)
@@ -253,7 +191,7 @@ def edits(one: str, other: str) -> int:
 
 
 def _check(chosen: argparse.Namespace) -> None:
-    if chosen.command in FITTING:
+    if chosen.command in MODELLED:
         _formula_first(chosen)
     if chosen.command == "completion" and chosen.shell is None:
         raise usage("cli.no_shell")

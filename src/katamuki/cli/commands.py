@@ -16,7 +16,9 @@ from katamuki import messages, report
 from katamuki.cli import values
 from katamuki.cli.arguments import usage
 from katamuki.cli.fitting import Outcome, certain, fitted, read
+from katamuki.cli.racing import race
 from katamuki.cli.steps import trace
+from katamuki.cli.stories import explain
 from katamuki.cli.terminal import Terminal, utf8
 from katamuki.errors import DataError, KatamukiError
 from katamuki.findings import extrapolates
@@ -24,16 +26,20 @@ from katamuki.records import CheckReport
 
 UNCONVERGED, CONTRADICTED = 5, 6
 PICTURES = (".svg", ".png", ".pdf")
+REPLAY = ".html"
 
 
 def run(chosen: Namespace, terminal: Terminal) -> int:
     """Run the command that was chosen; its exit code."""
     commands = {
         "fit": fit,
+        "explain": explain,
         "check": check,
+        "race": race,
         "trace": trace,
         "plot": plot,
         "predict": predict,
+        "export": export,
         "data": data,
         "__columns": columns,
     }
@@ -153,25 +159,49 @@ def check(chosen: Namespace, terminal: Terminal) -> int:
 
 
 def plot(chosen: Namespace, terminal: Terminal) -> int:
-    """``katamuki plot``: a picture in the terminal, or in a file."""
+    """``katamuki plot``: a picture in the terminal, or in a file; an .html file is a replay of the run."""
     target = None if chosen.output is None else Path(chosen.output)
-    if target is not None and target.suffix.lower() not in PICTURES:
-        raise usage("cli.picture", given=chosen.output, all=", ".join(PICTURES))
+    kind = "" if target is None else target.suffix.lower()
+    if target is not None and kind not in (*PICTURES, REPLAY):
+        raise usage("cli.picture", given=chosen.output, all=", ".join((*PICTURES, REPLAY)))
     level = _level(chosen)
-    if target is None and (chosen.interval is not None or chosen.level is not None):
-        raise usage("cli.band", flag="--interval" if chosen.interval is not None else "--level")
+    _check_picture(chosen, target, kind)
     outcome = certain(chosen, terminal)
     if target is None:
         terminal.print(_picture(outcome.fit, terminal))
         return 0
+    if kind == REPLAY:
+        target.write_text(outcome.fit.replay_html(lang=terminal.lang), encoding="utf-8")
+        return 0
     from katamuki import plot as pictures
 
+    of = None if chosen.of is None else [name.strip() for name in chosen.of.split(",") if name.strip()]
+    more: dict[str, Any] = {"what": chosen.what or "fit", "of": of, "method": chosen.method or "slice"}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        pictures.save(outcome.fit, target, interval=chosen.interval, level=level, lang=terminal.lang)
+        pictures.save(outcome.fit, target, interval=chosen.interval, level=level, lang=terminal.lang, **more)
     for one in caught:
         terminal.warn(str(one.message))
     return 0
+
+
+def _check_picture(chosen: Namespace, target: Path | None, kind: str) -> None:
+    """Refuse flags that have no meaning for the picture that was asked for."""
+    what = chosen.what or "fit"
+    if target is None and (chosen.interval is not None or chosen.level is not None):
+        raise usage("cli.band", flag="--interval" if chosen.interval is not None else "--level")
+    if target is None and what != "fit":
+        raise usage("cli.what_here", what=what)
+    if kind == REPLAY:
+        for name in ("what", "of", "method", "interval", "level"):
+            if getattr(chosen, name) is not None:
+                raise usage("cli.replay_flag", flag="--" + name)
+    if what != "fit" and (chosen.interval is not None or chosen.level is not None):
+        raise usage("cli.what_band", what=what, flag="--interval" if chosen.interval is not None else "--level")
+    if chosen.method is not None and what != "surface":
+        raise usage("cli.what_flag", flag="--method", whats="surface")
+    if chosen.of is not None and what not in ("surface", "steps"):
+        raise usage("cli.what_flag", flag="--of", whats="surface, steps")
 
 
 def _level(chosen: Namespace) -> float:
@@ -219,6 +249,20 @@ def predict(chosen: Namespace, terminal: Terminal) -> int:
         terminal.print(",".join(report.quoted(name) for name in names))
     for row in zip(*series, strict=True):
         terminal.print(",".join(report.cell(float(value), full=True) for value in row))
+    return 0
+
+
+def export(chosen: Namespace, terminal: Terminal) -> int:
+    """``katamuki export``: the fit as a program that needs one library alone."""
+    if chosen.to is None:
+        raise usage("cli.no_target")
+    if chosen.output is not None and Path(chosen.output).suffix.lower() != ".py":
+        raise usage("cli.program", given=chosen.output)
+    program = certain(chosen, terminal).fit.to_code(chosen.to)
+    if chosen.output is None:
+        terminal.print(program, end="")
+    else:
+        Path(chosen.output).write_text(program, encoding="utf-8")
     return 0
 
 

@@ -1,7 +1,7 @@
-"""The completion script for bash, made from the table of flags by shtab when katamuki is built, and shipped as a file.
+"""The completion scripts for bash and zsh, made from the table of flags by shtab and shipped as files.
 
-``python -m katamuki.cli.completing`` prints it (shtab is a tool for developers, not needed to run). The script asks
-Python nothing, but for the columns of a table: ``katamuki __columns FILE``.
+``python -m katamuki.cli.completing bash`` prints one; shtab is a tool for developers, not needed to run. The scripts
+ask Python nothing, but for the columns of a table: ``katamuki __columns FILE``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 from katamuki.cli.arguments import parser
 
 # Only names that mean nothing to the shell are offered: a table comes from others.
-COLUMNS = r"""
+BASH = r"""
 _katamuki_columns() {
   local word name files=()
   for word in "${COMP_WORDS[@]}"; do
@@ -23,14 +23,29 @@ _katamuki_columns() {
   done < <(katamuki __columns "${files[@]}" 2>/dev/null)
 }
 """
+ZSH = r"""
+_katamuki_columns() {
+  local word name
+  local -a files names
+  for word in "${words[@]}"; do
+    if [[ -f $word ]]; then files+=("$word"); fi
+  done
+  if (( ${#files} == 0 )); then return; fi
+  while IFS= read -r name; do
+    if [[ $name =~ '^[[:alnum:]_]+$' ]]; then names+=("$name"); fi
+  done < <(katamuki __columns "${files[@]}" 2>/dev/null)
+  compadd -a names
+}
+"""
 
 
-def bash() -> str:
-    """The script, as ``completion.bash`` holds it."""
+def script(shell: str) -> str:
+    """The script, as ``completion.bash`` or ``completion.zsh`` holds it."""
     import shtab
 
-    return str(shtab.complete(parser(completing=True), shell="bash", preamble={"bash": COLUMNS})).rstrip() + "\n"
+    made = shtab.complete(parser(completing=True), shell=shell, preamble={"bash": BASH, "zsh": ZSH})
+    return str(made).rstrip() + "\n"
 
 
 if __name__ == "__main__":
-    sys.stdout.write(bash())
+    sys.stdout.write(script(*sys.argv[1:]))

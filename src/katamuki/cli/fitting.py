@@ -1,4 +1,4 @@
-"""The part that fit, check, trace, plot and predict share: read the data, fit, and collect what was warned of."""
+"""The part that the commands share: read the data, fit, and collect what was warned of."""
 
 from __future__ import annotations
 
@@ -44,13 +44,17 @@ def fitted(chosen: Namespace, terminal: Terminal) -> Outcome:
     """Fit what the arguments say; a failure that holds a fit is returned, not raised."""
     options = values.fit_options(chosen)
     data = read(chosen.file, chosen)
-    _encoded(chosen.formula, data)
+    encoded(chosen.formula, data)
     progress = Progress(terminal, getattr(options["solver"], "steps", None))
     progress.listen()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            outcome = Outcome(km.fit(chosen.formula, data, progress=progress.hook(), **options))
+            fit = km.fit(chosen.formula, data, progress=progress.hook(), **options)
+            if getattr(chosen, "no_zero_grad", False):
+                caught.clear()  # of the run that is not wanted
+                fit = fit.without_zero_grad()
+            outcome = Outcome(fit)
         except km.NotConverged as error:
             if error.fit is None:
                 raise
@@ -65,7 +69,7 @@ def fitted(chosen: Namespace, terminal: Terminal) -> Outcome:
     return outcome
 
 
-def _encoded(formula: str, data: Any) -> None:
+def encoded(formula: str, data: Any) -> None:
     """A name that the formula writes and the header holds in another encoding would become a parameter: refuse it."""
     if formula.isascii() or not any("\ufffd" in name for name in data.names):
         return

@@ -7,8 +7,10 @@ from argparse import Namespace
 from pathlib import Path
 
 from katamuki import messages
-from katamuki.cli.arguments import COMMANDS, FLAGS, Flag
+from katamuki.cli.flags import COMMANDS, FLAGS, Flag
 from katamuki.cli.terminal import Terminal
+from katamuki.report.layout import wrapped
+from katamuki.report.numbers import left, width
 
 COLUMN = 26  # where explanations begin
 
@@ -43,7 +45,7 @@ def _overview(lang: str) -> str:
 
 
 def _command(name: str, lang: str) -> str:
-    lines = ["katamuki " + _say("usage." + name, lang), "", *textwrap.wrap(_say("about." + name, lang), 80)]
+    lines = ["katamuki " + _say("usage." + name, lang), "", *wrapped(_say("about." + name, lang), 80)]
     group = ""
     for flag in FLAGS:
         if name not in flag.commands:
@@ -51,9 +53,15 @@ def _command(name: str, lang: str) -> str:
         if flag.group != group:
             group = flag.group
             lines += ["", _say("group." + group, lang)]
-        lines += _entry(_spelled(flag), _say("help." + flag.name, lang), COLUMN)
+        lines += _entry(_spelled(flag), _meaning(flag, name, lang), COLUMN)
     lines += _entry("--help", _say("help.help", lang), COLUMN)
     return "\n".join(lines)
+
+
+def _meaning(flag: Flag, command: str, lang: str) -> str:
+    """What a flag is for, in the words of a command where it needs its own."""
+    key = f"cli.help.{flag.name}"
+    return messages.optional(f"{key}.{command}", lang) or messages.sentence(key, lang)
 
 
 def _spelled(flag: Flag) -> str:
@@ -63,12 +71,12 @@ def _spelled(flag: Flag) -> str:
     return f"{names} {flag.value}" if flag.value else names
 
 
-def _entry(left: str, right: str, column: int) -> list[str]:
-    wrapped = textwrap.wrap(right, 80 - column - 2)
-    if len(left) > column - 2:
-        return ["  " + left, *(" " * (column + 2) + line for line in wrapped)]
-    lines = [f"  {left:<{column}}{wrapped[0]}"]
-    return lines + [" " * (column + 2) + line for line in wrapped[1:]]
+def _entry(name: str, meaning: str, column: int) -> list[str]:
+    lines = wrapped(meaning, 80 - column - 2)
+    rest = [" " * (column + 2) + line for line in lines]
+    if width(name) > column - 2:
+        return ["  " + name, *rest]
+    return [f"  {left(name, column)}{lines[0]}", *rest[1:]]
 
 
 def functions(lang: str) -> str:

@@ -15,7 +15,7 @@ from katamuki.errors import KatamukiError
 
 ERROR_SCHEMA = "katamuki.error/1"
 COLOURS = {"strong": "1", "good": "32", "look": "33", "failed": "31", "warning": "33", "note": "2"}
-LANGUAGES = ("en",)
+LOCALES = ("LC_ALL", "LC_MESSAGES", "LANG")  # the first that says anything decides
 
 
 @dataclass
@@ -31,8 +31,7 @@ class Terminal:
     @classmethod
     def of_process(cls, given: Sequence[str]) -> Terminal:
         """What can be known before the arguments are read, so that their errors look right too."""
-        wanted = os.environ.get("KATAMUKI_LANG") or os.environ.get("LC_MESSAGES") or ""
-        lang = next((one for one in LANGUAGES if wanted.startswith(one)), "en")
+        lang = language(given)
         colour = "auto"
         for flag, value in zip(given, [*given, ""][1:], strict=True):
             if flag == "--color" and value in ("auto", "always", "never"):
@@ -99,6 +98,32 @@ class Terminal:
             sys.stderr.flush()
         except OSError:
             pass  # nobody can be told that nobody can be told
+
+
+def language(given: Sequence[str]) -> str:
+    """The language of the sentences: --lang, KATAMUKI_LANG, or that of the locale where there is a catalogue for it.
+
+    Example
+    -------
+    >>> language(["fit", "--lang", "ja"]), language(["fit", "--lang=ja"])
+    ('ja', 'ja')
+    """
+    said = [value for flag, value in zip(given, [*given, ""][1:], strict=True) if flag == "--lang"]
+    said += [word.partition("=")[2] for word in given if word.startswith("--lang=")]
+    said.append(os.environ.get("KATAMUKI_LANG", ""))
+    said.append(next((os.environ[name] for name in LOCALES if os.environ.get(name)), ""))
+    return next((found for found in map(spoken, said) if found is not None), "en")
+
+
+def spoken(locale: str) -> str | None:
+    """The language of a locale's name, where there is a catalogue for it.
+
+    Example
+    -------
+    >>> spoken("ja_JP.UTF-8"), spoken("en"), spoken("C.UTF-8"), spoken("jav")
+    ('ja', 'en', None, None)
+    """
+    return locale[:2] if locale[:2] in messages.languages() and not locale[2:3].isalnum() else None
 
 
 def utf8(stream: TextIO) -> bool:

@@ -5,20 +5,30 @@ from __future__ import annotations
 import dataclasses
 import math
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import katamuki as km
 from katamuki.cli.arguments import nearest, usage
+from katamuki.cli.flags import FIRST_ORDER
 
 SOLVERS = {
     "linear": "Linear",
     "lm": "LevenbergMarquardt",
     "levenbergmarquardt": "LevenbergMarquardt",
     "sgd": "SGD",
+    "asgd": "ASGD",
+    "adagrad": "Adagrad",
+    "adadelta": "Adadelta",
     "rmsprop": "RMSprop",
+    "rprop": "Rprop",
     "adam": "Adam",
+    "adamw": "AdamW",
+    "adamax": "Adamax",
+    "nadam": "NAdam",
+    "radam": "RAdam",
 }
+REFUSED = ("adafactor", "muon", "sparseadam")  # of torch.optim; the library says why
 
 PAIRS = {"--bounds": "a=0:1,b=0:", "--time": "t=s", "--solver": "sgd:lr=0.01,steps=1000"}  # what they may look like
 
@@ -104,15 +114,13 @@ def read_options(chosen: Namespace) -> dict[str, Any]:
     return {"sep": sep, "decimal": chosen.decimal, "header": chosen.header, "time": time}
 
 
-def fit_options(chosen: Namespace) -> dict[str, Any]:
-    """What ``katamuki.fit`` is told; only what the user said."""
+def model_options(chosen: Namespace) -> dict[str, Any]:
+    """What ``katamuki.fit`` and ``katamuki.race`` are told about parameters, weights and rows; only what was said."""
     options: dict[str, Any] = {}
     if chosen.start:
         options["start"] = {name: number("--start", text) for name, text in pairs("--start", chosen.start)}
     if chosen.fix:
         options["fixed"] = {name: number("--fix", text) for name, text in pairs("--fix", chosen.fix)}
-    if chosen.bounds:
-        options["bounds"] = bounds(chosen.bounds)
     if chosen.params:
         options["params"] = [name.strip() for name in chosen.params.split(",") if name.strip()]
     for name in ("sigma", "weights"):
@@ -121,14 +129,33 @@ def fit_options(chosen: Namespace) -> dict[str, Any]:
     for name in ("sigma_is", "where", "missing"):
         if getattr(chosen, name) is not None:
             options[name] = getattr(chosen, name)
+    if chosen.max_seconds is not None:
+        options["max_seconds"] = number("--max-seconds", chosen.max_seconds)
+    return options
+
+
+def fit_options(chosen: Namespace) -> dict[str, Any]:
+    """What ``katamuki.fit`` is told; only what the user said."""
+    options = model_options(chosen)
+    if chosen.bounds:
+        options["bounds"] = bounds(chosen.bounds)
     if chosen.loss is not None and chosen.loss != "squared":
         raise usage("cli.loss", given=chosen.loss)
     if chosen.seed is not None:
         options["seed"] = whole("--seed", chosen.seed)
-    if chosen.max_seconds is not None:
-        options["max_seconds"] = number("--max-seconds", chosen.max_seconds)
+    for name in ("backend", "dtype", "device"):
+        if getattr(chosen, name) is not None:
+            options[name] = getattr(chosen, name)
     options["solver"] = solver(chosen)
     return options
+
+
+def race_options(chosen: Namespace) -> dict[str, Any]:
+    """What ``katamuki.race`` is told; only what the user said."""
+    options = model_options(chosen)
+    if chosen.steps is not None:
+        options["steps"] = whole("--steps", chosen.steps)
+    return options | {"solvers": lanes(chosen)}
 
 
 def _column_or_number(text: str) -> str | float:
@@ -140,10 +167,21 @@ def _column_or_number(text: str) -> str | float:
 
 def solver(chosen: Namespace) -> Any:
     """The solver that ``--solver``, ``--lr`` and ``--steps`` name; "auto" where nothing is said."""
-    name, _, text = (chosen.solver or "auto").partition(":")
+    return _made(chosen.solver or "auto", {"lr": chosen.lr, "steps": chosen.steps})
+
+
+def lanes(chosen: Namespace) -> list[Any] | None:
+    """The solvers of a race, one for each ``--solver``; None where nothing is said."""
+    return None if chosen.solver is None else [_made(text, {}) for text in chosen.solver]
+
+
+def _made(text: str, short: Mapping[str, str | None]) -> Any:
+    """The record that ``name:option=value,…`` describes; ``short`` are options with a flag of their own."""
+    name, _, text = text.partition(":")
     name = name.strip().lower()
-    short = {"lr": chosen.lr, "steps": chosen.steps}
     given = dict(pairs("--solver", [text])) if text else {}
+    if name in REFUSED:
+        return name
     made = getattr(km, SOLVERS[name]) if name in SOLVERS else None
     if made is None and name != "auto":
         known = ("auto", *SOLVERS)
@@ -153,7 +191,7 @@ def solver(chosen: Namespace) -> Any:
     for option, value in short.items():
         if value is not None:
             if option not in fields:
-                having = [one for one in ("sgd", "rmsprop", "adam") if _has(one, option)]
+                having = [one for one in FIRST_ORDER if _has(one, option)]
                 raise usage("cli.meaningless", flag="--" + option, solver=name, all=", ".join(having))
             if option in given:
                 raise usage("cli.twice", flag="--solver", name=option)
@@ -165,7 +203,7 @@ def solver(chosen: Namespace) -> Any:
             key = "cli.option" + ("_near" if near else "")
             raise usage(key, option=option, solver=name, near=near, all=", ".join(fields) or "-")
         flag = f"--{option}" if short.get(option) is not None else f"--solver {name}:{option}"
-        values[option] = _typed(flag, value, fields[option].default)
+        values[option] = _typed(flag, value, str(fields[option].type))
     return "auto" if made is None else made(**values)
 
 
@@ -173,14 +211,25 @@ def _has(solver: str, option: str) -> bool:
     return any(field.name == option for field in dataclasses.fields(getattr(km, SOLVERS[solver])))
 
 
-def _typed(flag: str, text: str, like: object) -> Any:
-    """The text as the kind of value that the option's default is."""
-    if isinstance(like, bool):
+def _typed(flag: str, text: str, kind: str) -> Any:
+    """The text as a value of the kind that the option's type says: ``float``, ``tuple[float, float]``, ``str | None``.
+
+    Example
+    -------
+    >>> _typed("--lr", "1e-3", "float"), _typed("--solver adam:betas", "0.9/0.99", "tuple[float, float]")
+    (0.001, (0.9, 0.99))
+    """
+    kinds = [one.strip() for one in kind.split("|")]
+    if "None" in kinds and text.lower() == "none":
+        return None
+    if "str" in kinds or kinds[0].startswith("Literal"):
+        return text
+    if kinds[0] == "bool":
         if text.lower() not in ("true", "false"):
             raise usage("cli.no_boolean", flag=flag, given=text)
         return text.lower() == "true"
-    if isinstance(like, int):
+    if kinds[0] == "int":
         return whole(flag, text)
-    if isinstance(like, tuple):
+    if kinds[0].startswith("tuple"):
         return tuple(number(flag, part) for part in text.split("/"))
     return number(flag, text)
