@@ -26,7 +26,7 @@ def few(parts: Sequence[str], lang: str, more: int | None = None) -> str:
     shown = list(parts[:NAMES])
     if rest > 0:
         shown.append(say("and_more", lang, count=rest))
-    return ", ".join(shown)
+    return messages.sentence("label.comma", lang).join(shown)
 
 
 def size(value: float | None) -> str:
@@ -110,7 +110,7 @@ def _arrival(values: Mapping[str, Any], lang: str) -> str:
     said = say("arrival", lang, level=plain(first["level"]))
     if rest:
         more = [say("arrival.later", lang, level=plain(one["level"]), step=grouped(one["step"])) for one in rest]
-        said += " " + say("arrival.rest", lang, rest=", ".join(more))
+        said += " " + say("arrival.rest", lang, rest=messages.sentence("label.comma", lang).join(more))
     return said
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import reduce
 from html import escape
 from typing import Any
 
@@ -97,7 +98,7 @@ def _head_parts(story: RunStory, lang: str) -> tuple[str, str]:
     header = story.header
     name = messages.optional("report.solver." + header["solver"], lang) or str(header["solver"])
     lr = header["options"].get("lr")
-    parts = [name if lr is None else f"{name}, lr {plain(lr)}"]
+    parts = [name] if lr is None else [name, f"lr {plain(lr)}"]
     parts += [f"{option} {_option(value)}" for option, value in header["changed"].items()]
     count = grouped(header["steps"])
     if header["solver"] == "linear":
@@ -106,13 +107,14 @@ def _head_parts(story: RunStory, lang: str) -> tuple[str, str]:
         parts.append(say("head.attempt" if header["steps"] == 1 else "head.attempts", lang, count=count))
     else:
         parts.append(say("head.step" if header["steps"] == 1 else "head.steps", lang, count=count))
-    said = ", ".join(parts)
+    comma = messages.sentence("label.comma", lang)
+    said = comma.join(parts)
     start = [f"{one} {plain(float(value))}" for one, value in header["start"].items()]
     if 0 < len(start) <= NAMES:
         said = say("head.from", lang, run=said, start=" ".join(start))
     rows = say("head.row" if header["rows"] == 1 else "head.rows", lang, rows=grouped(header["rows"]))
     where = [rows, header["dtype"]] + (["torch"] if header["backend"] == "torch" else [])
-    return said, ", ".join(where)
+    return said, comma.join(where)
 
 
 def _option(value: Any) -> str:
@@ -190,7 +192,7 @@ def _distances(story: RunStory, lang: str) -> list[str]:
         largest = max(abs(one) for one in lrs.values())
         if 1e-3 <= largest <= 1e3:
             parts.append(say("apart.lr", lang, value=brief(largest, 2)))
-    lines = [say("away", lang, distances=", ".join(parts))] if parts else []
+    lines = [say("away", lang, distances=messages.sentence("label.comma", lang).join(parts))] if parts else []
     if worst is not None:
         key = "matter.not" if worst < NO_MATTER else "matter.little" if worst < OTHER else "matter"
         lines.append(say(key, lang))
@@ -203,7 +205,7 @@ def _result(story: RunStory, lang: str, columns: int) -> list[str]:
     lines = [piece for line in flow(parts[:2], inside, gap=5) for piece in wrapped(line, inside)]
     told = parts[2:]
     if told:
-        lines += wrapped("; ".join(told), inside)
+        lines += wrapped(reduce(lambda a, b: messages.sentence("label.also", lang, first=a, second=b), told), inside)
     rest = story.result["rest"]
     if rest is not None and rest["high"] < FOR_EVER:
         facts = {"low": brief(rest["low"], 2), "high": brief(rest["high"], 2), "part": size(rest["part"])}

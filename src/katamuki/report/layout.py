@@ -11,6 +11,8 @@ from katamuki.report.numbers import left, width
 SECOND, THIRD = 17, 57  # where the second and third cell of a head line begin
 NEVER_FIRST = frozenset("、。，．）」』】〕］｝・：；？！ー々ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮ)]},.:;?!%…")
 NEVER_LAST = frozenset("（「『【〔［｛([{")
+STOPS = ("、", "。")  # wide as they are, they need no space behind them
+MARKS = frozenset("、。，．）」』】〕］｝・：；？！")
 HANG = 9  # where hanging text begins
 
 Style = Callable[[str, str], str]
@@ -63,41 +65,73 @@ def hanging(
 
 
 def wrapped(text: str, columns: int) -> list[str]:
-    """The text in lines of at most so many cells, broken at spaces and between wide characters; spaces are kept.
+    """The text in lines of at most so many cells, broken at spaces and between Japanese phrases; spaces are kept.
 
-    No line begins with a closing mark or a small kana, and none ends with an opening bracket (kinsoku, JIS X 4051).
+    A phrase begins after a mark, and where hiragana end: particles and endings stay with their word. A phrase that is
+    wider than a line is broken anywhere, but no line begins with a closing mark or a small kana, and none ends with
+    an opening bracket (kinsoku, JIS X 4051).
 
     Example
     -------
     >>> wrapped("one two   three", 9)
     ['one two', 'three']
     >>> wrapped("損失は下がる。", 12)
-    ['損失は下が', 'る。']
+    ['損失は', '下がる。']
     """
     lines, line = [], ""
-    for word in text.split(" "):
-        for k, piece in enumerate(_pieces(word)):
-            longer = line + ("" if k or not line else " ") + piece
-            if width(longer) > columns and line.strip():
-                lines.append(line.rstrip())
-                longer = piece
-            line = longer
+    for gap, piece in _unbroken(text, columns):
+        longer = line + gap + piece
+        if width(longer) > columns and line.strip():
+            lines.append(line.rstrip())
+            longer = piece
+        line = longer
     lines.append(line.rstrip())
     return lines
 
 
-def _pieces(word: str) -> list[str]:
-    """A word, parted where a line may break within it: beside wide characters."""
+def _unbroken(text: str, columns: int) -> list[tuple[str, str]]:
+    """The pieces between which a line may break, each with the space before it."""
+    found: list[tuple[str, str]] = []
+    for word in text.split(" "):
+        for k, piece in enumerate(_pieces(word, columns)):
+            before = found[-1][1] if found else ""
+            gap = "" if k or not found or before[-1:] in STOPS else " "
+            bound = gap and piece and before.isascii() and before.strip() and _wide("", piece[0])  # "6000 ステップ"
+            if bound and width(f"{before} {piece}") <= columns:
+                found[-1] = (found[-1][0], f"{before} {piece}")
+            else:
+                found.append((gap, piece))
+    return found
+
+
+def _pieces(word: str, columns: int) -> list[str]:
+    """A word, parted where a line may break within it."""
     if word.isascii():
         return [word]
+    pieces = _parted(word, _phrase_ends)
+    return [part for one in pieces for part in ([one] if width(one) <= columns else _parted(one, _wide))]
+
+
+def _parted(word: str, ends: Callable[[str, str], bool]) -> list[str]:
     pieces = [word[:1]]
     for before, after in pairwise(word):
-        wide = not {"W", "F"}.isdisjoint(map(east_asian_width, before + after))
-        if wide and after not in NEVER_FIRST and before not in NEVER_LAST:
+        if after not in NEVER_FIRST and before not in NEVER_LAST and ends(before, after):
             pieces.append(after)
         else:
             pieces[-1] += after
     return pieces
+
+
+def _phrase_ends(before: str, after: str) -> bool:
+    return before in MARKS or (_wide(before, after) and after in NEVER_LAST) or (_hiragana(before) > _hiragana(after))
+
+
+def _hiragana(one: str) -> bool:
+    return "\u3041" <= one <= "\u309f"
+
+
+def _wide(before: str, after: str) -> bool:
+    return not {"W", "F"}.isdisjoint(map(east_asian_width, before + after))
 
 
 def flow(parts: Sequence[str], columns: int, gap: int = 3) -> list[str]:
