@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from katamuki.api.plan import Plan
     from katamuki.api.result import Fit
     from katamuki.explain import Subject
+    from katamuki.explain.normal_equations import NormalEquations
     from katamuki.explain.run import RunStory
 
 
@@ -38,7 +39,7 @@ class Stories:
         kernel = self._plan.kernel
         columns = [self.columns[name] for name in kernel.columns]
         values = self.solution.start or self.solution.params
-        return Problem(kernel, columns, self._observed, self.weights, values, self.solution.free)
+        return self._plan.problem(columns, self._observed, self.weights, values, self.solution.free)
 
     def explain(self, lang: str = "en") -> RunStory:
         """The story of the whole run: what happened between which steps, and why it ended where it did.
@@ -107,6 +108,45 @@ class Stories:
         from katamuki.api.again import without_zero_grad
 
         return without_zero_grad(self)  # type: ignore[arg-type]  # this is a part of Fit
+
+    def normal_equations(self, lang: str = "en") -> NormalEquations:
+        """The closed form with its numbers, of a formula that is linear in its free parameters.
+
+        Σₖ (Σ w Jⱼ Jₖ) βₖ = Σ w Jⱼ (y − f₀), J the partial derivatives and f₀ what the formula gives where β is 0.
+
+        Parameters
+        ----------
+        lang : str
+            The language in which it prints itself, such as ``"en"``; numbers do not depend on it.
+
+        Returns
+        -------
+        NormalEquations
+            Frozen data: ``matrix``, ``right``, ``answer``; printing it prints the equations and how they are solved.
+
+        Raises
+        ------
+        FormulaError
+            If the formula is not linear in its free parameters, or the model is no formula.
+
+        Source
+        ------
+        Gauss 1809; Björck 1996, section 2.2.
+
+        Example
+        -------
+        >>> import katamuki as km
+        >>> found = km.fit("y ~ a*x + b", km.datasets("tutorial")).normal_equations()
+        >>> print(str(found).partition("check")[0].rstrip())
+        n 11   Σx 99   Σy 82.51   Σx² 1001   Σxy 797.6
+           1001 a + 99 b = 797.6        det = 11·1001 − 99² = 1210
+             99 a + 11 b = 82.51
+           a = (11·797.6 − 99·82.51) / 1210 = 605.11 / 1210 = 0.500091
+           b = (1001·82.51 − 99·797.6) / 1210 = 3630.11 / 1210 = 3.000091
+        """
+        from katamuki.explain.normal_equations import normal_equations_of
+
+        return normal_equations_of(self._subject(), lang)
 
     def _subject(self) -> Subject:
         """What a story is made of."""
