@@ -35,8 +35,9 @@ LONE = 1e-3  # 1 − leverage below which a row in effect fixes a parameter
 REGION = 0.01  # Cook's distance as an F ratio: the row moves the answer out of its 99 % region (Cook 1977)
 EXACT_RUNS = 200  # rows up to which the runs' probability is counted; beyond, the normal approximation
 
+KEPT_AWAY = ("pulled", "smallest", "nearer", "pull", "still")  # facts that say why more steps would not help: words for SLOW
 AT_MINIMUM = frozenset({"exact", "converged", "not_identifiable"})
-CONVERGING = frozenset({"linear", "levenbergmarquardt", "lbfgs"})
+CONVERGING = frozenset({"linear", "levenbergmarquardt"})
 
 
 def examine(
@@ -145,10 +146,12 @@ def _about_the_end(solution: Solution) -> Iterator[Finding]:
         yield _finding("NOT_CONVERGED", "failure", state=state, steps=solution.steps, name=solution.free[0])
     elif state == "cycle" and solution.cycle is not None:
         middle = ", ".join(f"{name} {value:.6g}" for name, value in solution.cycle.middle.items())
-        yield _finding("CYCLE", "warning", since=solution.cycle.since, middle=middle)
+        variant = "pulled" if "pulled" in solution.reason else None
+        yield _finding("CYCLE", "warning", variant, since=solution.cycle.since, middle=middle)
     elif solution.reference is not None:
         least = solution.reference.loss
-        yield _finding("SLOW", "warning", steps=solution.steps, loss=solution.loss, least=least)
+        variant = next((one for one in KEPT_AWAY if one in solution.reason), None)
+        yield _finding("SLOW", "warning", variant, steps=solution.steps, loss=solution.loss, least=least)
     else:
         yield _finding("SLOW", "warning", "alone", steps=solution.steps)
 
@@ -173,7 +176,9 @@ def _about_parameters(solution: Solution, facts: ResidualFacts | None) -> Iterat
             combination=one.text,
             value=one.value,
         )
-    if solution.dof == 0 and solution.state in AT_MINIMUM:
+    if solution.free and not solution.covariance.size:
+        yield _finding("TOO_MANY", "note", count=len(solution.free))
+    elif solution.dof == 0 and solution.state in AT_MINIMUM:
         yield _finding("NO_FREEDOM", "warning", rows=solution.n)
     if facts is None or solution.state not in AT_MINIMUM:
         return

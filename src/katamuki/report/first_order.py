@@ -1,4 +1,4 @@
-"""The middle of the report of an SGD, RMSprop or Adam run: its result beside least squares, and how it ended.
+"""The middle of the report of a first-order run: its result beside least squares, and how it ended.
 
 A run of so many steps ends where it ends. The report says how far that is from the answer, in units of the learning
 rate and of the standard error, and why it does not come nearer. All numbers are in the solution and its trace.
@@ -14,14 +14,18 @@ from katamuki.report.layout import Style, flow, hanging, noted, unstyled
 from katamuki.report.numbers import MINUS, brief, grouped, number, table, width
 from katamuki.report.reported import Reported
 
-SOLVERS = frozenset({"sgd", "rmsprop", "adam"})
+SOLVERS = frozenset(
+    {"sgd", "asgd", "rprop", "adagrad", "adadelta", "rmsprop", "adam", "adamw", "adamax", "nadam", "radam"}
+)
+PULLS = ("weight_decay", "lambd")  # the options that pull parameters towards 0
 HANG = 10  # where the text of why, floor and remedy begins
 HALF = 0.02  # how near to lr/2 a difference is called lr/2
 
 
 def applies(claim: Solution) -> bool:
     """Whether this is a run of a first-order solver with a least-squares answer to compare with."""
-    return claim.solver in SOLVERS and claim.reference is not None
+    ran = claim.solver in SOLVERS or (claim.solver == "lbfgs" and claim.state == "slow")
+    return ran and claim.reference is not None
 
 
 def _say(key: str, lang: str, **values: object) -> str:
@@ -33,7 +37,7 @@ def result(fit: Reported, lang: str = "en", columns: int = 80, style: Style = un
     claim = fit.solution
     reference = claim.reference
     assert reference is not None  # by applies()
-    lr = float(claim.options.get("lr", math.nan))
+    lr = math.nan if claim.solver == "lbfgs" else float(claim.options.get("lr", math.nan))
     rows = [["", _say("solver." + claim.solver, lang), _say("least_squares", lang), _say("difference", lang)]]
     notes = [""]
     for name in claim.params:
@@ -88,22 +92,40 @@ def ending(fit: Reported, lang: str = "en", columns: int = 80, style: Style = un
     if claim.state == "cycle" and claim.cycle is not None:
         return _cycle(claim, lang, columns, style)
     if claim.state == "slow":
-        asked = claim.options.get("steps")
-        key = "slow.time" if isinstance(asked, int) and claim.steps < asked else "slow"
-        lines = [style("look", _say(key, lang, steps=grouped(claim.steps)))]
-        above = claim.loss - (claim.reference.loss if claim.reference is not None else math.nan)
-        lines += hanging(
-            "  " + _say("floor", lang), _say("slow.floor", lang, value=brief(above, 3)), columns=columns, hang=HANG
-        )
-        key = "slow.remedy" if claim.zero_grad else "accumulates.remedy"
-        lines += hanging(
-            "  " + _say("remedy", lang),
-            _say(key, lang, solver="linear" if claim.linear else "lm"),
-            columns=columns,
-            hang=HANG,
-        )
-        return lines
+        return _slow(claim, lang, columns, style)
     return []
+
+
+def _slow(claim: Solution, lang: str, columns: int, style: Style) -> list[str]:
+    """Too few steps; or what would keep the run away however many there were."""
+    asked, facts = claim.options.get("steps"), claim.reason
+    pulls = _pulls(claim) if "pull" in facts or "pulled" in facts else {}
+    out_of_time = isinstance(asked, int) and claim.steps < asked
+    key = next((one for one in ("pulled", "smallest", "still") if one in facts), "time" if out_of_time else "")
+    values = {"steps": grouped(claim.steps), "size": f"{facts.get('smallest', 0.0):g}"}
+    lines = [style("look", _say("slow." + key if key else "slow", lang, **values))]
+
+    def say(word: str, sentence: str) -> None:
+        lines.extend(hanging("  " + _say(word, lang), sentence, columns=columns, hang=HANG))
+
+    if pulls:
+        said = {"options": messages.Listing(tuple(f"{name} {value:g}" for name, value in pulls.items()))}
+        say("why", _say("slow.why.pulled" if key == "pulled" else "slow.why.pull", lang, **said))
+    elif "nearer" in facts:
+        stability = _stability(claim, lang)
+        say("why", _say("slow.why.nearer", lang, step=grouped(int(facts["nearer"])), stability=stability))
+    above = claim.loss - (claim.reference.loss if claim.reference is not None else math.nan)
+    say("floor", _say("slow.floor", lang, value=brief(above, 3)))
+    ways = (f"slow.{one}.remedy" for one in ("pulled", "smallest", "nearer", "pull", "still") if one in facts)
+    remedy = next(ways, "slow.remedy") if claim.zero_grad else "accumulates.remedy"
+    zeros = messages.Listing(tuple(f"{name} 0" for name in pulls))
+    say("remedy", _say(remedy, lang, solver="linear" if claim.linear else "lm", zeros=zeros))
+    return lines
+
+
+def _pulls(claim: Solution) -> dict[str, float]:
+    """The options that pull parameters towards 0, where they are not 0."""
+    return {name: float(claim.options[name]) for name in PULLS if claim.options.get(name)}
 
 
 def _cycle(claim: Solution, lang: str, columns: int, style: Style) -> list[str]:
@@ -120,9 +142,15 @@ def _cycle(claim: Solution, lang: str, columns: int, style: Style) -> list[str]:
     assert claim.reference is not None  # by applies()
     floor = claim.loss - claim.reference.loss
     lines += hanging("  " + _say("floor", lang), _floor(claim, floor, lang), columns=columns, hang=HANG)
+    pulls = _pulls(claim) if "pulled" in claim.reason else {}
+    zeros = messages.Listing(tuple(f"{name} 0" for name in pulls))
+    if pulls:
+        said = messages.Listing(tuple(f"{name} {value:g}" for name, value in pulls.items()))
+        lines += hanging("", _say("cycle.pull", lang, options=said), columns=columns, hang=HANG)
+    key = "cycle.pull.remedy" if pulls else "cycle.remedy"
     lines += hanging(
         "  " + _say("remedy", lang),
-        _say("cycle.remedy", lang, solver="linear" if claim.linear else "lm"),
+        _say(key, lang, solver="linear" if claim.linear else "lm", zeros=zeros),
         columns=columns,
         hang=HANG,
     )

@@ -1,10 +1,8 @@
 """How a first-order run ended, read from its trace: a cycle, on its way, diverged, or at the answer.
 
-Close to the least-squares answer the loss is a parabola with curvature H, and a solver that divides gradients by d and
-multiplies them by lr is stable as long as the largest eigenvalue of lr·diag(1/d)·H stays below a limit: 2 for plain
-descent, 2(1 + β) with momentum β, 2(1 + β₁)/(1 − β₁) for Adam. RMSprop's divisor shrinks with the gradient until the
-limit is reached, and there it stays, jumping to and fro by lr. Sources: Polyak 1964 (momentum); Cohen et al. 2021 and
-2022 (the edge of stability, with momentum and for Adam). The reference is the caller's; no step is taken here.
+And, where it is not at the answer, what keeps it away: steps at the limit of stability
+(:mod:`katamuki.solvers.first_order_stability`), a weight decay whose own minimum it rests at, Rprop's smallest step.
+The reference is the caller's; no step is taken here. Source for cycles of divided gradients: Cohen et al. 2022.
 """
 
 from __future__ import annotations
@@ -18,18 +16,24 @@ import numpy as np
 
 from katamuki.backends.native import function
 from katamuki.records import Array, Cycle, Reference, State, Trace
-from katamuki.solvers.first_order import SGD, Adam, FirstOrder
+from katamuki.solvers.first_order import ASGD, SGD, Adam, Adamax, AdamW, FirstOrder, NAdam, RAdam, RMSprop, Rprop
 from katamuki.solvers.first_order_run import LOST
+from katamuki.solvers.first_order_stability import about_stability, pull, rate_and_limit, strided
+
+__all__ = ["Diagnosis", "cosine_of", "diagnose", "find_cycle", "is_there", "rate_and_limit"]
 
 REPEATS = 1e-3  # of lr: a parameter that comes back to this in two steps repeats itself
 SWINGS = 1e-2  # of lr: a parameter that moves less than this from step to step stands still
+STEP_IS_LR = (RMSprop, Adam, AdamW, Adamax, NAdam, RAdam)  # the others' steps are not measured in lr
 ORBIT = 20  # steps that must repeat before it is called a cycle
 STEADY = 0.1  # how much the swing may change from the first to the last of them
 ROUNDING = 1e-9  # of a parameter's size: smaller swings are rounding or nearly so
 DIGITS_MET = 1e-6  # of a parameter, or of a thousandth of its standard error: six digits are shared with the answer
 COSINE_MET = 1e-9  # between residuals and any column of J: the gradient has vanished
 DIGITS_ENOUGH = 1e-10  # where residuals vanish too, their cosine says nothing; ten shared digits do
-WORK = 2e8  # multiplications that the search for the stability limit may cost; beyond, that fact is left out
+AT_REST = 1e-6  # of the pull of weight decay: the gradient holds it to six digits
+NEARER = 0.5  # of the loss above the minimum: a step that was so much nearer than the end was left again
+EDGE = 0.5  # of the stability limit: from here on it is the limit that keeps a run away
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,37 +55,6 @@ def last_unrepeated(params, stride, rows, p, tolerance):  # type: ignore[no-unty
     return -1
 
 
-@function("int64(double*, int64, int64, int64, double*, double, double*)")
-def first_unstable(scale, stride, rows, p, curvature, limit, work):  # type: ignore[no-untyped-def]
-    """The first row at which limit·diag(scale) − H is not positive definite; −1 if there is none. ``work``: p².
-
-    Positive definite means: all pivots of its LDLᵀ are positive (Golub & Van Loan 2013, section 4.2).
-    """
-    for row in range(rows):
-        for j in range(p):
-            for i in range(j, p):
-                rest = -curvature[i * p + j]
-                if i == j:
-                    rest += limit * scale[row * stride + j]
-                for k in range(j):
-                    rest -= work[i * p + k] * work[j * p + k] / work[k * p + k]
-                work[i * p + j] = rest
-            if not work[j * p + j] > 0.0:
-                return row
-    return -1
-
-
-@function("int64(double*, int64, int64, int64, int64)")
-def first_zigzag(step, stride, first, rows, p):  # type: ignore[no-untyped-def]
-    """The first row from ``first`` on whose step turns back in some parameter, and the next one again; −1 if none."""
-    for row in range(first, rows - 1):
-        for k in range(p):
-            before, here = step[(row - 1) * stride + k], step[row * stride + k]
-            if before * here < 0.0 and here * step[(row + 1) * stride + k] < 0.0:
-                return row
-    return -1
-
-
 def diagnose(trace: Trace, solver: FirstOrder, reference: Reference | None) -> Diagnosis:
     """Say how a run ended.
 
@@ -89,7 +62,7 @@ def diagnose(trace: Trace, solver: FirstOrder, reference: Reference | None) -> D
     ----------
     trace : Trace
         The run; its last row is the result.
-    solver : SGD, RMSprop or Adam
+    solver : FirstOrder
         What ran.
     reference : Reference, optional
         The least-squares answer of the same problem and the curvature H there; without it no run is "converged".
@@ -101,8 +74,11 @@ def diagnose(trace: Trace, solver: FirstOrder, reference: Reference | None) -> D
         largest between residuals and a column of J), ``floor`` (the loss above the least-squares one), ``stability``
         and ``stability_limit`` (largest eigenvalue at the end and what it must stay below, no unit), ``passed`` (the
         first step above the limit), ``zigzag`` (the first step after it that turns back, and the next one again),
-        ``largest_lr`` and ``fastest_lr`` (SGD), ``step`` (before which it had diverged), ``key`` and ``values`` of a
-        message.
+        ``largest_lr`` (SGD, ASGD) and ``fastest_lr`` (SGD), ``step`` (before which it had diverged), ``key`` and
+        ``values`` of a message. What keeps a run away, however many steps it takes: ``pulled`` (True: weight decay
+        and gradient hold each other, so that it rests, or the middle of its cycle is, elsewhere), ``pull`` (True: it
+        would come to that), ``smallest`` (the step that Rprop cannot go below), ``nearer`` (the step before which it
+        was nearer than at its end, where steps at the stability limit led away again).
 
     Source
     ------
@@ -119,21 +95,23 @@ def diagnose(trace: Trace, solver: FirstOrder, reference: Reference | None) -> D
     facts: dict[str, Any] = {}
     acting = _fed_sums(solver) if "accumulated" in trace.extra else solver
     if acting is not None and reference is not None and math.isfinite(float(reference.curvature.sum())):
-        facts |= _about_stability(trace, acting, reference.curvature)
+        facts |= about_stability(trace, acting, reference.curvature)
     loss = float(trace.loss[-1])
     if not math.isfinite(loss) or not all(map(math.isfinite, trace.params[-1].tolist())):
         return Diagnosis("diverged", None, facts | _divergence(trace, solver, facts))
     if reference is not None:
         facts["floor"] = loss - reference.loss
-        facts["cosine"] = _cosine(trace, reference)
+        facts["cosine"] = cosine_of(trace, reference)
     cycle = find_cycle(trace, solver)
     if cycle is not None:
+        if reference is not None and any(pull(solver)) and _apart(cycle.middle, reference) > DIGITS_MET:
+            facts["pulled"] = True
         return Diagnosis("cycle", cycle, facts)
     if loss > LOST * trace.loss[0] and loss >= trace.loss.max():
         return Diagnosis("diverged", None, facts | _divergence(trace, solver, facts))
-    if reference is not None and _is_there(trace, reference, facts["cosine"]):
+    if reference is not None and is_there(trace, reference, facts["cosine"]):
         return Diagnosis("converged", None, facts)
-    return Diagnosis("slow", None, facts)
+    return Diagnosis("slow", None, facts | _what_keeps_it_away(trace, solver, reference, facts))
 
 
 def _fed_sums(solver: FirstOrder) -> FirstOrder | None:
@@ -147,7 +125,9 @@ def find_cycle(trace: Trace, solver: FirstOrder) -> Cycle | None:
     """The cycle of period two at the end of a trace, if there is one.
 
     Every parameter repeats with period 2 to lr/1000 from step ``since`` to the end, at least one moves by more than
-    lr/100 at each step, and the swing keeps its size. SGD's steps are not measured in lr: the swing takes its place.
+    lr/100 at each step, and the swing keeps its size to a tenth. Where steps are not measured in lr, as SGD's, the
+    swing takes its place. Where only a swing that changes slowly lets parameters repeat so long, ``since`` is when it
+    came within the tenth, if that was not later than halfway.
     """
     first = _last_gap(trace)
     rows, x = len(trace) - first, trace.params
@@ -156,18 +136,21 @@ def find_cycle(trace: Trace, solver: FirstOrder) -> Cycle | None:
     before, here, one, two = x[-4:].tolist()
     swing = [abs(a - b) for a, b in zip(one, two, strict=True)]
     largest = max(swing)
-    unit = largest if isinstance(solver, SGD) else solver.lr
+    unit = solver.lr if isinstance(solver, STEP_IS_LR) else largest
     tolerance = REPEATS * unit
     if largest <= SWINGS * unit or all(a <= ROUNDING * abs(b) for a, b in zip(swing, two, strict=True)):
         return None
     if any(abs(a - b) > tolerance for a, b in zip(before + here, one + two, strict=True)):
         return None
-    window, stride = _strided(x[first:])
+    window, stride = strided(x[first:])
     begin = last_unrepeated(window.ctypes.data, stride, rows, len(trace.names), tolerance) + 1
+    swings = np.abs(window[begin + 1 :] - window[begin:-1]).max(axis=1)
+    unsteady = np.flatnonzero(np.abs(swings - largest) > STEADY * largest)
+    if len(unsteady):
+        if 2 * unsteady[-1] > len(swings):
+            return None
+        begin += int(unsteady[-1]) + 1
     if rows - begin < ORBIT + 3:
-        return None
-    earlier = float(np.abs(window[begin + 1] - window[begin]).max())
-    if abs(earlier - largest) > STEADY * largest:
         return None
     moving = next(k for k, size in enumerate(swing) if size > SWINGS * unit)
     low, high = (one, two) if one[moving] < two[moving] else (two, one)
@@ -181,54 +164,38 @@ def find_cycle(trace: Trace, solver: FirstOrder) -> Cycle | None:
     )
 
 
-def rate_and_limit(solver: FirstOrder) -> tuple[float, float]:
-    """The learning rate that acts, and what it times the (divided) curvature must stay below."""
-    if isinstance(solver, SGD):
-        momentum = solver.momentum
-        if solver.nesterov:
-            return solver.lr, (2.0 + 2.0 * momentum) / (1.0 + 2.0 * momentum)
-        return solver.lr * (1.0 - solver.dampening if momentum else 1.0), 2.0 * (1.0 + momentum)
-    if isinstance(solver, Adam):
-        beta = solver.betas[0]
-        return solver.lr, 2.0 * (1.0 + beta) / (1.0 - beta)
-    return solver.lr, 2.0 * (1.0 + solver.momentum)
+def _what_keeps_it_away(
+    trace: Trace, solver: FirstOrder, reference: Reference | None, facts: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Why more steps would not lead to the answer, where they would not, by the names that ``diagnose`` tells."""
+    last = min(ORBIT, len(trace) - 1 - _last_gap(trace))
+    if last < ORBIT or "accumulated" in trace.extra:
+        return {}
+    steps = np.abs(trace.step[-1 - last : -1])
+    if isinstance(solver, Rprop):
+        smallest = solver.step_sizes[0]
+        return {"smallest": smallest} if bool((steps <= 1.001 * smallest).all()) else {}
+    if any(pull(solver)):
+        return {"pulled" if _rests(trace, solver, reference, steps) else "pull": True}
+    if reference is None or "passed" not in facts or facts["stability"] < EDGE * facts["stability_limit"]:
+        return {}
+    row = int(np.argmin(trace.loss))
+    if trace.loss[row] - reference.loss < NEARER * facts["floor"]:
+        return {"nearer": int(trace.index[row]) + 1}
+    return {}
 
 
-def _about_stability(trace: Trace, solver: FirstOrder, curvature: Array) -> dict[str, Any]:
-    """The stability at the end and where its limit was passed; for SGD the learning rates that these data allow."""
-    p, steps = len(trace.names), len(trace) - 1
-    if solver.weight_decay:
-        curvature = curvature + solver.weight_decay * np.eye(p)
-    rate, limit = rate_and_limit(solver)
-    facts: dict[str, Any] = {"stability_limit": limit}
-    if isinstance(solver, SGD):
-        bends = np.linalg.eigvalsh(curvature)
-        facts["stability"] = rate * float(bends[-1])
-        if bends[-1] > 0.0 and rate > 0.0:
-            facts["largest_lr"] = limit / float(bends[-1]) * solver.lr / rate
-            if solver.momentum == 0.0 and bends[0] > 0.0:
-                facts["fastest_lr"] = 2.0 / float(bends[0] + bends[-1])
-        return facts
-    if steps < 1:
-        return {}
-    scale, stride = _strided(trace.extra["scale"])
-    last = scale[steps - 1]
-    if not all(0.0 < one < math.inf for one in last.tolist()):
-        return {}
-    root = np.sqrt(rate / last)
-    facts["stability"] = float(np.linalg.eigvalsh(curvature * (root[:, None] * root))[-1])
-    if steps * (p**3 / 6 + p) > WORK:
-        return facts
-    curvature, work = np.ascontiguousarray(curvature), np.empty(p * p)
-    pointers = (curvature.ctypes.data, limit / rate, work.ctypes.data)
-    row = first_unstable(scale.ctypes.data, stride, steps, p, *pointers)
-    if row >= 0:
-        facts["passed"] = int(trace.index[row]) + 1
-        step, stride = _strided(trace.step)
-        turn = first_zigzag(step.ctypes.data, stride, max(row, 1), steps, p)
-        if turn >= 0:
-            facts["zigzag"] = int(trace.index[turn]) + 1
-    return facts
+def _rests(trace: Trace, solver: FirstOrder, reference: Reference | None, steps: Array) -> bool:
+    """Whether the gradient holds weight decay, so that the last steps are 0 or nearly so."""
+    joined, apart = pull(solver)
+    params = trace.params[-1]
+    pulls = np.abs((joined + apart) * params)
+    if apart and not isinstance(solver, ASGD):
+        return bool((steps <= AT_REST * solver.lr * pulls).all())
+    bounds = AT_REST * pulls
+    if reference is not None:
+        bounds = np.maximum(bounds, COSINE_MET * np.sqrt(2.0 * reference.curvature.diagonal() * float(trace.loss[-1])))
+    return bool((np.abs(trace.gradient[-1] + (joined + apart) * params) <= bounds).all())
 
 
 def _divergence(trace: Trace, solver: FirstOrder, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -238,7 +205,7 @@ def _divergence(trace: Trace, solver: FirstOrder, facts: Mapping[str, Any]) -> d
     values: dict[str, Any] = {"step": step, "lr": f"{solver.lr:g}", "lower": f"{solver.lr / 10:.1g}"}
     largest = facts.get("largest_lr")
     if largest is not None and solver.lr >= largest:
-        key += ".safe"
+        key += ".steady" if isinstance(solver, ASGD) else ".safe"
         power = 10.0 ** math.floor(math.log10(largest))
         values |= {"largest": f"{largest:#.5g}", "lower": f"{math.floor(largest / power) * power:.6g}"}
         if "fastest_lr" in facts:
@@ -247,7 +214,7 @@ def _divergence(trace: Trace, solver: FirstOrder, facts: Mapping[str, Any]) -> d
     return {"step": step, "key": key, "values": values}
 
 
-def _cosine(trace: Trace, reference: Reference) -> float:
+def cosine_of(trace: Trace, reference: Reference) -> float:
     """The largest |Jₖ·r| / (‖Jₖ‖ ‖r‖) at the end, with the reference's ‖Jₖ‖² = n Hₖₖ/2; MINPACK's gradient test."""
     loss, largest = float(trace.loss[-1]), 0.0
     for slope, bend in zip(trace.gradient[-1].tolist(), reference.curvature.diagonal().tolist(), strict=True):
@@ -256,15 +223,21 @@ def _cosine(trace: Trace, reference: Reference) -> float:
     return largest
 
 
-def _is_there(trace: Trace, reference: Reference, cosine: float) -> bool:
+def is_there(trace: Trace, reference: Reference, cosine: float, still: float = COSINE_MET) -> bool:
     """Whether the result is the reference to six digits and the gradient has vanished."""
+    worst = _apart(dict(zip(trace.names, trace.params[-1].tolist(), strict=True)), reference)
+    return worst <= DIGITS_MET and (cosine <= still or worst <= DIGITS_ENOUGH)
+
+
+def _apart(params: Mapping[str, float], reference: Reference) -> float:
+    """The largest distance from the answer, relative to the answer or to a thousandth of its standard error."""
     worst = 0.0
-    for name, value in zip(trace.names, trace.params[-1].tolist(), strict=True):
+    for name, value in params.items():
         answer, error = reference.params[name], reference.stderr.get(name)
         size = max(abs(answer), (error or 0.0) / 1000.0)
         apart = abs(value - answer)
         worst = max(worst, apart / size if size > 0.0 else math.inf if apart else 0.0)
-    return worst <= DIGITS_MET and (cosine <= COSINE_MET or worst <= DIGITS_ENOUGH)
+    return worst
 
 
 def _last_gap(trace: Trace) -> int:
@@ -272,10 +245,3 @@ def _last_gap(trace: Trace) -> int:
     if trace.index[-1] - trace.index[0] == len(trace) - 1:
         return 0
     return int(np.flatnonzero(np.diff(trace.index) != 1)[-1]) + 1
-
-
-def _strided(array: Array) -> tuple[Array, int]:
-    """An array (rows, p) whose rows are contiguous, and how many numbers apart they begin."""
-    if array.dtype != np.float64 or array.strides[1] != array.itemsize or array.strides[0] % array.itemsize:
-        array = np.ascontiguousarray(array, dtype=np.float64)
-    return array, array.strides[0] // array.itemsize

@@ -1,0 +1,221 @@
+"""What there is to see in a step, each a key and values, found in the numbers and nowhere else.
+
+Tolerances stand here by name: a remark is a claim, and says what "equal", "gone" or "back" means.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from katamuki.explain import curvature
+from katamuki.explain.step import Remark, Step
+from katamuki.records import Array, Trace
+from katamuki.solvers.first_order import FIRST_ORDER
+from katamuki.solvers.first_order_diagnosis import rate_and_limit
+
+EQUAL = 1e-2  # two steps are equal to this share
+FOLD = 2.0  # gradients differ if one is this many times the other
+NEAR = 0.75  # of the stability limit: from here on the step says how near it is
+HALF = 1e-2  # of lr/2: a half width that is lr/2
+NOTHING = 1e-2  # of what was promised: the change is nothing beside it
+SURE = 1e-3  # of a distance: a parameter moves away only if it does by more
+
+
+def remarks(step: Step, trace: Trace, row: int) -> tuple[Remark, ...]:
+    """All remarks, in the order in which they are told.
+
+    Parameters
+    ----------
+    step : Step
+        Everything but its remarks.
+    trace : Trace
+        The trace, or the part of it, that has the step.
+    row : int
+        The step's row there.
+
+    Returns
+    -------
+    tuple of Remark
+        Perhaps none.
+    """
+    found: list[Remark] = []
+    for one in (_equal_steps, _lost, _refused, _rose, _nothing_gained, _away, _repeats, _floor):
+        found += one(step)
+    return (*found, *_stability(step, trace, row))
+
+
+Finder = Callable[[Step], Iterator[Remark]]
+
+
+def _moves(step: Step) -> Array:
+    return np.array([step.after[name] - step.before[name] for name in step.free])
+
+
+def _equal_steps(step: Step) -> Iterator[Remark]:
+    """Steps of one length though the gradients differ."""
+    moves, slopes = np.abs(_moves(step)), np.abs(np.array([step.gradient[name] for name in step.free]))
+    if len(moves) < 2 or not (moves > 0.0).all() or not (slopes > 0.0).all() or not step.updates:
+        return
+    if moves.max() > (1.0 + EQUAL) * moves.min() or slopes.max() < FOLD * slopes.min():
+        return
+    values = {"fold": float(slopes.max() / slopes.min())}
+    plain = not step.options.get("weight_decay") and step.left is None
+    key = "equal_steps"
+    if step.solver == "rprop":
+        key += ".sign"
+    elif step.number == 1 and plain and step.solver == "rmsprop" and not step.options.get("centered"):
+        key += ".rmsprop"
+        values["times"] = 1.0 / math.sqrt(1.0 - float(step.options["alpha"]))
+    elif step.number == 1 and plain and step.solver in {"adam", "adamw", "adamax"}:
+        key += ".adam"
+    elif step.number == 1 and plain and step.solver == "adagrad" and not step.options["initial_accumulator_value"]:
+        key += ".adagrad"
+    yield Remark(key, values)
+
+
+def _lost(step: Step) -> Iterator[Remark]:
+    if not math.isfinite(step.loss_after):
+        yield Remark("not_finite", {})
+
+
+def _refused(step: Step) -> Iterator[Remark]:
+    if step.attempt is not None and not step.attempt.accepted:
+        yield Remark("refused", {})
+
+
+def _rose(step: Step) -> Iterator[Remark]:
+    helped = step.helped
+    refused = step.attempt is not None and not step.attempt.accepted
+    if helped.change > NOTHING * abs(helped.promise) and not refused:
+        if helped.promise >= 0.0:
+            yield Remark("rose.uphill", {})
+        elif helped.bend is not None and helped.bend > -helped.promise:
+            yield Remark("rose.bend", {})
+        else:
+            yield Remark("rose", {})
+
+
+def _nothing_gained(step: Step) -> Iterator[Remark]:
+    helped = step.helped
+    if helped.bend is not None and helped.promise < 0.0 and abs(helped.change) <= NOTHING * abs(helped.promise):
+        yield Remark("nothing_gained", {})
+
+
+def _away(step: Step) -> Iterator[Remark]:
+    """Parameters that move away from their answer, downhill all the same; and whether they come back."""
+    if step.helped.distance is None or not step.helped.change < 0.0 or _cycling(step):
+        return
+    reference = step.subject.solution.reference
+    if reference is None:
+        return
+    for name, (before, after) in step.helped.distance.items():
+        move = step.after[name] - step.before[name]
+        if after <= (1.0 + SURE) * before or step.gradient[name] * move >= 0.0:
+            continue
+        others = [one for one in step.free if one != name]
+        if not others:
+            continue
+        key = "away" + _shape(step, name, move)
+        values = {"name": name, "other": others[0] if len(others) == 1 else None}
+        yield Remark(key, values)
+        trace = step.subject.trace
+        column = trace.params[:, trace.names.index(name)]
+        place = int(np.searchsorted(trace.index, step.number))
+        far = np.abs(column[place:] - reference.params[name])
+        if np.isfinite(far).all() and far[-1] < far[0]:
+            peak = place + int(far.argmax())
+            yield Remark("back", {"name": name, "value": float(column[peak]), "step": int(trace.index[peak]) + 1})
+
+
+def _shape(step: Step, name: str, move: float) -> str:
+    """For the slope of a straight line: whether the line gets steeper or flatter."""
+    graph = step.subject.graph
+    if graph is None or len(graph.parameters) != 2 or len(step.free) != 2:
+        return ""
+    slopes = curvature.slopes(graph, step.free)
+    leaves = {one: slopes.nodes[out] for one, out in zip(step.free, slopes.outputs, strict=True)}
+    other = next(one for one in step.free if one != name)
+    if leaves[name].op != "column" or leaves[other].value != 1.0:
+        return ""
+    return ".steeper" if abs(step.before[name] + move) > abs(step.before[name]) else ".flatter"
+
+
+def _cycling(step: Step) -> bool:
+    cycle = step.subject.solution.cycle
+    return cycle is not None and step.number >= cycle.since
+
+
+def _repeats(step: Step) -> Iterator[Remark]:
+    """From here on two steps repeat."""
+    cycle = step.subject.solution.cycle
+    if cycle is None or not _cycling(step):
+        return
+    lr = float(step.options["lr"])
+    half = list(cycle.half_width.values())
+    in_lr = all(abs(one - lr / 2.0) <= HALF * lr / 2.0 for one in half)
+    reference = step.subject.solution.reference
+    there = reference is not None and all(
+        abs(cycle.middle[name] - reference.params[name]) <= 1e-6 * max(abs(reference.params[name]), 1e-300)
+        for name in step.free
+    )
+    key = "repeats" + (".lr" if in_lr else "") + (".answer" if there else "")
+    values = {"middle": dict(cycle.middle), "half": dict(cycle.half_width)}
+    yield Remark(key, values)
+
+
+def _floor(step: Step) -> Iterator[Remark]:
+    """In a cycle of half width lr/2: how far the loss stays above the minimum."""
+    cycle = step.subject.solution.cycle
+    h, reference = step.helped.curvature, step.subject.solution.reference
+    if cycle is None or not _cycling(step) or h is None or reference is None:
+        return
+    lr = float(step.options["lr"])
+    half = np.array([(cycle.high[name] - cycle.low[name]) / 2.0 for name in step.free])
+    if not np.allclose(np.abs(half), lr / 2.0, rtol=HALF):
+        return
+    whole = float(np.sign(half) @ reference.curvature @ np.sign(half))
+    floor = 0.5 * whole * (lr / 2.0) ** 2
+    if abs(step.loss - reference.loss - floor) <= NOTHING * floor:
+        yield Remark("floor", {"whole": whole, "half": whole / 2.0, "value": floor})
+
+
+def _stability(step: Step, trace: Trace, row: int) -> Iterator[Remark]:
+    """The largest eigenvalue of diag(lr/divisor)·H, where it is near its limit."""
+    solver, h = step.subject.solver, step.helped.curvature
+    if not isinstance(solver, FIRST_ORDER) or h is None or not np.isfinite(h).all() or step.left is not None:
+        return
+    acting = rate_and_limit(solver, step.number)
+    scale = trace.extra.get("scale")
+    if acting is None or (scale is None and solver.divides):
+        return
+    rate, limit = acting
+    value = _largest(h, rate, None if scale is None else scale[row])
+    if value is None or value < NEAR * limit:
+        return
+    kind = ".rmsprop" if step.solver == "rmsprop" else ".divided" if scale is not None else ""
+    facts = step.subject.solution.reason
+    values = {"value": value, "limit": limit}
+    yield Remark("stability" + kind, values)
+    passed = facts.get("passed")
+    whole = step.subject.trace
+    if passed is not None and step.number > int(passed) and "scale" in whole.extra:
+        earlier = 10 ** int(math.log10(int(passed)))
+        place = int(np.searchsorted(whole.index, earlier - 1))
+        reference = step.subject.solution.reference
+        if earlier < int(passed) and whole.index[place] == earlier - 1 and reference is not None:
+            before = _largest(reference.curvature, rate, whole.extra["scale"][place])
+            if before is not None and before < limit:
+                yield Remark("passed", {"limit": limit, "step": int(passed), "before": before, "earlier": earlier})
+
+
+def _largest(h: Array, rate: float, scale: Array | None) -> float | None:
+    """The largest eigenvalue of rate·diag(1/scale)·H; None where a divisor is not a positive number."""
+    if scale is None:
+        return float(rate * np.linalg.eigvalsh(h)[-1])
+    if not ((scale > 0.0) & np.isfinite(scale)).all():
+        return None
+    root = np.sqrt(rate / scale)
+    return float(np.linalg.eigvalsh(h * (root[:, None] * root))[-1])
