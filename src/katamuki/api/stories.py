@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from katamuki.errors import BoundsError
 from katamuki.problem import Problem
 from katamuki.records import Array, Solution, Trace
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from katamuki.explain import Subject
     from katamuki.explain.normal_equations import NormalEquations
     from katamuki.explain.run import RunStory
+    from katamuki.explain.step import Step
 
 
 class Stories:
@@ -73,6 +75,43 @@ class Stories:
         from katamuki.explain.run import story_of_run
 
         return story_of_run(self._subject(), lang)
+
+    def step(self, k: int) -> Step:
+        """The arithmetic of one step: forward, backward, the solver's memory, the new values, and whether it helped.
+
+        L = Σ w (ŷ − y)² / n; change of L = g·Δ + ½·ΔᵀHΔ + …, with the exact second derivatives H.
+
+        Parameters
+        ----------
+        k : int
+            Which step, counted from 1; for Levenberg–Marquardt, which attempt.
+
+        Returns
+        -------
+        Step
+            Frozen data; printing it prints the story. Steps that a long trace left out are repeated exactly.
+
+        Raises
+        ------
+        BoundsError
+            If the run has no such step, or was solved in closed form.
+
+        Source
+        ------
+        Griewank & Walther 2008, chapter 3; each solver's own paper.
+
+        Example
+        -------
+        >>> import katamuki as km
+        >>> fit = km.fit("y ~ a*exp(b*x)", {"x": [0.0, 1.0, 2.0], "y": [1.0, 3.0, 6.0]})
+        >>> print(fit.step(1).explain("glance").partition("\n")[0])
+        Step 1 of 9     LevenbergMarquardt     float64
+        """
+        from katamuki.explain.step_facts import step_of
+
+        if self.solution.solver == "linear":
+            raise BoundsError("E-STEP", "step.closed_form")
+        return step_of(self._subject(), k)
 
     def without_zero_grad(self) -> Fit:
         """The same run once more, its gradients left to add up: PyTorch without ``optimizer.zero_grad()``.

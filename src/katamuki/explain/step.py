@@ -27,17 +27,22 @@ class Equation:
     """One line of the solver's arithmetic: ``symbol`` = ``rule``, with ``operands`` for the names in braces.
 
     ``Equation("v", "{alpha}·{v} + {1 − alpha}·{g}²", {"alpha": 0.99, "v": 0.0, "1 − alpha": 0.01, "g": −5.0}, 0.25)``.
+    ``note`` is a key of the catalogue under ``step.note.``.
     """
 
     symbol: str
     rule: str
     operands: Mapping[str, float]
     value: float
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What the solver did with one parameter: its equations in order; the last one is what is subtracted."""
+    """What the solver did with one parameter: its equations in order. The one called "step" is what is subtracted.
+
+    It is subtracted from the parameter, or from what an equation called "kept" has left of it.
+    """
 
     parameter: str
     equations: tuple[Equation, ...]

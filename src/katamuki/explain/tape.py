@@ -8,15 +8,17 @@ rows only; it shares the rules of operations with the compiled kernels, but no c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from katamuki.backends.numpy_ import node_values
-from katamuki.explain.sketch import Sketch, adjoint_name
-from katamuki.graph import LEAVES, Graph
-from katamuki.ops import TABLE
+from katamuki.explain.sketch import PREDICTION, Sketch, adjoint_name
+from katamuki.explain.subject import Subject
+from katamuki.graph import Graph
 from katamuki.records import Array
 
 KEPT = 2000  # rows whose numbers are kept one by one; sums are over all rows
@@ -66,8 +68,8 @@ class Tape:
     """All nodes in the order of evaluation, and the flows in the order of the backward sweep.
 
     ``prediction``, ``response``, ``error``, ``square``, ``loss`` and ``weight`` (None without weights) are places of
-    nodes. ``n`` counts all rows; arrays hold ``kept`` of them, beginning with row ``first`` (counted from 1). ``sums``
-    holds Σ e and Σ s over all rows, by the names of these nodes.
+    nodes. ``n`` counts all rows; arrays hold those named in ``rows`` (counted from 1). ``sums`` holds Σ e and Σ s over
+    all rows, by the names of these nodes.
     """
 
     nodes: tuple[TapeNode, ...]
@@ -79,9 +81,9 @@ class Tape:
     loss: int
     weight: int | None
     n: int
-    first: int
-    kept: int
+    rows: Sequence[int]
     sums: Mapping[str, float]
+    sketch: Sketch | None = field(default=None, repr=False, compare=False)
 
     def place(self, name: str) -> int:
         """Where the node of a name stands."""
@@ -90,13 +92,23 @@ class Tape:
     def number(self, k: int, row: int) -> float:
         """A node's value in a row (counted from 1)."""
         value = self.nodes[k].value
-        return float(value if value.ndim == 0 else value[row - self.first])
+        return float(value if value.ndim == 0 else value[self.rows.index(row)])
 
     def back(self, k: int, row: int) -> float:
         """A node's gradient in a row; of a shared node the sum."""
         adjoint = self.nodes[k].adjoint
         assert adjoint is not None  # callers look at nodes that a gradient reaches
-        return float(adjoint if adjoint.ndim == 0 else adjoint[row - self.first])
+        return float(adjoint if adjoint.ndim == 0 else adjoint[self.rows.index(row)])
+
+    def share(self, flow: Flow, row: int) -> float:
+        """What a flow carries: of a row, or of all rows where it is a sum or both its ends are shared."""
+        if not math.isnan(flow.total):
+            return flow.total
+        return self.carried(flow, row)
+
+    def carried(self, flow: Flow, row: int) -> float:
+        """What a flow carries in a row, before any sum."""
+        return float(flow.value if flow.value.ndim == 0 else flow.value[self.rows.index(row)])
 
     def gradient(self, name: str) -> float:
         """∂L/∂parameter, summed over all rows; 0 where the formula does not depend on it."""
@@ -117,7 +129,7 @@ class _Sweep:
         n: int,
     ) -> None:
         graph = sketch.graph
-        self.sketch = sketch
+        self.sketch, self.y, self.w = sketch, y, w
         self.values = node_values(graph, columns, params)
         self.named = {sketch.names[k]: value for k, value in enumerate(self.values)}
         with np.errstate(all="ignore"):
@@ -160,10 +172,10 @@ def record(
     y: Array,
     w: Array | None,
     params: Mapping[str, float],
-    first: int = 1,
-    kept: int = KEPT,
+    rows: Sequence[int] | None = None,
+    like: Tape | None = None,
 ) -> Tape:
-    """Evaluate a sketch: all sums over all rows, arrays for ``kept`` rows from row ``first`` on.
+    """Evaluate a sketch: all sums over all rows, arrays for some rows.
 
     Parameters
     ----------
@@ -175,8 +187,10 @@ def record(
         The response and the weights (None: all 1).
     params : mapping of str to float
         Every parameter of the formula.
-    first, kept : int
-        Which rows keep their numbers.
+    rows : sequence of int, optional
+        Which rows (from 1) keep their numbers; by default the first 2000.
+    like : Tape, optional
+        A tape of the same point: its sums are taken, and no other row is looked at.
 
     Returns
     -------
@@ -193,40 +207,41 @@ def record(
     (0.5, -2.0)
     """
     n = len(y)
-    kept = min(kept, n - first + 1)
+    rows = range(1, min(n, KEPT) + 1) if rows is None else rows
 
-    def sweep(start: int, stop: int) -> _Sweep:
-        part = {name: columns[name][start:stop] for name in sketch.graph.columns}
-        return _Sweep(sketch, part, y[start:stop], None if w is None else w[start:stop], params, n)
+    def sweep(part: slice | NDArray[np.int64]) -> _Sweep:
+        here = {name: columns[name][part] for name in sketch.graph.columns}
+        return _Sweep(sketch, here, y[part], None if w is None else w[part], params, n)
 
-    shown = sweep(first - 1, first - 1 + kept)
-    totals = np.zeros(len(sketch.ways))
-    sums = np.zeros(3)
-    chunks = [shown] if kept == n else (sweep(at, min(at + CHUNK, n)) for at in range(0, n, CHUNK))
-    for one in chunks:
+    shown = sweep(slice(0, len(rows)) if isinstance(rows, range) else np.array(rows, dtype=np.int64) - 1)
+    if like is not None:
+        totals = np.array([flow.total for flow in like.flows])
+        back = like.nodes[like.prediction].adjoint
+        sums = np.array([like.sums[sketch.error], like.sums[sketch.square], 0.0 if back is None else back.sum()])
+        return _tape(sketch, shown, n, rows, totals, sums)
+    totals, sums = np.zeros(len(sketch.ways)), np.zeros(3)
+    whole = len(rows) == n
+    for one in [shown] if whole else (sweep(slice(at, at + CHUNK)) for at in range(0, n, CHUNK)):
         sums += one.error.sum(), one.square.sum(), one.back_error.sum()
         for place, value in one.flows.items():
             totals[place] += value.sum()
-    return _tape(sketch, shown, y, w, n, first, kept, totals, sums)
+    return _tape(sketch, shown, n, rows, totals, sums)
 
 
-def _tape(
-    sketch: Sketch, shown: _Sweep, y: Array, w: Array | None, n: int, first: int, kept: int, totals: Array, sums: Array
-) -> Tape:
+def _tape(sketch: Sketch, shown: _Sweep, n: int, rows: Sequence[int], totals: Array, sums: Array) -> Tape:
     """The records, after the sums have come back through what all rows share."""
     flows, adjoints = _shared(sketch, shown, totals, float(sums[2]))
     nodes = []
     for k, node in enumerate(sketch.graph.nodes):
         shared = k not in sketch.varying
-        value = shown.values[k] if shared else np.broadcast_to(shown.values[k], (kept,))
+        value = shown.values[k] if shared else np.broadcast_to(shown.values[k], (len(rows),))
         nodes.append(TapeNode(sketch.names[k], node.op, node.args, shared, value, adjoints.get(k), sketch.rules[k]))
-    here = slice(first - 1, first - 1 + kept)
     response = len(nodes)
-    nodes.append(TapeNode(sketch.response, "column", (), False, y[here], None, None))
+    nodes.append(TapeNode(sketch.response, "column", (), False, shown.y, None, None))
     weight = None
-    if w is not None:
+    if shown.w is not None:
         weight = len(nodes)
-        nodes.append(TapeNode(sketch.weight, "column", (), False, w[here], None, None))
+        nodes.append(TapeNode(sketch.weight, "column", (), False, shown.w, None, None))
     error, square = len(nodes), len(nodes) + 1
     pair = (sketch.out, response)
     nodes.append(TapeNode(sketch.error, "error", pair, False, shown.error, shown.back_error, None))
@@ -236,7 +251,7 @@ def _tape(
     nodes.append(TapeNode(sketch.loss, "mean", (square,), True, loss, np.asarray(1.0), None))
     by_name = {sketch.error: float(sums[0]), sketch.square: float(sums[1])}
     places = (sketch.out, response, error, square, square + 1, weight)
-    return Tape(tuple(nodes), tuple(flows), *places, n, first, kept, by_name)
+    return Tape(tuple(nodes), tuple(flows), *places, n, rows, by_name, sketch)
 
 
 def _shared(sketch: Sketch, shown: _Sweep, totals: Array, back: float) -> tuple[list[Flow], dict[int, Array]]:
@@ -263,4 +278,38 @@ def _shared(sketch: Sketch, shown: _Sweep, totals: Array, back: float) -> tuple[
     return flows, adjoints
 
 
-assert not set(LEAVES) & set(TABLE)
+def opaque(prediction: Array, y: Array, w: Array | None, response: str, rows: Sequence[int] | None = None) -> Tape:
+    """The tape of a model that is no formula: prediction, error, square and loss, and nothing behind the prediction.
+
+    Example
+    -------
+    >>> opaque(np.array([1.0, 2.0]), np.array([0.0, 0.0]), None, "y").sums
+    {'e': 3.0, 's': 5.0}
+    """
+    n = len(y)
+    with np.errstate(all="ignore"):
+        error = prediction - y
+        square = error * error if w is None else w * (error * error)
+        back = (2.0 / n) * (error if w is None else w * error)
+    rows = range(1, min(n, KEPT) + 1) if rows is None else rows
+    here = np.array(rows, dtype=np.int64) - 1
+    nodes = [TapeNode(PREDICTION, "model", (), False, prediction[here], back[here], None)]
+    nodes.append(TapeNode(response, "column", (), False, y[here], None, None))
+    weight = None
+    if w is not None:
+        weight = len(nodes)
+        nodes.append(TapeNode("w", "column", (), False, w[here], None, None))
+    at = len(nodes)
+    nodes.append(TapeNode("e", "error", (0, 1), False, error[here], back[here], None))
+    parts = (at,) if weight is None else (at, weight)
+    nodes.append(TapeNode("s", "square", parts, False, square[here], np.full(len(here), 1.0 / n), None))
+    nodes.append(TapeNode("L", "mean", (at + 1,), True, np.asarray(square.sum() / n), np.asarray(1.0), None))
+    sums = {"e": float(error.sum()), "s": float(square.sum())}
+    return Tape(tuple(nodes), (), 0, 1, at, at + 1, at + 2, weight, n, rows, sums)
+
+
+def predicted(subject: Subject, free: Sequence[float]) -> Array:
+    """The predictions (n,) of any model at values of its free parameters."""
+    problem = subject.problem()
+    found: Array = subject.y - problem.residuals(problem.full(np.array(free, dtype=np.float64)))
+    return found

@@ -1,0 +1,266 @@
+"""The arithmetic of first-order solvers, one equation per line, with the numbers of one step in it.
+
+The values come from the solver's own rule (:mod:`katamuki.solvers.first_order`): its memory before the step, and after
+it. The equations say in algebra what the rule did; tests hold each to the rule's numbers. Letters are the names of the
+memory's blocks: v, m, u, buffer, sum, …
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from katamuki.explain.step import Equation, Update
+from katamuki.records import Array
+
+EPS_SHOWS = 2e-7  # of a divisor: below, adding eps changes none of six digits
+ONE_LR = 1e-3  # a step is "one whole lr" to this share
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """One parameter at one step: its name, value, the gradient that the rule saw, and the rule's memory.
+
+    ``step`` is what was subtracted, by the rule's own numbers; ``t`` counts steps from 1.
+    """
+
+    name: str
+    value: float
+    gradient: float
+    before: Mapping[str, float]
+    after: Mapping[str, float]
+    options: Mapping[str, Any]
+    t: int
+    step: float
+
+    def option(self, name: str) -> float:
+        """An option as a number."""
+        return float(self.options[name])
+
+
+Lines = list[Equation]
+Maker = Callable[[Moved], Lines]
+
+
+def equation(symbol: str, rule: str, value: float, /, **operands: float) -> Equation:
+    """An equation; ``one_less_x`` among the operands is the name "1 − x", ``bar_x`` is "x'" and ``x_now`` is "x"."""
+    names = {key: _spelled(key) for key in operands}
+    for key, name in names.items():
+        rule = rule.replace("{" + key + "}", "{" + name + "}")
+    return Equation(symbol, rule, {names[key]: float(one) for key, one in operands.items()}, float(value))
+
+
+def _spelled(key: str) -> str:
+    if key.startswith("one_less_"):
+        return "1 − " + key.removeprefix("one_less_")
+    return key.removeprefix("bar_") + "'" if key.startswith("bar_") else key
+
+
+def divided(at: Moved, top: str, under: str, square: float, eps: float) -> tuple[str, dict[str, float]]:
+    """``top / √under``, with eps where it shows among six digits."""
+    if eps < EPS_SHOWS * abs(square) ** 0.5:
+        return f"{top} / √{{{under}}}", {}
+    return f"{top} / (√{{{under}}} + {{eps}})", {"eps": eps}
+
+
+def gradient_of(at: Moved, lines: Lines) -> float:
+    """The gradient that the rule goes on with: with weight decay, another line."""
+    decay = float(at.options.get("weight_decay", 0.0))
+    if decay == 0.0 or at.options.get("decoupled_weight_decay"):
+        return at.gradient
+    g = at.gradient + decay * at.value
+    operands = {f"∂L/∂{at.name}": at.gradient, "weight_decay": decay, at.name: at.value}
+    lines.append(Equation("g", f"{{∂L/∂{at.name}}} + {{weight_decay}}·{{{at.name}}}", operands, g, None))
+    return g
+
+
+def kept(at: Moved, lines: Lines) -> None:
+    """Decoupled weight decay: what is left of the parameter before the step is subtracted."""
+    decay, lr = at.option("weight_decay"), at.option("lr")
+    operands = {at.name: at.value, "lr": lr, "weight_decay": decay}
+    value = at.value * (1.0 - lr * decay)
+    lines.append(Equation("kept", f"{{{at.name}}}·(1 − {{lr}}·{{weight_decay}})", operands, value, None))
+
+
+def sgd(at: Moved) -> Lines:
+    """Gradient descent, with momentum and Nesterov's look ahead."""
+    lines: Lines = []
+    g, lr, momentum, dampening = gradient_of(at, lines), at.option("lr"), at.option("momentum"), at.option("dampening")
+    if momentum == 0.0:
+        return [*lines, equation("step", "{lr} · {g}", at.step, lr=lr, g=g)]
+    before, buffer = at.before["buffer"], at.after["buffer"]
+    if at.t == 1:
+        lines.append(equation("buffer", "{g}", buffer, g=g))
+    elif dampening == 0.0:
+        lines.append(equation("buffer", "{momentum}·{buffer} + {g}", buffer, momentum=momentum, buffer=before, g=g))
+    else:
+        lines.append(
+            equation(
+                "buffer",
+                "{momentum}·{buffer} + {one_less_dampening}·{g}",
+                buffer,
+                momentum=momentum,
+                buffer=before,
+                one_less_dampening=1.0 - dampening,
+                g=g,
+            )
+        )
+    if at.options.get("nesterov"):
+        ahead = g + momentum * buffer
+        lines.append(equation("ahead", "{g} + {momentum}·{buffer}", ahead, g=g, momentum=momentum, buffer=buffer))
+        return [*lines, equation("step", "{lr} · {ahead}", at.step, lr=lr, ahead=ahead)]
+    return [*lines, equation("step", "{lr} · {buffer}", at.step, lr=lr, buffer=buffer)]
+
+
+def asgd(at: Moved) -> Lines:
+    """Averaged descent: a rate that falls, a pull towards 0, and the average of the points beside it."""
+    lines: Lines = []
+    g, lr, lambd, alpha, t = gradient_of(at, lines), at.option("lr"), at.option("lambd"), at.option("alpha"), at.t
+    eta = lr / (1.0 + lambd * lr * (t - 1)) ** alpha
+    lines.append(
+        equation(
+            "eta",
+            "{lr} / (1 + {lambd}·{lr}·{one_less_t})^{alpha}".replace("one_less_t", "t − 1"),
+            eta,
+            **{"lr": lr, "lambd": lambd, "t − 1": t - 1, "alpha": alpha},
+        )
+    )
+    pull = Equation(
+        "step",
+        f"{{eta}} · {{g}} + {{lambd}}·{{eta}}·{{{at.name}}}",
+        {"eta": eta, "g": g, "lambd": lambd, at.name: at.value},
+        at.step,
+        None,
+    )
+    share = 1.0 / max(1.0, t - 1.0 - at.option("t0"))
+    operands = {at.name: at.value, "step": at.step}
+    rule = f"{{{at.name}}} − {{step}}"
+    if share != 1.0:
+        operands |= {"average": at.before["average"], "share": share}
+        rule = f"{{average}} + ({rule} − {{average}})·{{share}}"
+    return [*lines, pull, Equation("average", rule, operands, at.after["average"], None)]
+
+
+def rprop(at: Moved) -> Lines:
+    """Steps by the sign of the gradient alone, longer while it stays, shorter where it turned."""
+    previous, size, g = at.before["previous"], at.after["size"], at.gradient
+    shrink, grow = at.options["etas"]
+    smallest, largest = at.options["step_sizes"]
+    agreed = g * previous
+    factor = grow if agreed > 0.0 else shrink if agreed < 0.0 else 1.0
+    before = at.option("lr") if at.t == 1 else at.before["size"]
+    lines: Lines = []
+    if at.t > 1:
+        lines.append(equation("agree", "{g}·{previous}", agreed, g=g, previous=previous))
+    name = "lr" if at.t == 1 else "size"
+    rule, operands = f"{{{name}}}", {name: before}
+    if factor != 1.0:
+        rule, operands = f"{{{name}}}·{{eta}}", {name: before, "eta": factor}
+    raw = before * factor
+    if raw > largest:
+        rule, operands = f"min({rule}, {{largest}})", {**operands, "largest": largest}
+    elif raw < smallest:
+        rule, operands = f"max({rule}, {{smallest}})", {**operands, "smallest": smallest}
+    lines.append(Equation("size", rule, operands, size, None))
+    if agreed < 0.0:
+        return [*lines, Equation("step", "0", {}, at.step, "turned")]
+    return [*lines, equation("step", "{size}·sign({g})", at.step, size=size, g=g)]
+
+
+def adagrad(at: Moved) -> Lines:
+    """Each gradient divided by the root of all its squares so far."""
+    lines: Lines = []
+    g, lr, decay = gradient_of(at, lines), at.option("lr"), at.option("lr_decay")
+    before = at.option("initial_accumulator_value") if at.t == 1 else at.before["sum"]
+    total = at.after["sum"]
+    lines.append(equation("sum", "{sum} + {g}²", total, sum=before, g=g))
+    rate, name = lr, "lr"
+    if decay != 0.0 and at.t > 1:
+        rate, name = lr / (1.0 + (at.t - 1) * decay), "rate"
+        operands = {"lr": lr, "t − 1": float(at.t - 1), "lr_decay": decay}
+        lines.append(Equation("rate", "{lr} / (1 + {t − 1}·{lr_decay})", operands, rate, None))
+    rule, more = divided(at, f"{{{name}}} · {{g}}", "sum", total, at.option("eps"))
+    return [*lines, equation("step", rule, at.step, **{name: rate}, g=g, sum=total, **more)]
+
+
+def adadelta(at: Moved) -> Lines:
+    """Each gradient divided by its recent size and multiplied by that of recent moves."""
+    lines: Lines = []
+    g, lr, rho, eps = gradient_of(at, lines), at.option("lr"), at.option("rho"), at.option("eps")
+    v, delta = at.after["v"], at.before["delta"]
+    lines.append(
+        equation("v", "{rho}·{v} + {one_less_rho}·{g}²", v, rho=rho, v=at.before["v"], one_less_rho=1.0 - rho, g=g)
+    )
+    move = float(np.sqrt(delta + eps) / np.sqrt(v + eps) * g)
+    lines.append(equation("move", "√({delta} + {eps}) / √({v} + {eps}) · {g}", move, delta=delta, eps=eps, v=v, g=g))
+    lines.append(
+        equation(
+            "delta",
+            "{rho}·{delta} + {one_less_rho}·{move}²",
+            at.after["delta"],
+            rho=rho,
+            delta=delta,
+            one_less_rho=1.0 - rho,
+            move=move,
+        )
+    )
+    return [*lines, equation("step", "{lr} · {move}", at.step, lr=lr, move=move)]
+
+
+def rmsprop(at: Moved) -> Lines:
+    """Each gradient divided by its own recent size."""
+    lines: Lines = []
+    g, lr, alpha, momentum = gradient_of(at, lines), at.option("lr"), at.option("alpha"), at.option("momentum")
+    square, under = at.after["v"], "v"
+    operands = {"alpha": alpha, "v": at.before["v"], "one_less_alpha": 1.0 - alpha, "g": g}
+    lines.append(equation("v", "{alpha}·{v} + {one_less_alpha}·{g}²", square, **operands))
+    if at.options.get("centered"):
+        mean, under = at.after["mean"], "spread"
+        operands = {"alpha": alpha, "mean": at.before["mean"], "one_less_alpha": 1.0 - alpha, "g": g}
+        lines.append(equation("mean", "{alpha}·{mean} + {one_less_alpha}·{g}", mean, **operands))
+        lines.append(equation("spread", "{v} − {mean}²", square - mean * mean, v=square, mean=mean))
+        square -= mean * mean
+    if momentum == 0.0:
+        rule, more = divided(at, "{lr} · {g}", under, square, at.option("eps"))
+        return [*lines, _measured(at, equation("step", rule, at.step, lr=lr, g=g, **{under: square}, **more))]
+    rule, more = divided(at, "{momentum}·{buffer} + {g}", under, square, at.option("eps"))
+    before, buffer = at.before["buffer"], at.after["buffer"]
+    lines.append(equation("buffer", rule, buffer, momentum=momentum, buffer=before, g=g, **{under: square}, **more))
+    return [*lines, equation("step", "{lr} · {buffer}", at.step, lr=lr, buffer=buffer)]
+
+
+def _measured(at: Moved, step: Equation) -> Equation:
+    """The equation of a step, with a note where it is one whole lr long."""
+    lr = at.option("lr")
+    if at.t > 1 and abs(abs(step.value) - lr) <= ONE_LR * lr:
+        return Equation(step.symbol, step.rule, step.operands, step.value, "one_lr")
+    return step
+
+
+def update_of(solver: str, at: Moved, makers: Mapping[str, Maker], names: Collection[str]) -> Update:
+    """The equations of one parameter; a symbol that is also the name of a parameter or column gets an underscore."""
+    lines = makers[solver](at)
+    clashes = {one.symbol for one in lines} & (set(names) | {at.name})
+    return Update(at.name, tuple(_renamed(one, clashes, at.name) for one in lines))
+
+
+def _renamed(one: Equation, clashes: Collection[str], parameter: str) -> Equation:
+    if not clashes:
+        return one
+    del parameter
+    rule, operands = one.rule, dict(one.operands)
+    for name in clashes:
+        if name in operands:
+            rule = rule.replace("{" + name + "}", "{" + name + "_}")
+            operands[name + "_"] = operands.pop(name)
+    symbol = one.symbol + "_" if one.symbol in clashes else one.symbol
+    return Equation(symbol, rule, operands, one.value, one.note)
+
+
+def blocks_of(memory: tuple[str, ...], state: Array, free: tuple[str, ...]) -> dict[str, dict[str, float]]:
+    """A rule's memory (blocks·p,) by block and parameter."""
+    by_block = np.asarray(state).reshape(len(memory), len(free)).tolist()
+    return {block: dict(zip(free, row, strict=True)) for block, row in zip(memory, by_block, strict=True)}
