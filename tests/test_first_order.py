@@ -363,6 +363,7 @@ def test_fma_in_plain_python_rounds_once(x: float, y: float, z: float) -> None:
 
 def test_fma_in_plain_python_keeps_nan_infinity_and_signs_of_0() -> None:
     assert fma(math.inf, 1.0, 0.0) == math.inf
+    assert fma(-1e200, 1e200, 1.0) == -math.inf
     assert math.isnan(fma(math.nan, 1.0, 0.0))
     assert math.copysign(1.0, fma(-1.0, 0.0, -0.0)) == -1.0
     assert math.copysign(1.0, fma(-1.0, 2.0, 2.0)) == 1.0

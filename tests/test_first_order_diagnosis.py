@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -12,7 +13,20 @@ from hypothesis import strategies as st
 
 from katamuki.problem import Problem
 from katamuki.records import Array, Reference, Trace
-from katamuki.solvers.first_order import SGD, Adam, FirstOrder, RMSprop
+from katamuki.solvers.first_order import (
+    ASGD,
+    SGD,
+    Adadelta,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
+    FirstOrder,
+    NAdam,
+    RAdam,
+    RMSprop,
+    Rprop,
+)
 from katamuki.solvers.first_order_diagnosis import Diagnosis, diagnose, find_cycle, rate_and_limit
 from katamuki.solvers.first_order_run import minimise
 from test_first_order_run import START, X, Y, line
@@ -203,25 +217,22 @@ def test_a_thinned_trace_shows_its_cycle_in_the_last_window(monkeypatch: pytest.
     assert found.cycle.middle["a"] == pytest.approx(ANSWER.params["a"], abs=1e-9)
 
 
+LATE = 10_000  # a step at which corrections for the beginning are over
+
+
 def slopes(solver: FirstOrder, curvature: float, steps: int) -> float:
-    """How a parabola's parameter grows under a rule whose divisor is held at 1: |x| at the end over its largest."""
-    options = solver.packed()
-    x, state = np.array([1.0]), np.zeros(solver.blocks)
+    """How a parabola's parameter grows under the rule itself: |x| at the end over its largest at the beginning."""
+    options, x, state = solver.packed(), np.array([1.0]), np.zeros(solver.blocks)
     path = []
-    for t in range(1, steps):
-        if isinstance(solver, Adam):  # the rule with √v held at 1 and without bias correction
-            beta = solver.betas[0]
-            state[0] += (1 - beta) * (curvature * x[0] - state[0])
-            x[0] -= solver.lr * state[0]
-        elif isinstance(solver, RMSprop):
-            state[0] = solver.momentum * state[0] + curvature * x[0]
-            x[0] -= solver.lr * state[0]
-        else:
-            solver.update(x, curvature * x, state, options, 1, float(t))
+    for t in range(LATE, LATE + steps):
+        solver.update(x, curvature * x, state, options, 1, float(t))
         path.append(abs(float(x[0])))
+        if path[-1] > 1e30:
+            return math.inf
     return max(path[-50:]) / max(path[:50])
 
 
+HELD = 1e60  # an eps beside which √v is nothing: the divisor is held, and lr counted in it
 LIMITED: list[Any] = [
     lambda lr: SGD(lr=lr),
     lambda lr: SGD(lr=lr, momentum=0.5),
@@ -229,18 +240,189 @@ LIMITED: list[Any] = [
     lambda lr: SGD(lr=lr, momentum=0.9, dampening=0.5),
     lambda lr: SGD(lr=lr, momentum=0.5, nesterov=True),
     lambda lr: SGD(lr=lr, momentum=0.9, nesterov=True),
-    lambda lr: RMSprop(lr=lr, momentum=0.7),
-    lambda lr: Adam(lr=lr),
-    lambda lr: Adam(lr=lr, betas=(0.5, 0.999)),
+    lambda lr: ASGD(lr=lr, lambd=0.3 / lr, alpha=0.0),
+    lambda lr: Adagrad(lr=lr * HELD, eps=HELD),
+    lambda lr: Adadelta(lr=lr, eps=HELD),
+    lambda lr: RMSprop(lr=lr * HELD, eps=HELD),
+    lambda lr: RMSprop(lr=lr * HELD, eps=HELD, momentum=0.7),
+    lambda lr: Adam(lr=lr * HELD, eps=HELD, betas=(0.9, 0.9)),
+    lambda lr: Adam(lr=lr * HELD, eps=HELD, betas=(0.5, 0.9)),
+    lambda lr: AdamW(lr=lr * HELD, eps=HELD, betas=(0.9, 0.9), weight_decay=0.3 / (lr * HELD)),
+    lambda lr: Adamax(lr=lr * HELD, eps=HELD),
+    lambda lr: NAdam(lr=lr * HELD, eps=HELD, betas=(0.9, 0.9), momentum_decay=0.0),
+    lambda lr: NAdam(lr=lr * HELD, eps=HELD, betas=(0.7, 0.9), momentum_decay=1.0),
+    lambda lr: NAdam(
+        lr=lr * HELD,
+        eps=HELD,
+        betas=(0.9, 0.9),
+        momentum_decay=0.0,
+        weight_decay=0.3 / (lr * HELD),
+        decoupled_weight_decay=True,
+    ),
+    lambda lr: RAdam(lr=lr * HELD, eps=HELD, betas=(0.9, 0.9)),
+    lambda lr: RAdam(lr=lr, betas=(0.9, 0.5)),  # never divides
 ]
+
+
+def acting(solver: FirstOrder) -> float:
+    """Rate over divisor, of a rule whose divisor is held."""
+    found = rate_and_limit(solver)
+    assert found is not None
+    state = np.zeros(solver.blocks)
+    solver.update(np.array([1.0]), np.array([1.0]), state, solver.packed(), 1, float(LATE))
+    return found[0] / float(state[-1]) if solver.divides else found[0]
 
 
 @pytest.mark.parametrize("make", LIMITED)
 def test_each_rule_is_stable_below_its_limit_and_not_above(make: Any) -> None:
-    rate, limit = rate_and_limit(make(1.0))
-    largest = limit / rate / 3.0  # for curvature 3
+    found = rate_and_limit(make(1.0))
+    assert found is not None
+    largest = found[1] / acting(make(1.0)) / 3.0  # for curvature 3
     assert slopes(make(0.99 * largest), 3.0, 3000) < 1e-3
     assert slopes(make(1.01 * largest), 3.0, 3000) > 1e3
+
+
+def test_rprop_has_no_limit_and_asgd_the_one_of_its_rate() -> None:
+    assert rate_and_limit(Rprop()) is None
+    solver = ASGD(lr=0.01, lambd=0.5, alpha=0.75)
+    assert rate_and_limit(solver, 1) == (0.01, 2.0 - 0.5 * 0.01)
+    rate, limit = rate_and_limit(solver, 1001) or (0.0, 0.0)
+    assert rate == pytest.approx(0.01 / (1 + 0.5 * 0.01 * 1000) ** 0.75, rel=1e-15)
+    assert limit == 2.0 - 0.5 * rate
+
+
+DIVIDED = [
+    Adagrad(lr=20.0, steps=500),
+    Adadelta(lr=0.1),
+    RMSprop(lr=0.001, momentum=0.5),
+    Adam(lr=0.1),
+    Adam(lr=0.1, weight_decay=0.5),
+    AdamW(lr=0.1, weight_decay=0.5),
+    Adamax(lr=0.1),
+    NAdam(lr=0.1),
+    RAdam(lr=0.1),
+]
+
+
+@pytest.mark.parametrize("solver", DIVIDED)
+def test_stability_and_the_step_that_passes_its_limit_are_numpys(solver: FirstOrder) -> None:
+    trace, found = judged(solver)
+    decay = 0.5 if isinstance(solver, Adam) and solver.weight_decay else 0.0
+    root = np.sqrt(solver.lr / trace.extra["scale"][:-1])
+    curvature = ANSWER.curvature + decay * np.eye(2)
+    largest = np.linalg.eigvalsh(root[:, :, None] * curvature * root[:, None, :])[:, -1]
+    assert found.facts["stability"] == pytest.approx(largest[-1], rel=1e-12)
+    assert found.facts["passed"] == int(np.argmax(largest > found.facts["stability_limit"])) + 1
+
+
+@pytest.mark.parametrize("solver", [RMSprop(lr=0.01), Adadelta(lr=0.1, steps=20_000), NAdam(lr=0.1, steps=20_000)])
+def test_rules_whose_divisor_shrinks_end_at_the_limit(solver: FirstOrder) -> None:
+    facts = judged(solver)[1].facts
+    assert facts["stability"] == pytest.approx(facts["stability_limit"], rel=1e-3)
+
+
+def test_a_cycle_whose_swing_settles_slowly_counts_from_where_it_has() -> None:
+    trace, found = judged(NAdam(lr=0.1, steps=60_000))
+    assert found.cycle is not None
+    swings = np.abs(np.diff(trace.params[:, 0]))
+    assert (np.abs(swings[found.cycle.since - 1 :] / swings[-1] - 1) <= 0.1).all()
+    assert abs(swings[found.cycle.since - 2] / swings[-1] - 1) > 0.1
+    assert found.cycle.middle == pytest.approx(ANSWER.params, abs=1e-6)
+
+
+def penalised(decay: float) -> Array:
+    """The minimum of the loss + ½·decay·Σx², by NumPy."""
+    answer = np.array(list(ANSWER.params.values()))
+    return np.linalg.solve(ANSWER.curvature + decay * np.eye(2), ANSWER.curvature @ answer)
+
+
+@pytest.mark.parametrize(
+    ("solver", "decay"),
+    [
+        (SGD(lr=0.01, weight_decay=0.1, steps=20_000), 0.1),
+        (SGD(lr=0.01, weight_decay=0.1, momentum=0.9), 0.1),
+        (ASGD(steps=40_000), 1e-4),
+        (ASGD(weight_decay=0.1, lambd=0.05, alpha=0.0, steps=20_000), 0.15),
+        (Adagrad(lr=0.5, weight_decay=0.1), 0.1),
+        (Adam(lr=0.01, weight_decay=0.1), 0.1),
+        (Adamax(lr=0.01, weight_decay=0.1), 0.1),
+        (NAdam(lr=0.01, weight_decay=0.1), 0.1),
+    ],
+)
+def test_weight_decay_rests_elsewhere_and_that_is_said(solver: FirstOrder, decay: float) -> None:
+    trace, found = judged(solver)
+    assert trace.params[-1] == pytest.approx(penalised(decay), rel=1e-6)
+    assert found.state == "slow"
+    assert found.facts["pulled"] is True
+    assert "pull" not in found.facts
+    free = dataclasses.replace(solver, weight_decay=0.0, **({"lambd": 0.0} if isinstance(solver, ASGD) else {}))
+    assert "pulled" not in judged(free)[1].facts
+
+
+def test_decoupled_decay_rests_where_the_divided_gradient_holds_it() -> None:
+    solver = AdamW(lr=0.1, weight_decay=0.2, eps=1.0, steps=20_000)
+    trace, found = judged(solver)
+    assert found.facts["pulled"] is True
+    slope = trace.gradient[-1]
+    assert -slope / (np.abs(slope) + 1.0) == pytest.approx(0.2 * trace.params[-1], rel=1e-6)
+    assert np.abs(trace.params[-1] - np.array(list(ANSWER.params.values()))).max() > 0.1
+
+
+@pytest.mark.parametrize("solver", [SGD(lr=0.001, weight_decay=0.1), AdamW(), ASGD(), AdamW(lr=0.1)])
+def test_a_run_with_weight_decay_that_has_not_come_to_rest_is_told_apart(solver: FirstOrder) -> None:
+    facts = judged(solver)[1].facts
+    assert facts["pull"] is True
+    assert "pulled" not in facts
+
+
+def test_the_middle_of_a_cycle_with_weight_decay_is_not_the_answer() -> None:
+    _, found = judged(RMSprop(lr=0.001, weight_decay=0.1))
+    assert found.cycle is not None
+    assert list(found.cycle.middle.values()) == pytest.approx(penalised(0.1), abs=1e-6)
+    assert found.facts["pulled"] is True
+    assert "pulled" not in judged(RMSprop(lr=0.001))[1].facts
+    assert "pulled" not in judged(RMSprop(lr=0.001, weight_decay=1e-12))[1].facts
+
+
+def test_rprop_comes_no_nearer_than_its_smallest_step() -> None:
+    trace, found = judged(Rprop())
+    assert found.state == "slow"
+    assert found.facts["smallest"] == 1e-6
+    assert np.abs(np.diff(trace.params[-100:], axis=0)).max() == pytest.approx(1e-6, rel=1e-3)
+    assert find_cycle(trace, Rprop()) is None
+    _, finer = judged(Rprop(step_sizes=(1e-14, 50.0)))
+    assert finer.state == "converged"
+    assert "stability" not in finer.facts
+    assert "smallest" not in judged(Rprop(steps=40))[1].facts
+
+
+@pytest.mark.parametrize("solver", [Adam(lr=0.1, steps=20_000), Adadelta(), Adamax(lr=0.1)])
+def test_a_run_that_left_a_nearer_point_says_when_it_was_there(solver: FirstOrder) -> None:
+    trace, found = judged(solver)
+    assert found.state == "slow"
+    assert found.facts["nearer"] == int(np.argmin(trace.loss)) + 1
+    assert trace.loss.min() - ANSWER.loss < 0.5 * (trace.loss[-1] - ANSWER.loss)
+
+
+@pytest.mark.parametrize(
+    "solver",
+    [SGD(lr=0.001), SGD(lr=0.01, momentum=0.99, steps=500), Adagrad(lr=0.1), Adam(), RMSprop(lr=1e-4), RAdam()],
+)
+def test_a_run_that_is_on_its_way_is_only_slow(solver: FirstOrder) -> None:
+    _, found = judged(solver)
+    assert found.state == "slow"
+    assert not {"pull", "pulled", "smallest", "nearer"} & found.facts.keys()
+
+
+def test_asgd_that_diverges_names_a_rate_at_which_every_step_is_stable() -> None:
+    from katamuki.errors import NotConverged
+
+    _, found = judged(ASGD(lr=0.02))
+    assert found.state == "diverged"
+    assert found.facts["largest_lr"] == pytest.approx(2 / (183.7823 + 1e-4), rel=1e-6)
+    said = NotConverged("E-DIVERGED", found.facts["key"], **found.facts["values"]).render()
+    assert "every step is stable with lr < 0.010882" in said
+    assert judged(ASGD(lr=0.0108))[1].state == "slow"
 
 
 def test_a_large_problem_leaves_the_costly_fact_out_and_keeps_the_others() -> None:

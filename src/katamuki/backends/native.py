@@ -107,7 +107,10 @@ class ExactSum(Placeholder):
             return args[0] * args[1] + args[2]
         x, y, z = (Fraction(float(one)) for one in args)
         exact = x * y + z
-        return float(exact) if exact else args[0] * args[1] + args[2]  # a fraction has no −0
+        try:
+            return float(exact) if exact else args[0] * args[1] + args[2]  # a fraction has no −0
+        except OverflowError:
+            return math.inf if exact > 0 else -math.inf
 
 
 fma = ExactSum("fma")
