@@ -14,6 +14,7 @@ from timing import RESULTS, line
 
 SCRIPTS = (
     "tutorial_loop",
+    "race",
     "straight_line",
     "exponential",
     "seven_parameters",

@@ -167,6 +167,12 @@ def test_with_json_a_mistake_is_one_object_that_obeys_the_schema(capsys: pytest.
         (["--solver", "rmsprop", "--lr", "0.001", "--steps", "6000"], km.RMSprop(lr=0.001, steps=6000)),
         (["--solver", "sgd:momentum=0.9,nesterov=true"], km.SGD(momentum=0.9, nesterov=True)),
         (["--solver", "adam:betas=0.8/0.99", "--lr", "1e-2"], km.Adam(betas=(0.8, 0.99), lr=0.01)),
+        (
+            ["--solver", "lbfgs:line_search_fn=strong_wolfe,max_eval=30"],
+            km.LBFGS(line_search_fn="strong_wolfe", max_eval=30),
+        ),
+        (["--solver", "lbfgs:line_search_fn=none,max_eval=None", "--steps", "9"], km.LBFGS(steps=9)),
+        (["--solver", "sparseadam"], "sparseadam"),
         (["--solver", "ADAMW:amsgrad=true"], km.AdamW(amsgrad=True)),
         (["--solver", "rprop:etas=0.4/1.3,step_sizes=1e-5/10"], km.Rprop(etas=(0.4, 1.3), step_sizes=(1e-5, 10.0))),
     ],

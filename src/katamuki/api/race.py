@@ -19,6 +19,7 @@ from katamuki.api import failures, race_lanes
 from katamuki.api.entry import Missing, judged, solution_of
 from katamuki.api.options import check_names, check_options, shown
 from katamuki.api.preparing import Prepared, prepare
+from katamuki.api.race_judging import Course
 from katamuki.api.result import Fit
 from katamuki.api.solving import Solver, solve
 from katamuki.errors import BoundsError, NotConverged
@@ -221,7 +222,7 @@ def race(
     [122, 197, 272, 496]
     """
     began = time.perf_counter()
-    check_options("squared", "auto", "float64", "cpu", 1, 0, None, None, max_seconds, progress)
+    check_options(1, 0, None, None, max_seconds, progress)
     check_names(start, None, fixed, params)
     near = _tolerances(tolerances)
     if not isinstance(steps, (int, np.integer)) or isinstance(steps, bool) or steps < 1:
@@ -240,32 +241,45 @@ def race(
         missing=missing,
         threads=None,
     )
-    problem, free = ready.problem, ready.said.free
-    linear = ready.plan.is_linear(free)
     try:
-        given = None if solvers is None else race_lanes.given_lanes(solvers, int(steps), linear, free)
-        answer, reference = _answer(ready, linear, max_seconds, began)
-        bends = np.asarray(np.linalg.eigvalsh(reference.curvature), dtype=np.float64)
-        best = np.array([reference.params[name] for name in free])
-        ends = None if max_seconds is None else began + max_seconds
-        course = race_lanes.Course(problem, linear, reference, best, int(steps), near, ends, progress)
-        entries = race_lanes.default_lanes(linear, bends) if given is None else given
-        begin = {name: ready.said.start[name] for name in free}
-        lanes: list[Lane] = []
-
-        def through() -> Race:
-            return Race(answer, begin, int(steps), near, bends, tuple(lanes), time.perf_counter() - began)
-
-        try:
-            for label, solver in entries:
-                lanes.append(race_lanes.run_lane(label, solver, course))
-        except KeyboardInterrupt:
-            error = NotConverged("E-INTERRUPTED", "race.interrupted", lanes=len(lanes), all=len(entries))
-            error.race = through()
-            raise error from None
-        return through()
+        return _run(ready, solvers, int(steps), near, max_seconds, progress, began)
     finally:
-        problem.close()
+        ready.problem.close()
+
+
+def _run(
+    ready: Prepared,
+    solvers: object,
+    steps: int,
+    tolerances: tuple[float, ...],
+    max_seconds: float | None,
+    progress: Callable[[int, float], None] | None,
+    began: float,
+) -> Race:
+    """Find the answer, then run lane after lane; after Ctrl-C the race so far goes with the error."""
+    free = ready.said.free
+    linear = ready.plan.is_linear(free)
+    given = None if solvers is None else race_lanes.given_lanes(solvers, steps, linear, free)
+    answer, reference = _answer(ready, linear, max_seconds, began)
+    bends = np.asarray(np.linalg.eigvalsh(reference.curvature), dtype=np.float64)
+    entries = race_lanes.default_lanes(linear, bends) if given is None else given
+    best = np.array([reference.params[name] for name in free])
+    ends = None if max_seconds is None else began + max_seconds
+    course = Course(ready.problem, linear, reference, best, steps, tolerances, ends, progress)
+    start = {name: ready.said.start[name] for name in free}
+    lanes: list[Lane] = []
+    interrupted = False
+    try:
+        for label, solver in entries:
+            lanes.append(race_lanes.run_lane(label, solver, course))
+    except KeyboardInterrupt:
+        interrupted = True
+    found = Race(answer, start, steps, tolerances, bends, tuple(lanes), time.perf_counter() - began)
+    if interrupted:
+        error = NotConverged("E-INTERRUPTED", "race.interrupted", lanes=len(lanes), all=len(entries))
+        error.race = found
+        raise error
+    return found
 
 
 def _tolerances(given: object) -> tuple[float, ...]:

@@ -6,26 +6,58 @@ takes a step, except that a run which ended elsewhere is followed down to the mi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from katamuki.messages import Phrase
+from katamuki.plot.thinning import outline
 from katamuki.problem import Problem
 from katamuki.records import Array, Cycle, LaneEnding, Reached, Reference
 from katamuki.report.numbers import brief, grouped, number
 from katamuki.report.race import power
-from katamuki.solvers.levenberg_marquardt import minimise
+from katamuki.solvers.levenberg_marquardt import EPSILON, minimise
 
 STAY = 0.05  # of the race: so long within a tolerance, and out again, is unsteady; shorter visits are swings
+COLUMNS = 300  # of the logarithmic picture: of each, the extremes of the path are kept
 STILL = 0.05  # of the race: so long without any change is a standstill
 HALF = 0.02  # how near to lr/2 a cycle's half-width is called lr/2
 ROUNDING = 1e-9  # of the answer's size: nearer than this, nothing is left to say about the distance
 APART = 1e-6  # of a parameter: minima that differ by more are two
 
+Progress = Callable[[int, float], None]
 Became = tuple[LaneEnding, Phrase, Mapping[str, Any]]  # how a run ended, the sentence, the numbers behind it
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What every lane of a race shares: the problem, the answer to run to, the steps and the tolerances."""
+
+    problem: Problem
+    linear: bool
+    reference: Reference
+    answer: Array  # (p,) the reference's free parameters
+    steps: int
+    tolerances: tuple[float, ...]
+    ends: float | None  # when the time is over, by time.perf_counter; None: never
+    progress: Progress | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A run: ``params`` (rows, p) after ``index`` (rows,) steps, ``errors`` (m,) after ``at`` (m,), and how it ended.
+
+    ``errors`` hold every step, or every telling one (:func:`telling`); ``params`` may be thinned further.
+    """
+
+    params: Array
+    index: NDArray[np.int64]
+    errors: Array
+    at: NDArray[np.int64]
+    ending: str
 
 
 def errors_of(params: Array, answer: Array) -> Array:
@@ -81,6 +113,15 @@ def reached(errors: Array, index: NDArray[np.int64], tolerance: float, steps: in
     return Reached(tolerance, "steady", int(index[last + 1]))
 
 
+def telling(errors: Array, index: NDArray[np.int64], tolerances: Sequence[float]) -> NDArray[np.int64]:
+    """The rows that :func:`reached` and a picture need: both sides of every crossing of a tolerance, and extremes."""
+    kept = [np.array([0, len(errors) - 1], dtype=np.int64), outline(np.log1p(index), errors, COLUMNS)]
+    for one in tolerances:
+        crossed = np.flatnonzero(np.diff(errors < one))
+        kept += [crossed, crossed + 1]
+    return np.unique(np.concatenate(kept))
+
+
 def standstill(params: Array, index: NDArray[np.int64], steps: int) -> int | None:
     """The step since which no parameter changed, where that is a good part of the race; else None."""
     moved = np.flatnonzero((params[1:] != params[:-1]).any(axis=1))
@@ -88,38 +129,28 @@ def standstill(params: Array, index: NDArray[np.int64], steps: int) -> int | Non
     return since if int(index[-1]) - since >= max(1.0, STILL * steps) else None
 
 
-def remark(
-    params: Array,
-    index: NDArray[np.int64],
-    errors: Array,
-    found: Sequence[Reached],
-    cycle: Cycle | None,
-    lr: float | None,
-    steps: int,
-    reference: Reference,
-    answer: Array,
-) -> Became:
+def remark(ran: Ran, found: Sequence[Reached], cycle: Cycle | None, lr: float | None, course: Course) -> Became:
     """What to say of a run that ended at a finite point: how it ended, the sentence, and its numbers."""
-    last = float(errors[-1])
-    taken = grouped(int(index[-1]))
+    errors, last = ran.errors, float(ran.errors[-1])
     if cycle is not None:
-        return _cycle(cycle, lr, reference)
+        return _cycle(cycle, lr, course.reference)
     burst = next((one for one in found if one.kind == "unsteady"), None)
     if burst is not None:
         assert burst.entered is not None  # by its kind
         assert burst.left is not None
-        peak = float(errors[(index >= burst.entered)].max())
+        peak = float(errors[ran.at >= burst.entered].max())
         facts = {"entered": burst.entered, "left": burst.left, "peak": peak}
         values = {"entered": grouped(burst.entered), "left": grouped(burst.left), "peak": brief(peak, 2)}
         return "unsteady", Phrase("race.unsteady", tolerance=power(burst.tolerance), **values), facts
-    size = float(np.abs(answer).max()) or 1.0
+    size = float(np.abs(course.answer).max()) or 1.0
     if last <= ROUNDING * size:
         said = Phrase("race.arrived", error=brief(last, 2)) if last else Phrase("race.there")
         return "arrived", said, {}
-    since = standstill(params, index, steps)
+    since = int(ran.index[-1]) if ran.ending == "still" else standstill(ran.params, ran.index, course.steps)
     if since is not None:
-        return "stalled", Phrase("race.stalled", error=brief(last, 2), step=grouped(since)), {"since": since}
-    return "going", Phrase("race.going", error=brief(last, 2), steps=taken), {}
+        key = "race.stalled.tolerances" if ran.ending == "still" else "race.stalled"
+        return "stalled", Phrase(key, error=brief(last, 2), step=grouped(since)), {"since": since}
+    return "going", Phrase("race.going", error=brief(last, 2), steps=grouped(int(ran.index[-1]))), {}
 
 
 def _cycle(cycle: Cycle, lr: float | None, reference: Reference) -> Became:
@@ -146,6 +177,7 @@ def elsewhere(problem: Problem, end: Array, answer: Array, loss: float) -> Becam
     there = below.rss / problem.n
     names = dict(zip(problem.free_names, params.tolist(), strict=True))
     said = " ".join(f"{name} {number(value)}" for name, value in names.items())
-    kind = "same" if abs(there - loss) <= APART * loss else "lower" if there < loss else "higher"
+    rounding = EPSILON**2 * problem.tss_about_zero / problem.n
+    kind = "same" if abs(there - loss) <= APART * loss + rounding else "lower" if there < loss else "higher"
     facts = {"params": names, "loss": there}
     return "elsewhere", Phrase(f"race.elsewhere.{kind}", params=said, loss=number(there)), facts

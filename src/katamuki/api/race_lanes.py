@@ -10,8 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,37 +18,21 @@ from numpy.typing import NDArray
 
 from katamuki.api import race_judging as judging
 from katamuki.api.options import shown
-from katamuki.api.solving import Solver, resolve
+from katamuki.api.race_judging import Course, Ran
+from katamuki.api.solving import Solver, Stepping, diagnosis, resolve, run_steps
 from katamuki.errors import BoundsError
 from katamuki.messages import Phrase
-from katamuki.plot.thinning import outline
-from katamuki.problem import Problem
-from katamuki.records import Array, Lane, Reached, Reference
-from katamuki.report.numbers import grouped, plain
-from katamuki.solvers import first_order_run
+from katamuki.records import Array, Lane, Reached, Trace
+from katamuki.report.numbers import brief, grouped, plain
+from katamuki.solvers import first_order_run, lbfgs
 from katamuki.solvers.first_order import SGD, Adagrad, Adam, RMSprop
-from katamuki.solvers.first_order_diagnosis import diagnose
+from katamuki.solvers.lbfgs import LBFGS
 from katamuki.solvers.levenberg_marquardt import LevenbergMarquardt, minimise
 from katamuki.solvers.linear import Linear
 
 SAFE = 1.98  # of the 2 in 2/λmax: the largest learning rate that is not on the edge
-COLUMNS = 300  # of the logarithmic picture: of each, the extremes of the path are kept
+CHUNK = 1_000_000  # steps of a thinned trace that are done again at a time, to see every error
 Entry = tuple[str | Phrase, Solver]
-Progress = Callable[[int, float], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Course:
-    """What every lane of a race shares: the problem, the answer to run to, the steps and the tolerances."""
-
-    problem: Problem
-    linear: bool
-    reference: Reference
-    answer: Array  # (p,) the reference's free parameters
-    steps: int
-    tolerances: tuple[float, ...]
-    ends: float | None  # when the time is over, by time.perf_counter; None: never
-    progress: Progress | None
 
 
 def default_lanes(linear: bool, bends: Array) -> list[Entry]:
@@ -59,6 +42,7 @@ def default_lanes(linear: bool, bends: Array) -> list[Entry]:
     best: Solver = Linear() if linear else LevenbergMarquardt()
     given: list[Entry] = [
         (_label(best), best),
+        (Phrase("race.lane.lbfgs"), LBFGS(max_iter=1)),
         (Phrase("race.lane.descent", factor=f"{SAFE:g}"), SGD(lr=SAFE / high**2)),
         (Phrase("race.lane.momentum"), momentum),
     ]
@@ -138,7 +122,7 @@ def run_lane(label: str | Phrase, solver: Solver, course: Course) -> Lane:
         return _waiting(label, solver, course)
     if isinstance(solver, LevenbergMarquardt):
         return _descent(label, solver, course, left)
-    return _first_order(label, solver, course, left)
+    return _stepping(label, solver, course, left)
 
 
 def _closed(label: str | Phrase, solver: Linear, course: Course) -> Lane:
@@ -169,62 +153,70 @@ def _descent(label: str | Phrase, solver: LevenbergMarquardt, course: Course, le
     found = minimise(problem, problem.values, max_steps=limit, max_seconds=left, progress=course.progress)
     if found.ending == "interrupted":
         raise KeyboardInterrupt
-    index = np.arange(len(found.rows), dtype=np.int64)
-    end, loss = found.values, found.rss / problem.n
-    return _judged(
-        label, solver, course, found.rows[:, :p], index, end, loss, found.evaluations, found.ending, {"lr": None}
-    )
+    params, index = found.rows[:, :p], np.arange(len(found.rows), dtype=np.int64)
+    ran = Ran(params, index, judging.errors_of(params, course.answer), index, found.ending)
+    return _judged(label, solver, course, ran, found.values, found.rss / problem.n, found.evaluations, {"lr": None})
 
 
-def _first_order(label: str | Phrase, solver: Any, course: Course, left: float | None) -> Lane:
-    """A rule of torch.optim, for the steps of the race."""
+def _stepping(label: str | Phrase, solver: Stepping, course: Course, left: float | None) -> Lane:
+    """A rule of torch.optim, or L-BFGS, for the steps of the race."""
     problem = course.problem
-    solver = dataclasses.replace(solver, steps=course.steps)
-    run = first_order_run.minimise(solver, problem, problem.values, max_seconds=left, progress=course.progress)
+    steps = min(course.steps, lbfgs.MOST) if isinstance(solver, LBFGS) else course.steps
+    solver = dataclasses.replace(solver, steps=steps)
+    run = run_steps(solver, problem, problem.values, max_seconds=left, progress=course.progress)
     if run.ending == "interrupted":
         raise KeyboardInterrupt
-    trace = run.trace
     facts: dict[str, Any] = {"lr": solver.lr}
     if run.ending != "no_start":
-        told = diagnose(trace, solver, course.reference)
+        told = diagnosis(solver, run, course.reference)
         facts |= {"cycle": told.cycle, "diverged": told.state == "diverged", **told.facts}
-    loss = float(trace.loss[-1])
-    return _judged(
-        label, solver, course, trace.params, trace.index, run.values, loss, run.evaluations, run.ending, facts
-    )
+    errors, at = _every_error(solver, course, run.trace)
+    ran = Ran(run.trace.params, run.trace.index, errors, at, run.ending)
+    return _judged(label, solver, course, ran, run.values, float(run.trace.loss[-1]), run.evaluations, facts)
+
+
+def _every_error(solver: Any, course: Course, trace: Trace) -> tuple[Array, NDArray[np.int64]]:
+    """The errors and their steps; where the trace was thinned, its steps are done again and the telling ones kept."""
+    steps = int(trace.index[-1])
+    if steps == len(trace) - 1:
+        return judging.errors_of(trace.params, course.answer), trace.index
+    parts: list[tuple[Array, NDArray[np.int64]]] = []
+    for first in range(1, steps + 1, CHUNK):
+        part = first_order_run.window(solver, course.problem, trace, first, min(CHUNK, steps + 1 - first))
+        errors = judging.errors_of(part.params, course.answer)
+        kept = judging.telling(errors, part.index, course.tolerances)
+        kept = kept if first == 1 else kept[kept > 0]  # the row that two stretches share
+        parts.append((errors[kept], part.index[kept]))
+    return np.concatenate([one for one, _ in parts]), np.concatenate([at for _, at in parts])
 
 
 def _judged(
     label: str | Phrase,
     solver: Solver,
     course: Course,
-    params: Array,
-    index: NDArray[np.int64],
+    ran: Ran,
     end: Array,
     loss: float,
     evaluations: int,
-    ending: str,
     facts: dict[str, Any],
 ) -> Lane:
-    """The row of the table that a run makes; ``params`` (rows, p) along the way, ``end`` (all_p,)."""
-    errors = judging.errors_of(params, course.answer)
-    taken = int(index[-1])
-    lost = ending == "no_start" or bool(facts.get("diverged")) or not math.isfinite(loss)
-    if lost:
+    """The row of the table that a run makes; ``end`` (all_p,) is where it ended."""
+    errors, at = ran.errors, ran.at
+    taken = int(ran.index[-1])
+    if ran.ending == "no_start" or bool(facts.get("diverged")) or not math.isfinite(loss):
         found = tuple(Reached(one, "never") for one in course.tolerances)
-        became = _lost(facts, taken, ending)
+        became = _lost(facts, taken, ran.ending)
     else:
-        found = tuple(judging.reached(errors, index, one, course.steps) for one in course.tolerances)
-        last = (course.steps, course.reference, course.answer)
-        became = judging.remark(params, index, errors, found, facts.get("cycle"), facts["lr"], *last)
+        found = tuple(judging.reached(errors, at, one, course.steps) for one in course.tolerances)
+        became = judging.remark(ran, found, facts.get("cycle"), facts["lr"], course)
         if became[0] in ("going", "stalled", "cycle") and not course.linear and errors[-1] > max(course.tolerances):
             became = judging.elsewhere(course.problem, end, course.answer, course.reference.loss) or became
-        if ending == "time_over" and became[0] == "going":
-            became = ("cut", Phrase("race.cut", steps=grouped(taken)), {})
-    kept = outline(np.log1p(index), errors, COLUMNS)
+        if ran.ending == "time_over":
+            became = ("cut", Phrase("race.cut", steps=grouped(taken), error=brief(float(errors[-1]), 2)), {})
+    kept = judging.telling(errors, at, ())
     became_of, said, numbers = became
-    at, error, path, along = _params(course, end), float(errors[-1]), index[kept], errors[kept]
-    return Lane(label, solver, became_of, said, numbers, found, taken, evaluations, at, loss, error, path, along)
+    params, error, path, along = _params(course, end), float(errors[-1]), at[kept], errors[kept]
+    return Lane(label, solver, became_of, said, numbers, found, taken, evaluations, params, loss, error, path, along)
 
 
 def _lost(facts: dict[str, Any], taken: int, ending: str) -> judging.Became:

@@ -18,7 +18,7 @@ COMMANDS = (
 SHELLS = ("bash", "zsh")
 LANGUAGES = messages.languages()
 FIRST_ORDER = (
-    "sgd", "asgd", "adagrad", "adadelta", "rmsprop", "rprop", "adam", "adamw", "adamax", "nadam", "radam",
+    "sgd", "asgd", "adagrad", "adadelta", "rmsprop", "rprop", "adam", "adamw", "adamax", "nadam", "radam", "lbfgs",
 )  # fmt: skip
 SOLVERS = ("auto", "linear", "lm", *FIRST_ORDER)
 FILES = {"bash": "_shtab_compgen_files", "zsh": "_files"}

@@ -27,6 +27,7 @@ SOLVERS = {
     "adamax": "Adamax",
     "nadam": "NAdam",
     "radam": "RAdam",
+    "lbfgs": "LBFGS",
 }
 REFUSED = ("adafactor", "muon", "sparseadam")  # of torch.optim; the library says why
 

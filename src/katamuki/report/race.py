@@ -195,7 +195,7 @@ def settings(lane: Lane) -> str:
 
 
 def as_dict(race: Raced, check: CheckReport | None = None, lang: str = "en") -> dict[str, Any]:
-    """The race as plain dictionaries, lists, numbers and strings; ``schema.json`` describes it.
+    """The race as plain dictionaries, lists, numbers and strings; ``race_schema.json`` describes it.
 
     Parameters
     ----------
