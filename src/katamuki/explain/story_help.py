@@ -25,7 +25,7 @@ def helped(step: Step, level: str, lang: str) -> list[Block]:
     if level == "rules":
         return [
             *blocks,
-            Line("change = L(p + Δ) − L(p) = g·Δ + ½·Δᵀ·H·Δ + …"),
+            Line(_say("rule.change", lang)),
             Line("g·Δ = Σ ∂L/∂p · Δp     H = ∂²L/∂p∂q = 2/n · Σ (∂ŷ/∂p·∂ŷ/∂q + e·∂²ŷ/∂p∂q)"),
         ]
     blocks.append(Line(_change(step, lang)))

@@ -82,7 +82,7 @@ def arithmetic(one: Equation, lang: str) -> str:
 def _attempt(step: Step, found: Attempt, shown: Sequence[int], level: str, lang: str) -> list[Block]:
     """Levenberg–Marquardt: the system, its solution, and how the result was judged."""
     if level == "rules":
-        return [Line(rule) for rule in ATTEMPT_RULES]
+        return [Line(messages.sentence("step.attempt.rule." + rule, lang)) for rule in ATTEMPT_RULES]
     blocks: list[Block] = []
     free = step.free
     if len(free) <= MATRIX:
@@ -99,12 +99,7 @@ def _attempt(step: Step, found: Attempt, shown: Sequence[int], level: str, lang:
     return [*blocks, *_judged(step, found, lang)]
 
 
-ATTEMPT_RULES = (
-    "(JᵀJ + damping·D²)·δ = Jᵀr     J = ∂ŷ/∂p by rows, r = y − ŷ",
-    "promised = 2·δᵀ·Jᵀr − δᵀ·JᵀJ·δ     came = Σ r² before − Σ r² after",
-    "ratio = came / promised     accepted where ratio > 0.0001",
-    "accepted: damping ← damping·max(1/3, 1 − (2·ratio − 1)³)     refused: damping ← damping·growth",
-)
+ATTEMPT_RULES = ("system", "shares", "ratio", "damping")
 
 
 def _jacobian(step: Step, shown: Sequence[int], lang: str) -> Table:

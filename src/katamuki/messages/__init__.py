@@ -113,6 +113,19 @@ class Listing(tuple[str, ...]):
         return format(str(self), spec)
 
 
+def few(names: Sequence[str], most: int = 8) -> Listing | Phrase:
+    """Names that a sentence lists; of more than ``most``, the first ones and how many more.
+
+    Example
+    -------
+    >>> str(few([f"w[{k}]" for k in range(50)], 3))
+    'w[0], w[1], w[2] and 47 more'
+    """
+    if len(names) <= most:
+        return Listing(names)
+    return Phrase("label.more", first=", ".join(names[:most]), count=len(names) - most)
+
+
 def sentence(key: str, lang: str = "en", **values: object) -> str:
     """The sentence of a key, filled; a missing key is our fault and a ``KeyError``."""
     return catalogue(lang)[key].format(**{name: said(value, lang) for name, value in values.items()})
