@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         RMSprop,
         Rprop,
     )
+    from katamuki.solvers.lbfgs import LBFGS
     from katamuki.solvers.levenberg_marquardt import LevenbergMarquardt
     from katamuki.solvers.linear import Linear
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ASGD",
+    "LBFGS",
     "SGD",
     "Adadelta",
     "Adagrad",
@@ -80,6 +82,7 @@ _HOMES = {
     "Fit": "katamuki.api.result",
     "read": "katamuki.data",
     "datasets": "katamuki.data",
+    "LBFGS": "katamuki.solvers.lbfgs",
     "LevenbergMarquardt": "katamuki.solvers.levenberg_marquardt",
     "Linear": "katamuki.solvers.linear",
     "SGD": "katamuki.solvers.first_order",

@@ -152,7 +152,7 @@ class Solution:
     at_bound: tuple[str, ...]
     linear: bool  # the formula is linear in its free parameters
     state: State
-    solver: str  # "linear", "levenbergmarquardt", "sgd", "rmsprop", "adam"
+    solver: str  # the class's name in lower case: "linear", "levenbergmarquardt", "lbfgs", "rmsprop", …
     options: Mapping[str, Any]  # the solver's fields
     loss: float  # Σ w r² / n
     rss: float  # Σ w r²
@@ -168,6 +168,10 @@ class Solution:
     cycle: Cycle | None = None
     reference: Reference | None = None
     reason: Mapping[str, Any] = field(default_factory=dict)  # facts behind a failed state: row, subexpression, step …
+    kind: str = "formula"  # what was fitted: "formula", "function" of tensors, or "module"
+    backend: str = "kernel"  # who computed: "kernel" or "torch"
+    dtype: str = "float64"
+    device: str = "cpu"
     zero_grad: bool = True  # False: gradients were left to add up from step to step
 
 

@@ -10,7 +10,7 @@ from katamuki.api.plan import Plan
 from katamuki.backends import numpy_
 from katamuki.errors import DataError, NotConverged
 from katamuki.graph import derivative
-from katamuki.messages import Listing, Phrase
+from katamuki.messages import Phrase, few
 from katamuki.records import Array, Combination, Solution
 
 if TYPE_CHECKING:
@@ -36,12 +36,17 @@ def not_converged(run: Run, plan: Plan, arrays: Mapping[str, Array], solution: S
         return NotConverged("E-INTERRUPTED", "api.interrupted", steps=run.steps)
     if run.failure == "time_over":
         return NotConverged("E-TIME", "api.time_over", seconds=f"{solution.seconds:.3g}", loss=loss)
+    if "key" in run.reason:
+        return NotConverged("E-CONVERGENCE", run.reason["key"], **run.reason["values"])
     key = "api.stalled" if run.failure == "stalled" else "api.steps_over"
     return NotConverged("E-CONVERGENCE", key, steps=run.steps, loss=loss)
 
 
 def _no_value(run: Run, plan: Plan, arrays: Mapping[str, Array], solution: Solution) -> NotConverged:
     """The formula is not finite where the solver began: which part of it, in which rows."""
+    if plan.model.rhs is None:
+        said = ", ".join(f"{name}={value:g}" for name, value in list(solution.params.items())[:8])
+        return NotConverged("E-DOMAIN", "torch.slope_not_finite", start=said)
     start = dict.fromkeys(solution.free, 0.0) if run.state == "exact" else {}
     params = {**solution.params, **start}
     found = numpy_.first_bad(plan.model.rhs, arrays, params, plan.model.text)
@@ -60,15 +65,17 @@ def needs_look(solution: Solution) -> Phrase:
     """What a fit that returned needs a look for, one sentence."""
     if solution.state == "not_identifiable":
         return reduce(_both, dict.fromkeys(map(undetermined, solution.combinations)))
+    if solution.kind == "module" and solution.state == "slow":
+        return Phrase("api.warn_network", steps=solution.steps, loss=f"{solution.loss:.6g}")
     key = f"api.warn_{solution.state}"
     if solution.state == "slow" and solution.steps < solution.options["steps"]:
-        key = "api.warn_time"
+        key = "api.warn_still" if "still" in solution.reason else "api.warn_time"
     return Phrase(key, steps=solution.steps, loss=f"{solution.loss:.6g}")
 
 
 def undetermined(one: Combination) -> Phrase:
     """What of some parameters is determined."""
-    names = Listing(one.names)
+    names = few(one.names)
     if one.text is None or one.value is None:
         return Phrase("api.undetermined_group", names=names)
     key = "api.undetermined" if one.exact else "api.undetermined_near"

@@ -11,21 +11,26 @@ from typing import Any
 import numpy as np
 
 from katamuki.api.claims import Answer, answer_of, sharpen
-from katamuki.api.options import shown
+from katamuki.api.refusing import refusal
 from katamuki.api.values import Settings
 from katamuki.errors import BoundsError
 from katamuki.problem import Problem
 from katamuki.records import Array, Cycle, Reference, SigmaIs, Solution, State, Trace
-from katamuki.solvers import first_order_run, linear
+from katamuki.solvers import first_order_run, lbfgs, lbfgs_diagnosis, linear
 from katamuki.solvers.first_order import FIRST_ORDER, FirstOrder
-from katamuki.solvers.first_order_diagnosis import diagnose
+from katamuki.solvers.first_order_diagnosis import Diagnosis, diagnose
+from katamuki.solvers.lbfgs import LBFGS
 from katamuki.solvers.levenberg_marquardt import Descent, LevenbergMarquardt, minimise
 from katamuki.solvers.linear import Linear
 
-Solver = Linear | LevenbergMarquardt | FirstOrder
-CLASSES: dict[str, type[Solver]] = {one.__name__.lower(): one for one in (Linear, LevenbergMarquardt, *FIRST_ORDER)}
+Stepping = FirstOrder | LBFGS
+Solver = Linear | LevenbergMarquardt | Stepping
+CLASSES: dict[str, type[Solver]] = {
+    one.__name__.lower(): one for one in (Linear, LevenbergMarquardt, LBFGS, *FIRST_ORDER)
+}
 SHORT = {"lm": "levenbergmarquardt"}
 LM = LevenbergMarquardt()
+Loop = Callable[..., first_order_run.Run | lbfgs.Run]  # called like ``first_order_run.minimise``
 
 
 @dataclass(slots=True)
@@ -56,9 +61,7 @@ def resolve(solver: str | Solver) -> Solver | None:
             return CLASSES[name]()
     elif type(solver) in CLASSES.values():
         return solver
-    if isinstance(solver, type) and solver in CLASSES.values():
-        raise BoundsError("E-USAGE", "api.solver_class", name=solver.__name__)
-    raise BoundsError("E-USAGE", "api.solver", given=shown(solver), names=", ".join(["auto", *CLASSES]))
+    raise refusal(solver, CLASSES)
 
 
 def solver_of(solution: Solution) -> Solver:
@@ -75,8 +78,12 @@ def solve(
     max_seconds: float | None,
     progress: Callable[[int, float], None] | None,
     accumulate: bool = False,
+    loop: Loop | None = None,
 ) -> Run:
-    """Run the solver that was chosen, or the one that fits the problem; ``accumulate`` is for first-order solvers."""
+    """Run the solver that was chosen, or the one that fits the problem.
+
+    ``accumulate`` is for first-order solvers, as is ``loop``, which takes their steps in the place of the compiled one.
+    """
     lower, upper = _limits(said)
     if isinstance(chosen, Linear):
         if not is_linear:
@@ -104,7 +111,7 @@ def solve(
         return _run_of(
             problem, descent, "levenbergmarquardt", {"max_steps": solver.max_steps}, sigma_is, bool(said.bounds)
         )
-    return _first_order(problem, is_linear, chosen, said, sigma_is, max_seconds, progress, accumulate)
+    return _stepping(problem, is_linear, chosen, said, sigma_is, max_seconds, progress, accumulate, loop)
 
 
 def _limits(said: Settings) -> tuple[Array | float, Array | float]:
@@ -121,7 +128,7 @@ def _closed_form(problem: Problem, sigma_is: SigmaIs | None) -> Run:
     run = _run_of(problem, descent, "linear", {}, sigma_is, False)
     if run.failure is not None and run.failure != "stalled":
         return run
-    if not run.answer.uncertainty.condition <= linear.CONDITION:
+    if problem.compiled and not run.answer.uncertainty.condition <= linear.CONDITION:
         found = linear.refine(problem)
         if found is not None:
             sharpen(problem, run.answer, found, sigma_is)
@@ -158,30 +165,57 @@ def _trace(names: tuple[str, ...], rows: Array) -> Trace:
     )
 
 
-def _first_order(
+def run_steps(
+    solver: Stepping,
+    problem: Problem,
+    start: Array,
+    *,
+    max_seconds: float | None = None,
+    progress: Callable[[int, float], None] | None = None,
+    accumulate: bool = False,
+) -> first_order_run.Run | lbfgs.Run:
+    """Take the steps of a solver of ``torch.optim`` from ``start`` (all_p,), compiled."""
+    if isinstance(solver, LBFGS):
+        return lbfgs.minimise(solver, problem, start, max_seconds=max_seconds, progress=progress)
+    return first_order_run.minimise(
+        solver, problem, start, max_seconds=max_seconds, progress=progress, accumulate=accumulate
+    )
+
+
+def diagnosis(solver: Stepping, ended: first_order_run.Run | lbfgs.Run, reference: Reference | None) -> Diagnosis:
+    """How such a run ended."""
+    if isinstance(solver, LBFGS):
+        return lbfgs_diagnosis.diagnose(ended.trace, solver, reference, ended.ending)
+    return diagnose(ended.trace, solver, reference)
+
+
+def _stepping(
     problem: Problem,
     is_linear: bool,
-    solver: FirstOrder,
+    solver: Stepping,
     said: Settings,
     sigma_is: SigmaIs | None,
     max_seconds: float | None,
     progress: Callable[[int, float], None] | None,
     accumulate: bool,
+    loop: Loop | None,
 ) -> Run:
     """Take the solver's steps, then say how its end stands to the least-squares answer."""
     if said.bounds:
         raise BoundsError("E-BOUNDS", "api.first_order_bounds", solver=type(solver).__name__)
-    ended = first_order_run.minimise(
+    ended = (loop or run_steps)(
         solver, problem, problem.values, max_seconds=max_seconds, progress=progress, accumulate=accumulate
     )
     finite = bool(np.isfinite(ended.values).all())
     reference = _reference(problem, is_linear, ended.values if finite else problem.values, sigma_is)
-    found = diagnose(ended.trace, solver, reference)
+    found = diagnosis(solver, ended, reference)
     state: State = "interrupted" if ended.ending == "interrupted" else found.state
     failure = {"interrupted": "interrupted", "diverged": "diverged"}.get(state)
+    if state == "slow" and "key" in found.facts:
+        failure = "stalled"  # it never left its start
     if ended.ending == "no_start":
         state, failure = "diverged", "no_start"
-    answer = answer_of(problem, _descent_at(problem, ended.values), sigma_is, False)
+    answer = answer_of(problem, descent_at(problem, ended.values), sigma_is, False)
     if state == "converged" and answer.combinations:
         state = "not_identifiable"
     return Run(
@@ -200,7 +234,7 @@ def _first_order(
     )
 
 
-def _descent_at(problem: Problem, values: Array) -> Descent:
+def descent_at(problem: Problem, values: Array) -> Descent:
     """The linearisation at a point that no converging solver chose."""
     out = problem.triangle(values, exact=True)
     q = problem.p + 1

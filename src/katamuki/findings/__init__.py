@@ -35,7 +35,7 @@ LONE = 1e-3  # 1 − leverage below which a row in effect fixes a parameter
 REGION = 0.01  # Cook's distance as an F ratio: the row moves the answer out of its 99 % region (Cook 1977)
 EXACT_RUNS = 200  # rows up to which the runs' probability is counted; beyond, the normal approximation
 
-KEPT_AWAY = ("pulled", "smallest", "nearer", "pull", "still")  # facts that say why more steps would not help: words for SLOW
+KEPT_AWAY = ("pulled", "smallest", "nearer", "pull", "still")  # facts behind SLOW that more steps would not change
 AT_MINIMUM = frozenset({"exact", "converged", "not_identifiable"})
 CONVERGING = frozenset({"linear", "levenbergmarquardt"})
 
@@ -142,6 +142,8 @@ def _about_the_end(solution: Solution) -> Iterator[Finding]:
     if state in AT_MINIMUM:
         if solution.start is not None and not solution.linear:
             yield _not_searched()
+    elif state == "slow" and solution.kind == "module":
+        yield _finding("SLOW", "warning", "network", steps=solution.steps, loss=solution.loss)
     elif state in {"diverged", "interrupted"} or solution.solver in CONVERGING:
         yield _finding("NOT_CONVERGED", "failure", state=state, steps=solution.steps, name=solution.free[0])
     elif state == "cycle" and solution.cycle is not None:
@@ -162,7 +164,7 @@ def _about_parameters(solution: Solution, facts: ResidualFacts | None) -> Iterat
         value = solution.params[name]
         yield _finding("AT_BOUND", "warning", parameter=name, name=name, bound=value)
     for one in solution.combinations:
-        names = messages.Listing(one.names)
+        names = messages.few(one.names)
         variant = None if one.exact else "near"
         if one.text is None:
             variant = "none" if len(one.names) > 1 else "alone"

@@ -8,6 +8,8 @@ the standard error of one reading.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
+from itertools import islice
 
 import numpy as np
 
@@ -22,7 +24,11 @@ from katamuki.report.reported import Reported
 
 STRONG = 0.9  # |correlation| from which a pair of many parameters is worth a word
 SAID_BY_ENDING = frozenset({"CYCLE", "SLOW"})  # the block about the run's end says it at length
+NUMBERS = frozenset({"lr", "tolerance_grad", "tolerance_change"})  # options that are shown where they are 0
+# L-BFGS has many options: those that are the usual ones are not shown.
+LBFGS = {"lr": 1.0, "max_iter": 20, "tolerance_grad": 1e-7, "tolerance_change": 1e-9, "history_size": 100}
 PAIRS = 3  # pairs named at most
+SHOWN, FIRST = 24, 6  # parameters up to which a report shows all; how many it shows of more
 
 
 def text(
@@ -100,9 +106,11 @@ def heading(fit: Reported, lang: str, width: int) -> list[str]:
         lang,
         response=claim.response,
         variables=" ".join(variables),
-        parameters=" ".join(claim.params),
+        parameters=_few(claim.params, lang),
     )
-    lines = head(claim.formula, names, _say(shape, lang, free=" ".join(claim.free)), columns=width)
+    by = _say("by_torch", lang, dtype=claim.dtype, device=claim.device) if claim.backend == "torch" else ""
+    known = _say(shape, lang, free=_few(claim.free, lang)) if claim.kind == "formula" else by
+    lines = head(claim.formula, names, known, columns=width)
     lines += head(str(messages.said(source.name, lang)), _read(source, lang), _left_out(source, lang), columns=width)
     weights = "known" if claim.sigma_is == "known" else "relative" if claim.sigma_is else "given"
     lines += head(
@@ -113,17 +121,32 @@ def heading(fit: Reported, lang: str, width: int) -> list[str]:
     )
     if not claim.zero_grad:
         lines += head("", _say("accumulates", lang), columns=width)
+    if claim.kind == "formula" and by:
+        lines += head("", by, columns=width)
+    if claim.reason.get("output") == "column":
+        lines += head("", _say("output_column", lang), columns=width)
     if claim.start is not None:
-        start = " ".join(f"{name} {plain(value)}" for name, value in claim.start.items() if name in claim.free)
+        free = frozenset(claim.free)
+        start = _few([f"{name} {plain(value)}" for name, value in claim.start.items() if name in free], lang)
+        if claim.kind == "module":
+            start = _say("start.weights", lang)
         steps = _say("steps", lang, steps=grouped(claim.steps), seconds=seconds(claim.seconds))
         lines += head(_say("start", lang), start, steps, columns=width)
     held = [f"{name} {plain(claim.params[name])}" for name in claim.params if name not in claim.free]
     if held:
-        lines += head(_say("fixed", lang), " ".join(held), columns=width)
+        lines += head(_say("fixed", lang), _few(held, lang), columns=width)
     if claim.bounds:
         limits = [_limits(name, *pair, lang) for name, pair in claim.bounds.items()]
         lines += head(_say("bounds", lang), "   ".join(limits), columns=width)
     return lines
+
+
+def _few(names: Collection[str], lang: str) -> str:
+    """Names side by side; of more than a report has room for, the first and how many more."""
+    if len(names) <= SHOWN:
+        return " ".join(names)
+    first = " ".join(list(names)[:FIRST])
+    return f"{first} {_say('more', lang, count=grouped(len(names) - FIRST))}"
 
 
 def _limits(name: str, low: float, high: float, lang: str) -> str:
@@ -162,21 +185,30 @@ def _left_out(source: Source, lang: str) -> str:
 
 def _method(claim: Solution, lang: str) -> str:
     name = _say("solver." + claim.solver, lang)
+    usual = LBFGS if claim.solver == "lbfgs" else {}
     options = [
-        f"{option} {'/'.join(plain(one) for one in value) if isinstance(value, (tuple, list)) else plain(value)}"
+        f"{option} {_option(value)}"
         for option, value in claim.options.items()
-        if option != "steps" and value is not False and value is not None and (value != 0.0 or option == "lr")
+        if option != "steps" and value is not False and value is not None and (value != 0.0 or option in NUMBERS)
+        if usual.get(option) != value
     ]
     if claim.solver == "levenbergmarquardt":
         return _say("solver.exact", lang) if claim.state == "exact" else name
     return " ".join([name, *options])
 
 
+def _option(value: object) -> str:
+    """A solver's option, as the head of a report shows it."""
+    if isinstance(value, str):
+        return value
+    return "/".join(plain(one) for one in value) if isinstance(value, (tuple, list)) else plain(value)  # type: ignore[arg-type]
+
+
 def _parameters(fit: Reported, lang: str, columns: int, style: Style) -> list[str]:
     claim, intervals = fit.solution, fit.interval(0.95)
     rows = [["", _say("value", lang), _say("stderr", lang), _say("interval", lang)]]
     notes = [""]
-    for name, value in claim.params.items():
+    for name, value in islice(claim.params.items(), FIRST if len(claim.params) > SHOWN else None):
         stderr = claim.stderr.get(name)
         low, high = intervals.get(name, (math.nan, math.nan))
         known = stderr is not None and math.isfinite(low)
@@ -191,6 +223,8 @@ def _parameters(fit: Reported, lang: str, columns: int, style: Style) -> list[st
             notes[at] = _say("correlation", lang, first=first, second=second, value=correlation(between))
     lines = noted(table(rows), notes, columns)
     lines[0] = style("strong", lines[0])
+    if len(claim.params) > SHOWN:
+        return [*lines, "  " + _say("more", lang, count=grouped(len(claim.params) - FIRST))]
     lines += _correlations(fit, lang)
     if not any(one.code == "UNDETERMINED" for one in fit.findings):
         lines += _combinations(claim, lang)
