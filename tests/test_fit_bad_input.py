@@ -265,7 +265,7 @@ WRONG_KIND: dict[str, list[Any]] = {
     "loss": [None, [1], "huber", 3],
     "where": [3, "", ["x > 1"], "x >", "q > 1", "x > 100"],
     "missing": [None, "skip", [1], True],
-    "backend": [None, [1], "torch", np.ones(2)],
+    "backend": [None, [1], "sql", np.ones(2)],
     "dtype": [None, [1], "float32", np.float32, np.ones(2), float("nan")],
     "device": [None, [1], "cuda"],
     "threads": [0, -1, 1.5, "2", True, [1], np.ones(2)],

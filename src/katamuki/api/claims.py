@@ -47,7 +47,12 @@ def answer_of(problem: Problem, descent: Descent, sigma_is: SigmaIs | None, boun
         at_bound = tuple(name for name, stuck in zip(problem.free_names, held, strict=True) if stuck)
     parts: tuple[Combination, ...] = ()
     if math.isfinite(descent.rss) and found.rank < p - len(at_bound):
-        parts = combinations(problem.free_names, descent.values[problem.free], found.null, problem.loss)
+        if problem.named:
+            parts = combinations(problem.free_names, descent.values[problem.free], found.null, problem.loss)
+        else:  # weights of a network: which ones, and no formula for what is determined of them
+            open_ones = np.isinf(found.inflation)
+            names = tuple(name for name, one in zip(problem.free_names, open_ones, strict=True) if one)
+            parts = (Combination(names or problem.free_names, None, None),)
     return Answer(descent.values, descent.rss, triangle, found.covariance, found.stderr, found, at_bound, parts)
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from katamuki import data as sources
 from katamuki.api import failures
+from katamuki.api.computing import Computing, computing, kind_of
 from katamuki.api.options import check_names, check_options
 from katamuki.api.plan import Plan
 from katamuki.api.preparing import Prepared, prepare
 from katamuki.api.result import Fit
 from katamuki.api.solving import Run, Solver, resolve, solve
 from katamuki.api.values import Limits
-from katamuki.errors import FitWarning
+from katamuki.errors import BoundsError, FitWarning
 from katamuki.findings import examine, residual_facts, verdict
 from katamuki.problem import Problem
 from katamuki.records import SigmaIs, Solution
@@ -27,19 +28,21 @@ def fit(
     model: str | Callable[..., object],
     data: object,
     *,
+    target: str | None = None,
+    inputs: Sequence[str] | None = None,
     solver: str | Solver = "auto",
-    start: Mapping[str, float] | None = None,
+    start: Mapping[str, Any] | None = None,
     bounds: Limits | None = None,
-    fixed: Mapping[str, float] | None = None,
+    fixed: Mapping[str, Any] | None = None,
     params: Sequence[str] | None = None,
     sigma: object = None,
     sigma_is: SigmaIs | None = None,
     weights: object = None,
-    loss: str = "squared",
+    loss: object = "squared",
     where: str | None = None,
     missing: Missing = "error",
     backend: str = "auto",
-    dtype: str = "float64",
+    dtype: object = "float64",
     device: str = "cpu",
     threads: int | None = None,
     starts: int | str = "auto",
@@ -58,13 +61,21 @@ def fit(
     model : str or function
         A formula such as ``"y ~ a*exp(-b*x) + c"``: names that are columns are data, the others parameters. Or a NumPy
         function ``lambda x, a, b: a*x + b`` of columns and parameters, for the column ``y``.
+        With ``target``, a function ``model(columns, params)`` of two mappings of tensors, or a ``torch.nn.Module`` of
+        one matrix (n, k), which is copied and never changed.
     data : mapping, DataFrame, path or source
         Columns of n numbers each; a string is a path to a file. Float64 arrays are not copied: the fit's residuals and
         its check read them again.
+    target : str, optional
+        The column that a function of tensors or a module is a model of.
+    inputs : sequence of str, optional
+        Its input columns in order; by default all but the target, in the order of the table.
     solver : str or solver
-        ``"auto"``: closed form where the formula is linear in its parameters, else Levenberg–Marquardt.
+        ``"auto"``: closed form where the formula is linear in its parameters, else Levenberg–Marquardt; L-BFGS for
+        more than 1000 parameters.
     start : mapping, optional
-        Starting values by name, unit of the parameter; a parameter without one starts at 1.
+        Starting values by name, unit of the parameter; a parameter without one starts at 1. Of a function of tensors
+        it names the parameters: numbers or arrays. A module starts at its present weights.
     bounds : mapping, optional
         ``{"a": (low, high)}``, unit of the parameter; ``None`` for an open end.
     fixed : mapping, optional
@@ -77,14 +88,17 @@ def fit(
         Needed with ``sigma``: whether its size is known, or only the ratios between rows.
     weights : float, (n,) or column name, optional
         w, 1 over a variance, instead of ``sigma``; error bars scale by the scatter.
-    loss : str
-        ``"squared"``.
+    loss : str or torch.nn.MSELoss
+        ``"squared"``: the mean of w r²; or PyTorch's own, with PyTorch.
     where : str, optional
         A condition on columns such as ``"x > 4"``; other rows are left out, and counted.
     missing : "error" or "drop"
         What to do with rows that lack a value in a used column.
-    backend, dtype, device : str
-        ``"auto"``, ``"float64"``, ``"cpu"``.
+    backend : str
+        ``"auto"``: compiled kernels for formulas, PyTorch for its models; ``"torch"``: PyTorch, its loss, its gradients
+        and its optimizers.
+    dtype, device : str
+        What PyTorch computes in and on: ``"float64"`` or ``"float32"``, ``"cpu"`` or ``"cuda"``.
     threads : int, optional
         For large data; the answer does not depend on it.
     starts : int or "auto"
@@ -111,6 +125,8 @@ def fit(
         If columns, rows or sigma cannot be used.
     BoundsError
         If start, bounds, fixed or an option contradict each other.
+    BackendError
+        If PyTorch is missing, or cannot compute this on that device or in those numbers.
     NotConverged
         If no answer was reached; its ``.fit`` holds what was.
 
@@ -126,32 +142,65 @@ def fit(
     (0.500091, 0.117906, 'good')
     """
     began = time.perf_counter()
-    check_options(loss, backend, dtype, device, starts, seed, max_memory, threads, max_seconds, progress)
+    check_options(starts, seed, max_memory, threads, max_seconds, progress)
     check_names(start, bounds, fixed, params)
+    kind = kind_of(model, target)
+    how = computing(loss, backend, dtype, device, kind, weighted=sigma is not None or weights is not None)
     chosen = resolve(solver)
-    ready = prepare(
-        model,
-        data,
-        start=start,
-        bounds=bounds,
-        fixed=fixed,
-        params=params,
-        sigma=sigma,
-        sigma_is=sigma_is,
-        weights=weights,
-        where=where,
-        missing=missing,
-        threads=threads,
-    )
-    plan, said, problem = ready.plan, ready.said, ready.problem
+    shared: dict[str, Any] = {
+        "start": start,
+        "bounds": bounds,
+        "fixed": fixed,
+        "params": params,
+        "sigma": sigma,
+        "sigma_is": sigma_is,
+        "weights": weights,
+        "where": where,
+        "missing": missing,
+        "threads": threads,
+    }
+    if kind == "formula":
+        _refuse_columns(target, inputs)
+        ready = prepare(model, data, **shared)
+    else:
+        from katamuki.api.torch_preparing import prepare_torch
+
+        ready = prepare_torch(model, kind, data, how, target=target, inputs=inputs, **shared)
     try:
-        run = solve(problem, plan.is_linear(said.free), chosen, said, ready.weighing, max_seconds, progress)
-        return judged(plan, problem, run, solution_of(ready, run, began), ready.columns, seed)
+        run = _run(ready, how, chosen, max_seconds, progress)
+        solution = solution_of(ready, run, began, how)
+        return judged(ready.plan, ready.problem, run, solution, ready.columns, seed)
     finally:
-        problem.close()
+        ready.problem.close()
 
 
-def solution_of(ready: Prepared, run: Run, began: float) -> Solution:
+def _refuse_columns(target: object, inputs: object) -> None:
+    """A formula says itself which columns it reads."""
+    for what, given in (("target", target), ("inputs", inputs)):
+        if given is not None:
+            raise BoundsError("E-USAGE", "torch.formula_columns", what=what)
+
+
+def _run(
+    ready: Prepared,
+    how: Computing,
+    chosen: Solver | None,
+    max_seconds: float | None,
+    progress: Callable[[int, float], None] | None,
+) -> Run:
+    """Solve by compiled kernels or by PyTorch."""
+    if how.backend == "torch":
+        from katamuki.api.torch_solving import solve_by_torch
+
+        return solve_by_torch(ready, how, chosen, max_seconds, progress)
+    linear = ready.plan.is_linear(ready.said.free)
+    return solve(ready.problem, linear, chosen, ready.said, ready.weighing, max_seconds, progress)
+
+
+KERNEL = Computing("kernel", "float64", "cpu")
+
+
+def solution_of(ready: Prepared, run: Run, began: float, how: Computing = KERNEL) -> Solution:
     """The claim as a record: plain numbers and text; ``began`` is when the work began."""
     plan, said, problem = ready.plan, ready.said, ready.problem
     answer = run.answer
@@ -187,8 +236,12 @@ def solution_of(ready: Prepared, run: Run, began: float) -> Solution:
         combinations=answer.combinations,
         cycle=run.cycle,
         reference=run.reference,
-        reason=run.reason,
+        reason=run.reason if not getattr(plan, "column", False) else {**run.reason, "output": "column"},
         zero_grad=run.zero_grad,
+        kind=plan.kind,
+        backend=how.backend,
+        dtype=how.dtype,
+        device=how.device,
     )
 
 
@@ -200,7 +253,7 @@ def judged(
     ``depth`` is how many calls up the user stands, for the warning.
     """
     facts = None
-    if run.failure is None:
+    if run.failure is None and run.answer.covariance.size:
         answer = run.answer
         facts = residual_facts(problem, answer.values, answer.uncertainty, answer.rss)
     found = examine(solution, facts, columns=columns.arrays, graph=plan.model.rhs, index=columns.index)

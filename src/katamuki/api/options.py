@@ -11,10 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from katamuki import losses
-from katamuki.errors import BackendError, BoundsError
-
-KNOWN = {"backend": ("auto", "kernel"), "dtype": ("float64",), "device": ("cpu",)}
+from katamuki.errors import BoundsError
 
 
 def shown(given: object) -> str:
@@ -23,10 +20,6 @@ def shown(given: object) -> str:
 
 
 def check_options(
-    loss: object,
-    backend: object,
-    dtype: object,
-    device: object,
     starts: object,
     seed: object,
     max_memory: object,
@@ -35,11 +28,6 @@ def check_options(
     progress: object,
 ) -> None:
     """Refuse by name what this version does not do, and values that mean nothing."""
-    if not (isinstance(loss, str) and loss in losses.TABLE):
-        raise BoundsError("E-USAGE", "api.loss", given=shown(loss))
-    for name, given in (("backend", backend), ("dtype", dtype), ("device", device)):
-        if not (isinstance(given, str) and given in KNOWN[name]) and not (name == "dtype" and _is_double(given)):
-            raise BackendError("E-BACKEND", "api.backend", name=name, given=shown(given))
     if not (isinstance(starts, str) and starts == "auto") and not _whole(starts, 1):
         raise BoundsError("E-USAGE", "api.starts", given=shown(starts))
     if not _whole(seed, -math.inf):
@@ -63,11 +51,6 @@ def check_names(start: object, bounds: object, fixed: object, params: object) ->
         isinstance(params, Sequence) and not isinstance(params, str) and all(isinstance(name, str) for name in params)
     ):
         raise BoundsError("E-USAGE", "api.no_names", given=shown(params))
-
-
-def _is_double(given: object) -> bool:
-    """Whether it is NumPy's name of float64."""
-    return isinstance(given, type | np.dtype) and given in (np.float64, np.dtype(np.float64))
 
 
 def _whole(given: object, least: float) -> bool:

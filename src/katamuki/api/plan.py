@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 from types import CodeType, FunctionType
+from typing import Literal
 
 import numpy as np
 
@@ -15,8 +16,11 @@ from katamuki.backends.kernel import Kernel
 from katamuki.errors import FormulaError
 from katamuki.formula import Model
 from katamuki.graph import is_linear
+from katamuki.problem import Problem
+from katamuki.records import Array, Solution
 
 KEPT = 256
+Kind = Literal["formula", "function", "module"]
 
 _plans: OrderedDict[tuple[object, ...], Plan] = OrderedDict()
 _lock = Lock()
@@ -24,6 +28,13 @@ _lock = Lock()
 
 class Plan:
     """A parsed model, its kernel, and what was found out about it."""
+
+    kind: Kind = "formula"
+
+    @property
+    def network(self) -> bool:
+        """Whether it is a module of torch: no formula stands behind it."""
+        return self.kind == "module"
 
     def __init__(self, model: Model) -> None:
         self.model = model
@@ -38,6 +49,28 @@ class Plan:
         if found is None:
             found = self._linear[free] = is_linear(self.model.rhs, free)
         return found
+
+    def problem(
+        self,
+        columns: Sequence[Array],
+        y: Array,
+        weights: Array | None,
+        values: Mapping[str, float],
+        free: Sequence[str],
+        threads: int | None = None,
+    ) -> Problem:
+        """The problem that these rows make; ``columns`` in the kernel's order."""
+        return Problem(self.kernel, columns, y, weights, values, free, threads)
+
+    def fitted(self, solution: Solution) -> object:
+        """The model of torch with its fitted parameters; a formula has none."""
+        del solution
+        return None
+
+    def closure(self, columns: Mapping[str, Array], n: int) -> Callable[[Array], Array] | None:
+        """The predictions as a function of all parameters, where no text can be read; a formula's text can."""
+        del columns, n
+        return None
 
 
 def plan_for(

@@ -66,10 +66,15 @@ def prepare(
         raise DataError("E-TOOFEW", "api.too_few", free=len(said.free), rows=len(y), last=said.free[-1])
     kept = None if columns.index is None else np.asarray(columns.index)
     w = weights_of(sigma, weights, arrays, len(rows), kept, len(y))
-    problem = Problem(plan.kernel, [arrays[name] for name in plan.kernel.columns], y, w, said.start, said.free, threads)
-    if not SMALLEST < problem.tss_about_zero < LARGEST and y.any():
-        raise DataError("E-OVERFLOW", "api.range", response=plan.model.response, total=f"{problem.tss_about_zero:.3g}")
+    problem = plan.problem([arrays[name] for name in plan.kernel.columns], y, w, said.start, said.free, threads)
+    check_totals(problem, plan.model.response)
     return Prepared(plan, said, weighing, used, columns, problem)
+
+
+def check_totals(problem: Problem, response: str) -> None:
+    """Refuse a response so large or small that sums of its squares have no digits."""
+    if not SMALLEST < problem.tss_about_zero < LARGEST and problem.y.any():
+        raise DataError("E-OVERFLOW", "api.range", response=response, total=f"{problem.tss_about_zero:.3g}")
 
 
 def _response(plan: Plan, arrays: Mapping[str, Array]) -> Array:

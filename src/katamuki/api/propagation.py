@@ -18,11 +18,10 @@ from katamuki import formula, tails
 from katamuki.api.plan import Plan
 from katamuki.backends import numpy_
 from katamuki.covariance import uncertainty
-from katamuki.errors import BoundsError, FormulaError
+from katamuki.errors import BoundsError, DataError, FormulaError
 from katamuki.formula import Model
 from katamuki.graph import derivative, name_text
 from katamuki.messages import Listing
-from katamuki.problem import Problem
 from katamuki.records import Array, Finding, Solution
 from katamuki.report import brief, number
 
@@ -81,6 +80,8 @@ class Spread:
 def spread(solution: Solution, plan: Plan, observed: Array, columns: list[Array], weights: Array | None) -> Spread:
     """The covariance as it stands, or, where it has gaps, from the derivatives at the answer."""
     free = solution.free
+    if solution.covariance.shape != (len(free), len(free)):
+        raise DataError("E-BAND", "torch.no_covariance", count=len(free))
     held = np.array([name in solution.at_bound for name in free])
     loose = np.flatnonzero(~held)
     inner = solution.covariance[np.ix_(loose, loose)]
@@ -88,7 +89,7 @@ def spread(solution: Solution, plan: Plan, observed: Array, columns: list[Array]
         covariance = np.zeros((len(free), len(free)))
         covariance[np.ix_(loose, loose)] = inner
         return Spread(covariance, np.empty((0, len(free))))
-    with closing(Problem(plan.kernel, columns, observed, weights, solution.params, free)) as problem:
+    with closing(plan.problem(columns, observed, weights, solution.params, free)) as problem:
         triangle = problem.triangle(problem.values, exact=True)[1:].reshape(len(free) + 1, -1)[:-1, :-1]
     known = solution.sigma_is == "known"
     found = uncertainty(triangle, solution.rss, solution.n, known, None, held if held.any() else None)
@@ -150,6 +151,8 @@ def digits(solution: Solution, y: Array, weights: Array | None) -> dict[str, flo
     scale = math.sqrt(float(np.mean(y * y if weights is None else weights * y * y)))
     unit = 1.0 if solution.sigma_is == "known" else solution.rss / solution.dof if solution.dof > 0 else math.nan
     found = {}
+    if solution.covariance.shape != (len(solution.free),) * 2:  # none is computed of so many
+        return dict.fromkeys(solution.free, math.nan)
     for name, variance in zip(solution.free, np.diag(solution.covariance).tolist(), strict=True):
         size = abs(solution.params[name])
         moved = HALF_UNIT * scale * math.sqrt(variance / unit) if variance >= 0.0 and unit > 0.0 else math.nan

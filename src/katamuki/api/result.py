@@ -99,8 +99,17 @@ class Fit(Numbers, Stories, Pictures, Exports):
 
     @property
     def source(self) -> str:
-        """The Python source of the compiled model."""
+        """The Python source of what was computed: of the kernel, of the torch function; of torch models, their own."""
+        if self.solution.backend == "torch" and self._plan.model.rhs is not None:
+            from katamuki.backends.torch_.printing import source
+
+            return source(self._plan.model.rhs)
         return self._plan.kernel.source
+
+    @cached_property
+    def model(self) -> object:
+        """The fitted copy of a module, a function of tensors as it was given; None for formulas."""
+        return self._plan.fitted(self.solution)
 
     @cached_property
     def trace(self) -> Trace | None:
@@ -224,7 +233,8 @@ class Fit(Numbers, Stories, Pictures, Exports):
         if interval is None:
             return self._values(columns, m)
         found = self._values(columns, m, want=True)
-        places = [1 + self._plan.kernel.parameters.index(name) for name in self.free]
+        at = {name: 1 + k for k, name in enumerate(self._plan.kernel.parameters)}
+        places = [at[name] for name in self.free]
         variance = self._spread.variance(found[places].T)
         if interval == "new":
             variance = variance + propagation.scatter(self.solution, self.weights)
@@ -286,7 +296,8 @@ class Fit(Numbers, Stories, Pictures, Exports):
         """
         from katamuki.check import judge
 
-        return judge(self.solution, self.columns, self.weights)
+        closure = self._plan.closure(self.columns, self.n)
+        return judge(self.solution, self.columns, self.weights, closure, network=self._plan.network)
 
     def to_dict(self, check: CheckReport | None = None) -> dict[str, Any]:
         """The object that ``--json`` prints, NaN and infinity as None.

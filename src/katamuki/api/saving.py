@@ -39,6 +39,8 @@ class Damaged(Exception):  # noqa: N818  never leaves this file
 def save(fit: Fit, path: str | Path) -> None:
     """Write a fit; see ``Fit.save``."""
     target = Path(path)
+    if fit._plan.model.rhs is None:
+        raise DataError("E-SAVED", "torch.network_not_saved" if fit._plan.network else "torch.function_not_saved")
     whole = fit.to_dict()
     whole["saved"] = {
         "format": FORMAT,
@@ -241,7 +243,7 @@ def _anything(value: Any) -> Any:
 def _solution(given: Mapping[str, Any]) -> Solution:
     """A solution, field by field; a field that this version does not know is not dropped in silence."""
     readers: dict[str, Callable[[Any], Any]] = dict.fromkeys(
-        ("formula", "response", "state", "solver"), _text
+        ("formula", "response", "state", "solver", "kind", "backend", "dtype", "device"), _text
     ) | dict.fromkeys(("loss", "rss", "tss", "seconds"), _float)
     readers |= dict.fromkeys(("n", "dof", "steps", "evaluations"), _whole)
     readers |= dict.fromkeys(("columns", "free", "at_bound"), _names)

@@ -40,9 +40,10 @@ def settings(
     if not start and not bounds and not fixed:
         return Settings(tuple(names), dict.fromkeys(names, 1.0), False, {})
     start, fixed, bounds = _by_name("start", start), _by_name("fixed", fixed), _by_name("bounds", bounds)
+    known = frozenset(names)
     for what, given in (("start", start), ("bounds", bounds), ("fixed", fixed)):
         for name in given:
-            if name not in names:
+            if name not in known:
                 near = nearest(name, names)
                 key = "api.unknown_name" if near is None else "api.unknown_name_near"
                 raise BoundsError("E-NAME", key, what=what, name=name, names=", ".join(names), near=near)

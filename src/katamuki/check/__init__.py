@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from katamuki.check.closure import Closure, Predict, closure_case, judge_network
 from katamuki.check.comparing import said
 from katamuki.check.evaluation import Case, look, read_case
 from katamuki.check.minimum import claimed, judge_minimum
@@ -38,7 +39,14 @@ NO_CLAIM = {
 }
 
 
-def judge(solution: Solution, columns: Mapping[str, Array], weights: Array | None) -> CheckReport:
+def judge(
+    solution: Solution,
+    columns: Mapping[str, Array],
+    weights: Array | None,
+    predict: Predict | None = None,
+    *,
+    network: bool = False,
+) -> CheckReport:
     """Test a fit's claim with code that shares nothing with the fit.
 
     Exact and converged: Jᵀr = 0, H ⪰ 0, and another route that ends at the same place. Cycle and slow: the loss where
@@ -53,6 +61,10 @@ def judge(solution: Solution, columns: Mapping[str, Array], weights: Array | Non
         The columns that the formula reads, as they were fitted.
     weights : (n,) float64 or None
         w of Σ w r², one over the unit of y squared; None: all 1.
+    predict : function, optional
+        Where no formula stands behind the claim: all parameters (all_p,) to predictions (n,), in float64.
+    network : bool
+        The function is a network: loss and gradient are tested, and of its minimum nothing can be told.
 
     Returns
     -------
@@ -70,9 +82,10 @@ def judge(solution: Solution, columns: Mapping[str, Array], weights: Array | Non
     >>> judge(fit.solution, fit.columns, None).verdict
     'PASS'
     """
+    given = (solution, columns, weights)
     with np.errstate(all="ignore"):
         try:
-            case = read_case(solution, columns, weights)
+            case = read_case(solution, columns, weights) if predict is None else closure_case(*given, predict)
         except UnreadableError as error:
             return _silent("CANNOT TELL", "check.cannot.formula", part=str(error))
         refusal = _door(solution, case, weights)
@@ -80,6 +93,8 @@ def judge(solution: Solution, columns: Mapping[str, Array], weights: Array | Non
             return refusal
         if solution.state in {"diverged", "interrupted"}:
             return _silent("CANNOT TELL", NO_CLAIM[solution.state])
+        if network and isinstance(case, Closure):
+            return judge_network(solution, case)
         here = look(case, claimed(solution, case))
         if not here.finite:
             return _silent("FAIL", "check.fail.not_finite")
@@ -101,7 +116,8 @@ def _door(solution: Solution, case: Case, weights: Array | None) -> CheckReport 
             return _silent("FAIL", "check.fail.n", claimed=case.n, found=len(np.atleast_1d(weights)))
         if not (np.isfinite(case.root).all() and (case.root > 0.0).all()):
             return _silent("FAIL", "check.fail.weight_values")
-    strangers = sorted({*case.free, *case.held} - set(case.right.names))
+    known = case.names if isinstance(case, Closure) else case.right.names
+    strangers = sorted({*case.free, *case.held} - set(known))
     if strangers:
         return _silent("FAIL", "check.fail.names", names=", ".join(strangers))
     for name, (low, high) in solution.bounds.items():

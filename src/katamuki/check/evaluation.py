@@ -11,7 +11,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,8 @@ class Case:
     columns: Mapping[str, Any]
     y: Any
     root: Any
+
+    resolution: ClassVar[float] = 0.0  # what the slopes' own error adds to a small singular value
 
     @property
     def n(self) -> int:
@@ -171,7 +173,7 @@ def read_case(solution: Solution, columns: Mapping[str, Array], weights: Array |
 def look(case: Case, values: Any, precise: bool = False, idle: NDArray[np.bool_] | None = None) -> Local:
     """Everything about a claim near free values (p,), from one pass over the rows; ``idle`` (p,) have no effect."""
     p = len(case.free)
-    values = np.asarray(values, np.longdouble if precise else np.float64)
+    values = np.asarray(values, np.longdouble if precise and not case.resolution else np.float64)
     triangle = np.zeros((0, p + 1), values.dtype)
     rss, slope, squares, size, bulk = values.dtype.type(0.0), np.zeros(p), np.zeros(p), 0.0, 0.0
     for rows in case.blocks:

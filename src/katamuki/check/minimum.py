@@ -91,11 +91,11 @@ def judge_minimum(solution: Solution, case: Case, seen: Local, with_covariance: 
     p = len(loose.free)
     found.facts.update(
         gradient=2.0 / case.n * float(np.abs(here.slope).max(initial=0.0)),
-        rank=int((here.singular > DEPENDENT).sum()) + len(stuck),
+        rank=int((here.singular > max(DEPENDENT, case.resolution)).sum()) + len(stuck),
         parameters=len(case.free),
     )
     spelt = [names[name] for name in loose.free]
-    if here.inverse is None or here.singular.min(initial=1.0) <= DEPENDENT:
+    if here.inverse is None or here.singular.min(initial=1.0) <= max(DEPENDENT, case.resolution):
         found.doubts.append(("check.fail.rank", {"rank": found.facts["rank"], "parameters": len(case.free)}))
         found.facts["route"] = "none"
         return found.report("")

@@ -52,11 +52,11 @@ def judge_undetermined(solution: Solution, case: Case, seen: Local, with_covaria
     loose = case.holding(stuck)
     here = look(loose, np.array([solution.params[name] for name in spelt])) if stuck else seen
     idle = here.lengths * np.abs(here.values) <= FAINT * here.size
-    if idle.any() and here.singular.min(initial=1.0) > DETERMINED:
+    if idle.any() and here.singular.min(initial=1.0) > max(DETERMINED, case.resolution):
         here = look(loose, here.values, idle=idle)
     else:
         idle[:] = False
-    kept = here.singular > DETERMINED * here.singular.max(initial=0.0)
+    kept = here.singular > max(DETERMINED, case.resolution) * here.singular.max(initial=0.0)
     rank = int(kept.sum())
     found.facts.update(
         rank=rank + len(stuck),
@@ -83,10 +83,10 @@ def judge_undetermined(solution: Solution, case: Case, seen: Local, with_covaria
     return found.report("check.pass.not_identifiable", rank=found.facts["rank"], parameters=len(case.free))
 
 
-def step_of(here: Local) -> Array:
+def step_of(here: Local, least: float = DETERMINED) -> Array:
     """The shortest Gauss–Newton step, in units of the columns' lengths, that leaves the null space alone; (p,)."""
     unit = np.where(here.lengths > 0.0, here.lengths, 1.0)
-    kept = here.singular > DETERMINED * here.singular.max(initial=0.0)
+    kept = here.singular > least * here.singular.max(initial=0.0)
     along = here.directions[kept] @ (here.slope / unit)
     return np.asarray((here.directions[kept].T @ (along / here.singular[kept] ** 2)) / unit)
 
@@ -136,7 +136,7 @@ def _settled(case: Case, start: Local, idle: NDArray[np.bool_]) -> Local:
     """Corrected by Gauss–Newton steps that leave the null space alone."""
     best = start
     for _ in range(CORRECTIONS):
-        start = look(case, start.values + step_of(start), idle=idle)
+        start = look(case, start.values + step_of(start, max(DETERMINED, case.resolution)), idle=idle)
         if not start.finite:
             break
         best = start

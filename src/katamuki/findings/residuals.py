@@ -129,7 +129,7 @@ def residual_facts(problem: Problem, values: Array, bars: Uncertainty, rss: floa
     ordered = len(problem.columns) > 0
     keep = ordered and n <= SORTABLE
     size = HEAD + 2 * p + SCRATCH
-    small = n <= SMALL
+    small = n <= SMALL and problem.compiled
     rows = (2 * n if n <= FEW else n) if keep else 0
     # One allocation: the residuals kept (and room to order few), then the result and the block of a small problem.
     room = np.empty(rows + size + 256 * (1 + problem.all_p) if small else rows + 1)

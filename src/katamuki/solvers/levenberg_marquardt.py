@@ -118,7 +118,7 @@ def minimise(
     state[bounds + p : bounds + 2 * p] = upper
     rows = np.empty((max_steps + EXTRA + 2, 3 * p + 3))
     floor = EPSILON**2 * problem.tss_about_zero
-    loop = _small if problem.n <= SMALL else _large
+    loop = _small if problem.n <= SMALL and problem.compiled else _large
     try:
         ending = loop(problem, state, rows, floor, max_steps, max_seconds, progress)
     except KeyboardInterrupt:

@@ -1,0 +1,276 @@
+"""Training as PyTorch does it: forward, loss, ``zero_grad``, ``backward``, ``optim.step``, with a trace of every step.
+
+The optimizers are those of ``torch.optim``, used directly; a solver's class name names one, its options are passed on.
+A row of the trace is the state before a step: parameters, gradient, the step taken, the loss, and what the caller's
+``watch`` says of the rule's memory (the divisors). Wide traces are thinned by the caller's choice of rows. Sums are
+PyTorch's; nothing here chooses a step.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from katamuki.backends.torch_ import Place, library
+from katamuki.backends.torch_.models import Model, split, tensor
+from katamuki.errors import BackendError
+from katamuki.records import Array
+
+SMALL = 1 << 15  # rows up to which PyTorch works on one thread anyway; waking more would only cost
+PROGRESS = 0.05  # seconds between two calls of the caller's ``progress``
+Ending = Literal["steps_over", "diverged", "not_finite", "interrupted", "time_over"]
+# (params, gradient, step number) -> what the rule's memory adds to a row: divisors, or nothing
+Watch = Callable[[Array, Array, int], Array | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is trained, on what, by whom.
+
+    ``start`` (all_p,) all parameters, ``free`` (p,) the places of those that move; ``limit`` the loss that ends a run
+    unless a multiple of the first one, ``lost``, is larger; ``kept`` the steps whose rows the trace keeps.
+    """
+
+    model: Model
+    columns: list[Array]
+    y: Array
+    weights: Array | None
+    start: Array
+    free: NDArray[np.int64]
+    optimizer: str
+    options: Mapping[str, Any]
+    steps: int
+    kept: NDArray[np.int64]
+    place: Place
+    loss: Any = None  # an nn.MSELoss, or the mean written out
+    limit: float = np.inf
+    lost: float = np.inf
+    threads: int | None = None
+
+
+@dataclass(slots=True)
+class Ended:
+    """Where it ended: all parameters (all_p,), rows (kept + 1, 3p + 1), their steps, what ``watch`` said of each."""
+
+    ending: Ending
+    values: Array
+    rows: Array
+    index: NDArray[np.int64]
+    watched: list[Array | None]
+    steps: int
+    evaluations: int
+
+
+@contextmanager
+def threads(count: int | None, n: int) -> Iterator[None]:
+    """As many threads as asked for; one for small data; put back afterwards."""
+    torch = library()
+    before = torch.get_num_threads()
+    wanted = count or (1 if n <= SMALL else before)
+    if wanted == before:
+        yield
+        return
+    torch.set_num_threads(wanted)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class Training:
+    """One run: its tensors, its loss, its optimizer."""
+
+    def __init__(self, task: Task) -> None:
+        torch = library()
+        self.task, place = task, task.place
+        own = not task.model.alike
+        self.inputs = task.model.inputs([tensor(one, place, own=own) for one in task.columns])
+        self.y = tensor(task.y, place)
+        self.weights = None if task.weights is None else tensor(task.weights, place)
+        point = torch.from_numpy(task.start.copy()).to(device=place.device, dtype=getattr(torch, place.dtype))
+        moving = np.zeros(len(task.start), dtype=bool)
+        moving[task.free] = True
+        self.tensors = [one.clone() for one in split(task.model, point)]
+        self.leaves, self.held = [], []
+        for one, block in zip(self.tensors, task.model.blocks, strict=True):
+            mask = moving[block.place]
+            if mask.any():
+                one.requires_grad_()
+                self.leaves.append(one)
+            if mask.any() and not mask.all():
+                still = torch.from_numpy(~mask.reshape(block.shape)).to(place.device)
+                self.held.append((one, still, one.detach().clone()))
+        self.scalars = place.device == "cpu" and all(one.dim() == 0 for one in self.leaves)
+        beside = np.concatenate([moving[block.place] for block in task.model.blocks if moving[block.place].any()])
+        self.inside = np.flatnonzero(beside)  # of the leaves' elements, those that move
+        self.every = bool(beside.all())
+        self.optimizer = getattr(torch.optim, task.optimizer)(self.leaves, **task.options)
+        self.evaluations = 0
+
+    def cost(self) -> Any:
+        """The loss: the mean of w (y − ŷ)², as a tensor."""
+        found = self.task.model.predict(self.inputs, self.tensors)
+        if found.dim() == 0:
+            found = found.expand_as(self.y)
+        if self.task.loss is not None:
+            return self.task.loss(found, self.y)
+        if self.weights is None:
+            return ((self.y - found) ** 2).mean()
+        return (self.weights * (self.y - found) ** 2).mean()
+
+    def backward(self) -> Any:
+        """Loss and gradients at the present parameters."""
+        self.optimizer.zero_grad()
+        loss = self.cost()
+        loss.backward()
+        for one, still, _ in self.held:
+            one.grad.masked_fill_(still, 0.0)
+        self.evaluations += 1
+        return loss
+
+    def step(self) -> None:
+        """The optimizer's step; what is fixed stays, whatever weight decay does."""
+        self.optimizer.step()
+        self.put_back()
+
+    def put_back(self) -> None:
+        """The fixed elements of a tensor at their values."""
+        torch = library()
+        with torch.no_grad():
+            for one, still, value in self.held:
+                one.copy_(torch.where(still, value, one))
+
+    def look(self) -> tuple[float, Array]:
+        """Loss and gradient (p,) at the present parameters."""
+        return float(self.backward().detach()), self.gradient()
+
+    def closure_step(self) -> tuple[float, Array]:
+        """A step of an optimizer that looks at the loss itself; loss and gradient before it."""
+        first: list[tuple[float, Array]] = []
+
+        def closure() -> Any:
+            loss = self.backward()
+            if not first:
+                first.append((float(loss.detach()), self.gradient()))
+            return loss
+
+        self.optimizer.step(closure)
+        self.put_back()
+        return first[0]
+
+    def params(self) -> Array:
+        """The free parameters (p,) as doubles."""
+        return self._flat(self.leaves)
+
+    def gradient(self) -> Array:
+        """Their gradient (p,)."""
+        return self._flat([one.grad for one in self.leaves])
+
+    def _flat(self, tensors: list[Any]) -> Array:
+        if self.scalars:
+            return np.array([one.item() for one in tensors])
+        torch = library()
+        whole = torch.cat([one.detach().reshape(-1) for one in tensors]).to(device="cpu", dtype=torch.float64)
+        found: Array = whole.numpy()
+        return found if self.every else found[self.inside]
+
+
+def train(
+    task: Task,
+    watch: Watch | None = None,
+    max_seconds: float | None = None,
+    progress: Callable[[int, float], None] | None = None,
+) -> Ended:
+    """Take the steps.
+
+    Raises
+    ------
+    BackendError
+        If ``torch.optim`` refuses the options.
+    """
+    with threads(task.threads, len(task.y)):
+        try:
+            run = Training(task)
+        except (ValueError, TypeError) as error:
+            raise BackendError("E-BACKEND", "torch.optimizer", name=task.optimizer, cause=str(error)[:200]) from error
+        return _loop(run, watch, max_seconds, progress)
+
+
+class Trace:
+    """The rows that are kept, as they come."""
+
+    def __init__(self, kept: NDArray[np.int64], p: int) -> None:
+        self.rows = np.full((len(kept) + 1, 3 * p + 1), np.nan)
+        self.watched: list[Array | None] = []
+        self.marks: list[int] = []
+        self._kept, self._p = iter(kept.tolist()), p
+        self.wanted = next(self._kept, -1)
+
+    def state(self, values: Array, gradient: Array, loss: float) -> None:
+        """The state before a step, or at the end."""
+        row, p = self.rows[len(self.marks)], self._p
+        row[:p], row[p : 2 * p], row[3 * p] = values, gradient, loss
+
+    def step(self, number: int, step: Array, said: Array | None) -> None:
+        """The step that followed the state."""
+        self.rows[len(self.marks), 2 * self._p : 3 * self._p] = step
+        self.marks.append(number)
+        self.watched.append(said)
+        self.wanted = next(self._kept, -1)
+
+
+def _loop(
+    run: Training, watch: Watch | None, max_seconds: float | None, progress: Callable[[int, float], None] | None
+) -> Ended:
+    """The loop of steps: look, record, step."""
+    task = run.task
+    trace = Trace(task.kept, len(task.free))
+    began = told = time.perf_counter()
+    limit, done, over = task.limit, 0, False
+    values, loss, ending = run.params(), math.nan, "steps_over"
+    gradient = np.full(len(values), np.nan)
+    try:
+        while True:
+            last = over or done == task.steps
+            if task.optimizer == "LBFGS" and not last:
+                loss, gradient = run.closure_step()  # it looks first, and steps
+            else:
+                loss, gradient = run.look()
+            if done == 0:
+                limit = max(limit, task.lost * loss)
+            fine = math.isfinite(loss) and loss <= limit
+            if last or not fine or done == trace.wanted:
+                trace.state(values, gradient, loss)
+            if last or not fine:
+                break
+            if task.optimizer != "LBFGS":
+                run.step()
+            after = run.params()
+            said = None if watch is None else watch(values, gradient, done + 1)
+            if done == trace.wanted:
+                trace.step(done, after - values, said)
+            values = after
+            done += 1
+            now = time.perf_counter()
+            if progress is not None and now - told > PROGRESS:
+                told = now
+                progress(done, loss)
+            over = max_seconds is not None and now - began > max_seconds
+        ending = "not_finite" if not math.isfinite(loss) else "diverged" if loss > limit else "steps_over"
+        if ending == "steps_over" and done < task.steps:
+            ending = "time_over"
+    except KeyboardInterrupt:
+        ending = "interrupted"
+        trace.state(values, gradient, loss)
+    found = task.start.copy()
+    found[task.free] = values
+    index = np.array([*trace.marks, done], dtype=np.int64)
+    rows = trace.rows[: len(index)]
+    return Ended(ending, found, rows, index, trace.watched, done, run.evaluations)  # type: ignore[arg-type]

@@ -1,0 +1,105 @@
+"""Values and partial derivatives of a torch model at many rows, as tables of doubles.
+
+The Jacobian is taken by forward mode for several parameters at once (``torch.func.jvp`` under ``vmap``); where a
+model's operations have no forward rule or cannot be batched, by two reverse sweeps: Jᵀu is linear in u, and its
+derivative by u along each parameter is a column of J. Sources: Griewank & Walther 2008, section 3.1; Baydin et al.
+2018.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from katamuki.backends.torch_ import Place, library
+from katamuki.backends.torch_.models import Model, split, tensor
+from katamuki.errors import FormulaError
+from katamuki.records import Array
+
+ROOM = 1 << 19  # rows times directions that are differentiated at once
+
+
+class Tables:
+    """A model at the rows of some columns, in float64.
+
+    Parameters
+    ----------
+    model : Model
+        The model, made for float64 on the place's device.
+    columns : sequence of (n,) float64
+        Its input columns, in its order.
+    n : int
+        How many rows.
+    device : str
+        Where to compute.
+    """
+
+    def __init__(self, model: Model, columns: list[Array], n: int, device: str) -> None:
+        self.model = model
+        self.place = Place("float64", device)
+        self.columns = columns
+        self.n = n
+        self.batched = True
+        self._whole: Any = None
+
+    def table(self, values: Array, first: int, last: int, want: bool) -> Array:
+        """(1, m), or with ``want`` (1 + all parameters, m): values of rows first to last, then partial derivatives."""
+        torch = library()
+        inputs = self._inputs(first, last)
+        point = torch.from_numpy(np.array(values)).to(self.place.device)
+        if not want:
+            with torch.no_grad():
+                found = self._predict(inputs, point, last - first)
+            return np.ascontiguousarray(found.cpu().numpy())[None, :]
+        both = self._forward(inputs, point, last - first) if self.batched else None
+        if both is None:
+            self.batched = False
+            both = self._twice(inputs, point, last - first)
+        value, slopes = both
+        out = np.empty((1 + len(values), last - first))
+        out[0] = value.detach().cpu().numpy()
+        out[1:] = slopes.detach().cpu().numpy()
+        return out
+
+    def _inputs(self, first: int, last: int) -> Any:
+        if (first, last) != (0, self.n):
+            return self.model.inputs([tensor(one[first:last], self.place) for one in self.columns])
+        if self._whole is None:
+            own = not self.model.alike  # other people's functions get a copy: they may write into it
+            self._whole = self.model.inputs([tensor(one, self.place, own=own) for one in self.columns])
+        return self._whole
+
+    def _predict(self, inputs: Any, point: Any, m: int) -> Any:
+        found = self.model.predict(inputs, split(self.model, point))
+        return found.expand(m) if found.dim() == 0 else found
+
+    def _forward(self, inputs: Any, point: Any, m: int) -> tuple[Any, Any] | None:
+        """The value (m,) and the partials (p, m), directions in batches; None where the model cannot be batched."""
+        torch = library()
+        func = torch.func
+        step = max(1, min(len(point), ROOM // m))
+        unit = torch.eye(len(point), dtype=point.dtype, device=point.device)
+
+        def along(direction: Any) -> Any:
+            return func.jvp(lambda here: self._predict(inputs, here, m), (point,), (direction,))[1]
+
+        try:
+            parts = [func.vmap(along)(unit[k : k + step]) for k in range(0, len(point), step)]
+            with torch.no_grad():
+                return self._predict(inputs, point, m), torch.cat(parts)
+        except (RuntimeError, NotImplementedError, FormulaError):
+            return None
+
+    def _twice(self, inputs: Any, point: Any, m: int) -> tuple[Any, Any]:
+        """The same by reverse sweeps: of the value, and then of the gradient by what it was multiplied with."""
+        torch = library()
+        here = point.clone().requires_grad_()
+        value = self._predict(inputs, here, m)
+        weight = torch.ones(m, dtype=point.dtype, device=point.device, requires_grad=True)
+        (slope,) = torch.autograd.grad(value, here, weight, create_graph=True)
+        rows = []
+        for k in range(len(point)):
+            (row,) = torch.autograd.grad(slope[k], weight, retain_graph=True, allow_unused=True)
+            rows.append(torch.zeros_like(weight) if row is None else row)
+        return value, torch.stack(rows)
