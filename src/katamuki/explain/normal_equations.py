@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from katamuki.backends import numpy_
-from katamuki.errors import FormulaError
+from katamuki.errors import FormulaError, spoken
 from katamuki.explain.subject import Subject
 from katamuki.graph import Graph, derivative
 from katamuki.graph import text as node_text
@@ -88,7 +88,7 @@ class NormalEquations:
         """
         from katamuki.explain import normal_equations_words
 
-        return normal_equations_words.text(self, lang or self.lang, columns)
+        return normal_equations_words.text(self, spoken(lang or self.lang), columns)
 
     def to_dict(self) -> dict[str, Any]:
         """The same as data: ``{"schema": "katamuki.normal_equations/1", …}``.
@@ -131,7 +131,10 @@ def normal_equations_of(subject: Subject, lang: str = "en") -> NormalEquations:
     ------
     FormulaError
         If the model is no formula, or not linear in its free parameters.
+    BoundsError
+        If there is no such language.
     """
+    spoken(lang)
     claim, graph = subject.solution, subject.graph
     if graph is None:
         raise FormulaError("E-NONLINEAR", "explain.normal.no_formula")

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from katamuki.errors import spoken
 from katamuki.explain import run_path
 from katamuki.explain.subject import Subject
 from katamuki.messages import Phrase
@@ -69,7 +70,7 @@ class RunStory:
         """
         from katamuki.explain import run_words
 
-        return run_words.text(self, lang or self.lang, columns)
+        return run_words.text(self, spoken(lang or self.lang), columns)
 
     def to_dict(self) -> dict[str, Any]:
         """The same as data: ``{"schema": "katamuki.run/1", …}``, NaN and infinity as None.
@@ -107,10 +108,16 @@ def story_of_run(subject: Subject, lang: str = "en") -> RunStory:
     -------
     RunStory
         Frozen data.
+
+    Raises
+    ------
+    BoundsError
+        If there is no such language.
     """
     from katamuki.explain import run_descent, run_ending, run_events
 
     claim = subject.solution
+    spoken(lang)
     best = _best(subject)
     path = run_path.path_of(subject.trace, best)
     curvature = run_ending.curvature_of(subject)
@@ -162,8 +169,8 @@ def _header(subject: Subject) -> dict[str, Any]:
         "steps": steps,
         "rows": claim.n,
         "parameters": len(claim.free),
-        "dtype": getattr(claim, "dtype", "float64"),
-        "backend": getattr(claim, "backend", "kernel"),
-        "zero_grad": getattr(claim, "zero_grad", True),
+        "dtype": claim.dtype,
+        "backend": claim.backend,
+        "zero_grad": claim.zero_grad,
         "kept": len(trace) if len(trace) - 1 < steps else None,  # rows of a thinned trace
     }

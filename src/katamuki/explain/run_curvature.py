@@ -99,10 +99,10 @@ def valley(path: Path, values: Array, vectors: Array, lowest: float, until: int)
         parts = 0.5 * values * along * along
         excess = parts.sum(axis=1)
         steep = parts[:, values > math.sqrt(float(values[0]) * float(values[-1]))].sum(axis=1)
-        floor = steep <= STEEP_LEFT * excess
-    if floor[0] or len(floor) <= STAYS:
+        floor = np.asarray(steep <= STEEP_LEFT * excess)
+    if len(path) <= STAYS or floor[0]:
         return None
-    stays = np.lib.stride_tricks.sliding_window_view(floor, STAYS).all(axis=1)
+    stays = np.asarray(np.lib.stride_tricks.sliding_window_view(floor, STAYS).all(axis=1))
     stays &= path.loss[: len(stays)] < path.loss[0]
     if not stays.any():
         return None
@@ -157,8 +157,8 @@ def _condition_at(subject: Subject, params: Mapping[str, float], means: Mapping[
         if not (np.isfinite(gap).all() and np.isfinite(jacobian).all()):
             return None
         if float(np.abs(gap).max()) <= size:
-            values = np.linalg.eigvalsh((jacobian * root[:, None]).T @ (jacobian * root[:, None]))
-            return condition(values)
+            weighted = jacobian * root[:, None]
+            return condition(np.asarray(np.linalg.eigvalsh(weighted.T @ weighted), dtype=np.float64))
         step = np.linalg.lstsq(jacobian, gap, rcond=None)[0]
         for name, change in zip(free, step.tolist(), strict=True):
             here[name] += change

@@ -2,7 +2,7 @@
 
 How many decimal digits each attempt shares with the answer shows the pace: Newton's doubles them at every step, and
 Gauss–Newton does so too where the residuals are small; with larger residuals it adds the same number each time (Dennis
-& Schnabel 1983, section 10.2).
+& Schnabel 1983, section 10.2); a damping that falls to a third each time adds a little more each time.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from katamuki.explain.subject import Subject
 from katamuki.records import Array
 
 FIRST = (1, 2, 3)  # attempts of the table, then 5, 10, 20, 50, 100, …; and the last
-DOUBLES = 1.6  # times the digits before: quadratic, as far as rounding lets it be seen
-FULL = 14.5  # digits beyond which rounding decides
-EVEN = 0.5  # digits an attempt that differ by less than this share are called the same
+DOUBLES = 1.6  # times the gain before: quadratic, as far as rounding lets it be seen
+EVEN = 0.2  # gains that differ by less than this share are the same
+LATEST = 4  # gains that are looked at
+FULL = 14.0  # digits beyond which rounding decides
 
 
 def events(subject: Subject, path: Path, curvature: Array | None) -> tuple[Event, ...]:
@@ -54,7 +55,7 @@ def _attempts(subject: Subject, path: Path, curvature: Array | None) -> Iterator
     if claim.state in {"converged", "not_identifiable"}:
         polish = int((damping[:rows] == 0.0).sum())
         values = {"cosine": _cosine(subject, curvature), "undamped": polish, "digits": digits}
-        pace = {"pace": None} if claim.linear else _pace(digits, accepted)  # a linear one is done in one step
+        pace = {"pace": None} if claim.linear else pace_of(digits, accepted)  # a linear one is done in one step
         yield Event(rows + 1, "converged", values | pace)
     elif claim.state == "slow":
         asked = claim.options.get("max_steps")
@@ -81,20 +82,31 @@ def _digits(subject: Subject, path: Path) -> list[float | None] | None:
     return [None if not math.isfinite(one) else max(0.0, one) for one in shared.tolist()]
 
 
-def _pace(digits: list[float | None] | None, accepted: Array) -> dict[str, Any]:
-    """How the digits grew at the end: "quadratic", "linear" with so many an attempt, or neither."""
+def pace_of(digits: list[float | None] | None, accepted: Array) -> dict[str, Any]:
+    """How the digits grew at the end, before rounding decides.
+
+    "quadratic": each attempt gains about twice what the one before gained; "superlinear": more than the one before;
+    "linear": the same, ``gain`` digits; None: none of these, or too few attempts to say.
+
+    Example
+    -------
+    >>> taken = np.ones(6)
+    >>> pace_of([0.4, 0.9, 1.8, 3.7, 7.5, None], taken)["pace"], pace_of([1.0, 2.0, 3.0, 4.0], taken)["pace"]
+    ('quadratic', 'linear')
+    """
     if digits is None:
         return {"pace": None}
     kept = [one for row, one in enumerate(digits) if one is not None and (row == 0 or accepted[row - 1])]
-    kept = [one for one in kept if one < FULL]
-    pairs = [(one, two) for one, two in pairwise(kept) if one >= 0.5 and two > one]
-    last = pairs[-3:]
-    doubling = [two >= DOUBLES * one and two - one >= 1.5 for one, two in last]
-    if doubling and any(doubling) and all(doubling[-2:-1] or doubling):
+    gains = [two - one for one, two in pairwise(one for one in kept if 0.3 <= one < FULL)][-LATEST:]
+    if len(gains) < 3 or min(gains) <= 0.0:
+        return {"pace": None}
+    ratios = [two / one for one, two in pairwise(gains)]
+    if min(ratios[-2:]) >= DOUBLES:
         return {"pace": "quadratic"}
-    gains = [two - one for one, two in pairs[-4:]]
-    if len(gains) >= 3 and max(gains) - min(gains) <= EVEN * max(gains):
-        return {"pace": "linear", "gain": sum(gains) / len(gains)}
+    if max(gains[-3:]) - min(gains[-3:]) <= EVEN * max(gains[-3:]):
+        return {"pace": "linear", "gain": sum(gains[-3:]) / 3.0}
+    if min(ratios[-2:]) > 1.0:
+        return {"pace": "superlinear", "gains": gains[-3:]}
     return {"pace": None}
 
 

@@ -21,6 +21,7 @@ from katamuki.report.numbers import brief, plain
 
 SAME = 6  # digits from which a result is called the answer
 FOR_EVER = 1e9  # steps: advice to take more of them is none
+KEPT_AWAY = ("pulled", "smallest", "nearer")  # what the diagnosis knows of runs that more steps would not help
 SATURATED = 1e-3  # of the residuals: so little does a parameter's own size move the curve where it is flat
 
 
@@ -56,7 +57,8 @@ def shape_of(subject: Subject, path: Path, curvature: Array | None) -> Shape:
     answer = claim.params if reference is None else reference.params
     if kappa is not None and kappa >= run_curvature.NARROW:
         centring = run_curvature.centring(subject, answer, kappa)
-    if claim.state == "slow" and claim.solver not in STATIC and reference is not None:
+    kept_away = not claim.zero_grad or any(claim.reason.get(one) is not None for one in KEPT_AWAY)
+    if claim.state == "slow" and claim.solver not in STATIC and reference is not None and not kept_away:
         rest = run_curvature.rest(subject, path, reference.curvature, reference.stderr)
     return Shape(lowest, values, kappa, valley, centring, rest)
 
@@ -119,6 +121,10 @@ def _events(subject: Subject, path: Path, curvature: Array | None) -> Iterator[E
         yield Event(last, "not_finite", _not_finite(subject))
     if claim.state == "diverged" and claim.solver not in STATIC and last > 0:
         yield Event(last + 1, "diverged", _diverged(subject, path))
+    for one in KEPT_AWAY:
+        if claim.state == "slow" and claim.reason.get(one) is not None:
+            fact = claim.reason[one]
+            yield Event(int(fact) if one == "nearer" else last + 1, one, {"value": fact})
     if claim.state == "interrupted":
         yield Event(last, "interrupted", {"asked": claim.options.get("steps")})
     asked = claim.options.get("steps")
@@ -198,10 +204,13 @@ def advice(subject: Subject, told: tuple[Event, ...], result: dict[str, Any]) ->
         return Phrase(key + "interrupted")
     if claim.state == "not_identifiable":
         return Phrase(key + "not_identifiable", name=claim.free[-1])
-    if not getattr(claim, "zero_grad", True):
+    if not claim.zero_grad:
         return Phrase(key + "accumulates")
     if claim.state == "cycle":
         return Phrase(key + "cycle")
+    for one in KEPT_AWAY:
+        if one in codes:
+            return Phrase(key + one, solver=solver)
     if claim.state == "slow" and claim.solver != "levenbergmarquardt":
         near = result.get("shared_digits")
         return Phrase(key + "converged") if near is not None and near >= SAME else _when_slow(result, solver)

@@ -17,7 +17,7 @@ from katamuki.records import Array, Solution
 
 ALIKE = 1e-3  # of their size: first moves that agree to this are called the same
 MOVED = 0.01  # of its range: by less a parameter has not moved
-TINY = 1e-3  # of the steepest gradient: a gradient so small on a plateau is a flat place, not small steps
+TINY = 1e-2  # of the loss: less would a change of every parameter by its own size do, by the slope: a flat place
 JUMPS = 0.25  # of the steps on a plateau turn back: the run jumps to and fro
 NEAR_HALF = 0.02  # how near to lr/2 a half-width is called lr/2
 
@@ -48,7 +48,7 @@ def _events(subject: Subject, path: Path, shape: Shape) -> Iterator[Event]:
     claim, facts = subject.solution, subject.solution.reason
     diverged = claim.state == "diverged"
     yield from _start(subject, path)
-    if not getattr(claim, "zero_grad", True):
+    if not claim.zero_grad:
         yield Event(1, "accumulates", {"solver": claim.solver, "plain": _is_plain(claim.options)})
     turns = () if diverged else run_path.turning_points(path, steady_until(claim, path))
     arrived = [] if diverged else [one for one in run_path.arrivals(path) if one.all]
@@ -61,10 +61,13 @@ def _events(subject: Subject, path: Path, shape: Shape) -> Iterator[Event]:
     for turn in turns:
         if turn is not told and turn.row >= (shape.valley or 0) and turn.name not in swinging:
             yield Event(int(path.index[turn.row]) + 1, "turn", _turned(path, turn))
-    yield from _stability(facts, claim.options, claim.solver, diverged)
+    if bool(np.any(subject.trace.step[:-1])):
+        yield from _stability(facts, claim.options, claim.solver, diverged)
     if arrived:
-        levels = [{"level": one.level, "step": one.all, "by_name": one.by_name} for one in arrived]
-        yield Event(int(arrived[0].all or 0), "arrival", {"levels": levels})
+        finest = [one for one, finer in zip(arrived, [*arrived[1:], None], strict=True)
+                  if finer is None or finer.all != one.all]  # fmt: skip
+        levels = [{"level": one.level, "step": one.all, "by_name": one.by_name} for one in finest]
+        yield Event(int(finest[0].all or 0), "arrival", {"levels": levels})
     if claim.cycle is not None:
         yield Event(claim.cycle.since, "cycle", _cycle(subject))
     yield from unsteady
@@ -213,11 +216,12 @@ def _factor(subject: Subject) -> float | None:
 def _unsteady(subject: Subject, path: Path) -> Iterator[Event]:
     """Swings across the answer, and bursts away from it."""
     claim = subject.solution
-    for one in sorted(run_path.swings(path, steady_until(claim, path)), key=lambda one: -one.first)[:1]:
+    swinging = run_path.swings(path, steady_until(claim, path))
+    for one in sorted(swinging, key=lambda one: -one.first)[:1]:
         values = {"name": one.name, "crossings": one.crossings, "period": one.period, "first": one.first}
         momentum = bool(claim.options.get("momentum") or claim.options.get("betas"))
         yield Event(int(path.index[one.row]) + 1, "swings", values | {"kept": one.kept, "momentum": momentum})
-    found = run_path.burst(path)
+    found = None if swinging else run_path.burst(path)
     if found is not None and found.begin < len(path):
         back = int(path.index[found.end]) if found.end < len(path) else None
         values = {"level": found.level, "distance": found.distance, "peak": int(path.index[found.peak]), "back": back}
@@ -227,12 +231,11 @@ def _unsteady(subject: Subject, path: Path) -> Iterator[Event]:
 
 def _plateau(subject: Subject, path: Path, flat: run_path.Plateau) -> dict[str, Any]:
     """Where it ends, and of which kind: a flat place, jumps to and fro, or steps too small to matter."""
-    gradient = np.abs(subject.trace.gradient[: len(path)]).max(axis=1)
-    here = float(gradient[flat.begin : flat.end + 1].max())
+    inside = slice(flat.begin, flat.end + 1)
+    slopes = np.abs(np.asarray(subject.trace.gradient[inside]))
+    reach = float(np.median((slopes * np.abs(path.params[inside])).sum(axis=1)))
     steps = np.asarray(subject.trace.step[flat.begin : flat.end])
     turns = float((steps[1:] * steps[:-1] < 0.0).any(axis=1).mean()) if len(steps) > 1 else 0.0
-    kind = "flat" if here <= TINY * float(gradient.max()) else "jumps" if turns >= JUMPS else "creeps"
-    if here == 0.0:
-        kind = "flat"
+    kind = "flat" if reach <= TINY * abs(flat.loss) else "jumps" if turns >= JUMPS else "creeps"
     over = flat.end < len(path) - 1
-    return {"end": int(path.index[flat.end]), "loss": flat.loss, "kind": kind, "left": over, "gradient": here}
+    return {"end": int(path.index[flat.end]), "loss": flat.loss, "kind": kind, "left": over, "reach": reach}

@@ -13,6 +13,8 @@ from katamuki import messages
 from katamuki.explain import run_curvature, run_path
 from katamuki.report.numbers import DASH, MINUS, brief, grouped, number, plain
 
+TIMES = 0.05  # a first step of fewer lr is not measured in lr
+LOSSLESS = 0.995  # of a swing: what is kept beyond this counts as all
 NAMES = 4  # parameters that are named; the others are counted
 
 
@@ -42,6 +44,8 @@ def _start(values: Mapping[str, Any], lang: str) -> str:
     moves = values["moves"]
     loss = say("loss", lang, loss=number(values["loss"]))
     times = values["in_lr"]
+    if values["size"] == 0.0:
+        return f"{loss}   {say('moves.none', lang)}"
     if values["same"]:
         key = "moves.both" if len(moves) == 2 else "moves.all"
         said = say(key, lang, count=len(moves), size=size(values["size"]))
@@ -50,7 +54,7 @@ def _start(values: Mapping[str, Any], lang: str) -> str:
         said = say("moves.each", lang, moves=each)
     if values["slope"]:
         said += " " + say("moves.slope", lang)
-    elif times is not None and math.isfinite(times) and (values["same"] or len(moves) == 1):
+    elif times is not None and TIMES <= times < math.inf and (values["same"] or len(moves) == 1):
         said += " " + say("moves.times", lang, times=size(times))
     return f"{loss}   {said}"
 
@@ -133,7 +137,8 @@ def _cycle(values: Mapping[str, Any], lang: str) -> str:
 
 def _swings(values: Mapping[str, Any], lang: str) -> str:
     facts = {"name": values["name"], "first": size(values["first"]), "period": brief(values["period"], 3)}
-    said = say("swings", lang, kept=brief(values["kept"], 2), count=values["crossings"], **facts)
+    key = "swings" if values["kept"] < LOSSLESS else "swings.lossless"
+    said = say(key, lang, kept=brief(values["kept"], 2), count=values["crossings"], **facts)
     return said + (" " + say("swings.momentum", lang) if values["momentum"] else "")
 
 
@@ -182,6 +187,9 @@ def _converged(values: Mapping[str, Any], lang: str) -> str:
                             count=values["undamped"])  # fmt: skip
     if values["pace"] == "quadratic":
         said += "\n" + say("pace.quadratic", lang)
+    elif values["pace"] == "superlinear":
+        gains = ", ".join(brief(one, 2) for one in values["gains"])
+        said += "\n" + say("pace.superlinear", lang, gains=gains)
     elif values["pace"] == "linear":
         said += "\n" + say("pace.linear", lang, gain=brief(values["gain"], 2))
     return said
@@ -200,6 +208,10 @@ def _named(key: str) -> Callable[[Mapping[str, Any], str], str]:
 def _accumulates(values: Mapping[str, Any], lang: str) -> str:
     plain_descent = values["solver"] == "sgd" and values["plain"]
     return say("accumulates.sgd" if plain_descent else "accumulates", lang)
+
+
+def _smallest(values: Mapping[str, Any], lang: str) -> str:
+    return say("smallest", lang, size=size(values["value"]))
 
 
 def _saturated(values: Mapping[str, Any], lang: str) -> str:
@@ -225,6 +237,9 @@ WORDS: Mapping[str, Callable[[Mapping[str, Any], str], str]] = {
     "interrupted": _named("interrupted"),
     "time_over": _named("time_over"),
     "saturated": _saturated,
+    "pulled": _named("pulled"),
+    "smallest": _smallest,
+    "nearer": _named("nearer"),
     "solved": _named("solved"),
     "refused": _named("refused"),
     "converged": _converged,
@@ -235,5 +250,5 @@ LABELS = {
     "start": "step", "accumulates": "every", "overshoots": "every", "valley": "to", "floor": "to", "arrival": "after",
     "cycle": "from", "plateau": "from", "swings": "from", "interrupted": "after", "time_over": "after",
     "solved": "method", "refused": "from", "converged": "end", "attempts_over": "end", "stalled": "end",
-    "saturated": "end", "not_finite": "after",
+    "saturated": "end", "not_finite": "after", "pulled": "end", "smallest": "end",
 }  # fmt: skip

@@ -20,7 +20,7 @@ from katamuki.explain.run_sentences import LABELS, NAMES, WORDS, condition, say,
 from katamuki.messages import Phrase
 from katamuki.report.document import jsonable
 from katamuki.report.layout import flow, wrapped
-from katamuki.report.numbers import DASH, brief, grouped, left, number, plain, table, width
+from katamuki.report.numbers import DASH, MINUS, brief, grouped, left, number, plain, table, width
 
 LABEL = 13  # cells of the column with the steps
 NO_MATTER, OTHER = 0.1, 1.0  # standard errors: below the data cannot tell; above it is another answer
@@ -74,7 +74,7 @@ def html(story: RunStory, lang: str = "en") -> str:
     for event in story.events:
         if event.code == "attempt":
             cells = _attempt_cells(event, lang)
-            label, said = f"{say('attempt', lang)} {cells[0]}", " · ".join(one for one in cells[1:] if one)
+            label, said = f"{say('column.attempt', lang)} {cells[0]}", " · ".join(one for one in cells[1:] if one)
         else:
             label, said = _label(event, lang), WORDS[event.code](event.values, lang)
         rows.append((label, said))
@@ -109,7 +109,7 @@ def _head_parts(story: RunStory, lang: str) -> tuple[str, str]:
         parts.append(say("head.step" if header["steps"] == 1 else "head.steps", lang, count=count))
     comma = messages.sentence("label.comma", lang)
     said = comma.join(parts)
-    start = [f"{one} {plain(float(value))}" for one, value in header["start"].items()]
+    start = [f"{one} {plain(float(value)).replace('-', MINUS, value < 0)}" for one, value in header["start"].items()]
     if 0 < len(start) <= NAMES:
         said = say("head.from", lang, run=said, start=" ".join(start))
     rows = say("head.row" if header["rows"] == 1 else "head.rows", lang, rows=grouped(header["rows"]))
@@ -203,9 +203,9 @@ def _result(story: RunStory, lang: str, columns: int) -> list[str]:
     parts = _result_parts(story, lang)
     inside = columns - 2 - LABEL
     lines = [piece for line in flow(parts[:2], inside, gap=5) for piece in wrapped(line, inside)]
-    told = parts[2:]
-    if told:
-        lines += wrapped(reduce(lambda a, b: messages.sentence("label.also", lang, first=a, second=b), told), inside)
+    more = parts[2:]
+    if more:
+        lines += wrapped(reduce(lambda a, b: messages.sentence("label.also", lang, first=a, second=b), more), inside)
     rest = story.result["rest"]
     if rest is not None and rest["high"] < FOR_EVER:
         facts = {"low": brief(rest["low"], 2), "high": brief(rest["high"], 2), "part": size(rest["part"])}
