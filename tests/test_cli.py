@@ -10,10 +10,8 @@ import csv
 import io
 import json
 import math
-import os
 import re
-import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -22,55 +20,11 @@ import numpy as np
 import pytest
 
 import katamuki as km
-from command_line import ERROR, SCHEMA, run
-from katamuki.cli import main
+from command_line import ERROR, HERE, RMSPROP, SCHEMA, Command, expected, masked, run
 
-HERE = Path(__file__).parent
 VALIDATE = fastjsonschema.compile(SCHEMA)
 TUTORIAL = files("katamuki.data").joinpath("sets/tutorial.csv").read_text()
-RMSPROP = ["--solver", "rmsprop", "--lr", "0.001", "--steps", "6000", "--start", "a=0.5,b=0.5"]
 A, B = 55.01 / 110, 82.51 / 11 - 9 * 55.01 / 110  # the normal equations of Anscombe's first set
-
-
-@pytest.fixture
-def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that holds tutorial.csv; the command runs there."""
-    monkeypatch.chdir(tmp_path)
-    path = tmp_path / "tutorial.csv"
-    path.write_text(TUTORIAL)
-    return path
-
-
-Command = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture
-def command(table: Path, capsys: pytest.CaptureFixture[str]) -> Command:
-    """The command in this process, where tutorial.csv is: quicker than a process of its own."""
-
-    def within(*given: str) -> subprocess.CompletedProcess[str]:
-        code = main(list(given))
-        return subprocess.CompletedProcess(given, code, *capsys.readouterr())
-
-    return within
-
-
-def masked(text: str) -> str:
-    """The text without times and last digits, which differ from machine to machine."""
-    text = re.sub(r"\d+ steps, \d+(\.\d+)? (ms|s)\b", "N steps, T", text)
-    text = re.sub(r"gradient at the answer [\d.e−]+", "gradient at the answer G", text)
-    text = re.sub(r"shared digits [\d.]+, of std.errors [\d.]+", "shared digits N, of std.errors N", text)
-    text = re.sub(r"(\d+\.\d|—) +(\d+\.\d|—)$", "N  N", text, flags=re.MULTILINE)
-    return re.sub(r"shared digits [\d.]+", "shared digits N", text)
-
-
-def expected(name: str, text: str) -> None:
-    """Compare with a file of ``tests/expected``."""
-    path = HERE / "expected" / name
-    if os.environ.get("KATAMUKI_EXPECTED") == "write":
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(masked(text), encoding="utf-8")
-    assert masked(text) == path.read_text(encoding="utf-8")
 
 
 # --- what is printed -----------------------------------------------------------------------------------------------
@@ -341,8 +295,8 @@ def test_a_check_that_contradicts_exits_with_6(command: Command, monkeypatch: py
 
     judge = check.judge
 
-    def wrong(solution: km.records.Solution, *rest: object) -> object:  # type: ignore[name-defined]
-        return judge(replace(solution, params=solution.params | {"a": 0.6}), *rest)  # type: ignore[arg-type]
+    def wrong(solution: km.records.Solution, *rest: object, **more: object) -> object:  # type: ignore[name-defined]
+        return judge(replace(solution, params=solution.params | {"a": 0.6}), *rest, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(check, "judge", wrong)
     done = command("fit", "y ~ a*x + b", "tutorial.csv")

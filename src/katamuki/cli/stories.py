@@ -34,7 +34,7 @@ def explain(chosen: Namespace, terminal: Terminal) -> int:
     if chosen.graph:
         _draw(told, row, chosen, terminal)
     elif chosen.autograd:
-        terminal.print(told.autograd().text(terminal.lang))
+        terminal.print(told.autograd().text(row=1 if row is None else row, lang=terminal.lang))
     elif chosen.json:
         terminal.print(_json(told.to_dict()))
     else:
