@@ -52,8 +52,8 @@ class Sketch:
     Example
     -------
     >>> b = Builder()
-    >>> a, c, x = b.leaf("parameter", "a"), b.leaf("parameter", "c"), b.leaf("column", "x")
-    >>> sketch = Sketch(b.graph([b("add", b("mul", a, x), c)]), "y", ["a", "c"], ())
+    >>> product = b("mul", b.leaf("parameter", "a"), b.leaf("column", "x"))
+    >>> sketch = Sketch(b.graph([b("add", product, b.leaf("parameter", "c"))]), "y", ["a", "c"], ())
     >>> sketch.names, [(one.source, one.target, one.sign, one.factor) for one in sketch.ways]
     (['a', 'x', 'm', 'c', 'ŷ'], [(4, 2, 1, None), (4, 3, 1, None), (2, 0, 1, 'x')])
     """

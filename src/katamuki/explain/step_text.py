@@ -36,7 +36,7 @@ def story(step: Step, level: str, row: int, lang: str) -> list[Block]:
     if level not in LEVELS:
         raise BoundsError("E-USAGE", "step.level", given=repr(level))
     spoken(lang)
-    row = check_row(step, row)
+    row = check_row(step.n, row)
     blocks: list[Block] = [*title(step, lang), Gap()]
     if level == "glance":
         return [*blocks[:-1], *_glance(step, lang)]
@@ -54,12 +54,12 @@ def story(step: Step, level: str, row: int, lang: str) -> list[Block]:
     return blocks[:-1]
 
 
-def check_row(step: Step, row: object) -> int:
+def check_row(n: int, row: object) -> int:
     """A row that exists, counted from 1."""
     if isinstance(row, bool) or not isinstance(row, int | np.integer):
         raise BoundsError("E-ROW", "step.row_whole", given=repr(row))
-    if not 1 <= row <= step.n:
-        raise BoundsError("E-ROW", "step.row_range", given=str(row), rows=grouped(step.n))
+    if not 1 <= row <= n:
+        raise BoundsError("E-ROW", "step.row_range", given=str(row), rows=grouped(n))
     return int(row)
 
 
