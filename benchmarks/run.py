@@ -14,6 +14,8 @@ from timing import RESULTS, line
 
 SCRIPTS = (
     "tutorial_loop",
+    "first_order_rules",
+    "lbfgs",
     "race",
     "straight_line",
     "exponential",
