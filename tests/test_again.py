@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import katamuki as km
-from katamuki.errors import BoundsError, NotConverged
+from katamuki.errors import BackendError, BoundsError, NotConverged
 
 pytestmark = pytest.mark.filterwarnings("ignore::katamuki.FitWarning")
 START = {"a": 0.5, "b": 0.5}
@@ -116,6 +116,12 @@ def test_a_fit_without_gradient_steps_says_who_takes_them(solver: str) -> None:
     with pytest.raises(BoundsError, match="RMSprop") as caught:
         fit.without_zero_grad()
     assert caught.value.code == "E-USAGE"
+
+
+def test_a_fit_that_pytorch_computed_says_who_can() -> None:
+    fit = tutorial(km.RMSprop(lr=0.001, steps=20), backend="torch")
+    with pytest.raises(BackendError, match='backend="kernel"'):
+        fit.without_zero_grad()
 
 
 def test_the_warning_points_at_the_caller() -> None:

@@ -350,7 +350,7 @@ def test_one_that_is_lost_raises_and_names_the_remedy() -> None:
 def test_bounds_and_zero_grad_are_refused() -> None:
     with pytest.raises(BoundsError, match="LBFGS knows no bounds"):
         tutorial("lbfgs", bounds={"a": (0, 1)})
-    with pytest.raises(BoundsError, match="LBFGS takes none"):
+    with pytest.raises(BoundsError, match="LBFGS is none"):
         tutorial("lbfgs").without_zero_grad()
 
 

@@ -10,7 +10,7 @@ from katamuki.api.result import Fit
 from katamuki.api.solving import solve, solver_of
 from katamuki.api.values import Settings
 from katamuki.data.selection import Columns
-from katamuki.errors import BoundsError
+from katamuki.errors import BackendError, BoundsError
 from katamuki.solvers.first_order import FIRST_ORDER
 
 
@@ -22,6 +22,8 @@ def without_zero_grad(fit: Fit) -> Fit:
     if not isinstance(solver, FIRST_ORDER) or claim.start is None:
         names = ", ".join(one.__name__ for one in FIRST_ORDER)
         raise BoundsError("E-USAGE", "api.no_gradient_steps", solver=type(solver).__name__, names=names)
+    if claim.backend != "kernel":
+        raise BackendError("E-BACKEND", "api.zero_grad_backend", backend=claim.backend)
     said = Settings(claim.free, claim.start, True, {})
     columns = Columns(dict(fit.columns), fit.data, fit.index)
     ready = Prepared(plan, said, claim.sigma_is, claim.columns, columns, fit._problem())

@@ -127,7 +127,9 @@ class Stories:
         Raises
         ------
         BoundsError
-            If this fit's solver does not take a gradient step by step.
+            If this fit's solver is no first-order one.
+        BackendError
+            If PyTorch computed this fit: the experiment is made with the compiled rules.
         NotConverged
             If the run diverges; its ``.fit`` holds the steps.
 
