@@ -16,7 +16,7 @@ from katamuki.explain.run_descent import pace_of
 START = {"a": 0.5, "b": 0.5}
 
 
-def told(model: str = "y ~ a*x + b", data: Any = None, **options: Any) -> RunStory:
+def told(model: Any = "y ~ a*x + b", data: Any = None, **options: Any) -> RunStory:
     """The story of a fit, whether it failed or not."""
     if data is None:
         data = km.datasets("tutorial")
@@ -324,3 +324,32 @@ def test_a_language_that_is_not_there_is_an_error_before_any_work() -> None:
 )
 def test_the_pace_of_digits(digits: list[float | None] | None, pace: str | None) -> None:
     assert pace_of(digits, np.ones(9))["pace"] == pace
+
+
+def test_a_run_of_torch_is_told_like_ours() -> None:
+    story = told(solver=km.RMSprop(lr=1e-3, steps=2000), backend="torch")
+    ours = told(solver=km.RMSprop(lr=1e-3, steps=2000))
+    assert [(event.step, event.code) for event in story.events] == [(event.step, event.code) for event in ours.events]
+    assert "torch" in str(story).splitlines()[0]
+    single = told(solver=km.RMSprop(lr=1e-3, steps=6000), backend="torch", dtype="float32")
+    assert "float32" in str(single).splitlines()[0]
+    assert abs(of(single, "cycle")[0] - 3412) <= 20
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # torch's own, on first use
+def test_a_network_is_told_without_an_answer_to_compare_with() -> None:
+    import torch
+
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(1, 16), torch.nn.Tanh(), torch.nn.Linear(16, 1)).double()
+    rng = np.random.default_rng(4)
+    x = np.linspace(0, 6, 50)
+    data = {"x": x, "y": np.sin(x) + 0.05 * rng.normal(size=50)}
+    story = told(net, data, target="y", inputs=["x"], solver=km.Adam(lr=0.01, steps=100))
+    assert story.result["reference"] is None
+    assert of(story, "start")[1]["same"]
+    assert "turn" not in codes(story)  # of 49 parameters some turn back by chance
+    assert "and 45 more" in str(story)
+    with pytest.raises(km.NotConverged):
+        km.fit(net, data, target="y", inputs=["x"], solver=km.SGD(lr=100.0, steps=100))
+    assert "diverged" in codes(told(net, data, target="y", inputs=["x"], solver=km.SGD(lr=100.0, steps=100)))

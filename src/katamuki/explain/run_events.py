@@ -19,6 +19,7 @@ ALIKE = 1e-3  # of their size: first moves that agree to this are called the sam
 MOVED = 0.01  # of its range: by less a parameter has not moved
 TINY = 1e-2  # of the loss: less would a change of every parameter by its own size do, by the slope: a flat place
 JUMPS = 0.25  # of the steps on a plateau turn back: the run jumps to and fro
+FEW = 10  # parameters whose turning points are told; of more the farthest would be told by chance
 NEAR_HALF = 0.02  # how near to lr/2 a half-width is called lr/2
 
 
@@ -50,7 +51,8 @@ def _events(subject: Subject, path: Path, shape: Shape) -> Iterator[Event]:
     yield from _start(subject, path)
     if not claim.zero_grad:
         yield Event(1, "accumulates", {"solver": claim.solver, "plain": _is_plain(claim.options)})
-    turns = () if diverged else run_path.turning_points(path, steady_until(claim, path))
+    few = not diverged and len(path.names) <= FEW
+    turns = run_path.turning_points(path, steady_until(claim, path)) if few else ()
     arrived = [] if diverged else [one for one in run_path.arrivals(path) if one.all]
     unsteady = () if diverged else tuple(_unsteady(subject, path))
     if arrived and shape.valley is not None and path.index[shape.valley] >= (arrived[0].all or 0):
