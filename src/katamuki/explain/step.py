@@ -86,6 +86,25 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Iteration:
+    """One iteration of L-BFGS within a step: from a point along ``direction`` by ``length``.
+
+    ``number`` counts the run's iterations; ``gradient`` and ``direction`` are over the free parameters, d = −H·g with H
+    made of the last ``pairs`` pairs and, before them, ``diagonal`` times the identity. ``slope`` is g·d. So many
+    ``evaluations`` of loss and gradient were needed to settle ``length``.
+    """
+
+    number: int
+    pairs: int
+    diagonal: float
+    gradient: dict[str, float]
+    direction: dict[str, float]
+    slope: float
+    length: float
+    evaluations: int
+
+
+@dataclass(frozen=True, slots=True)
 class Helped:
     """Whether the step helped: ``change`` of the loss = ``promise`` + ``bend`` + ``rest``.
 
@@ -150,6 +169,8 @@ class Step:
         The solver's arithmetic by parameter; empty for Levenberg–Marquardt.
     attempt : Attempt or None
         Levenberg–Marquardt's arithmetic.
+    iterations : tuple of Iteration
+        L-BFGS's arithmetic; empty for others, and where PyTorch ran it.
     helped : Helped
         Promise, bend, and what came.
     remarks : tuple of Remark
@@ -188,6 +209,7 @@ class Step:
     memory_after: Mapping[str, Mapping[str, float]]
     updates: tuple[Update, ...]
     attempt: Attempt | None
+    iterations: tuple[Iteration, ...]
     helped: Helped
     remarks: tuple[Remark, ...]
     subject: Subject = field(repr=False, compare=False)

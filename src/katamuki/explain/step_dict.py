@@ -57,6 +57,7 @@ def as_dict(step: Step) -> dict[str, Any]:
             for one in step.updates
         ],
         "attempt": None if step.attempt is None else _attempt(step.attempt),
+        "iterations": [jsonable(dataclasses.asdict(one)) for one in step.iterations],
         "helped": _helped(step.helped),
         "remarks": [{"code": one.key, "values": jsonable(one.values)} for one in step.remarks],
     }

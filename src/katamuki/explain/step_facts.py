@@ -17,8 +17,9 @@ from katamuki.errors import BoundsError
 from katamuki.explain import curvature, step_remarks
 from katamuki.explain.attempt import attempt_at
 from katamuki.explain.differences import differences, losses_of
+from katamuki.explain.iterations import iterations_of
 from katamuki.explain.sketch import Sketch
-from katamuki.explain.step import Attempt, Differences, Helped, Step, Update
+from katamuki.explain.step import Attempt, Differences, Helped, Iteration, Step, Update
 from katamuki.explain.subject import Subject
 from katamuki.explain.tape import Tape, opaque, predicted, record
 from katamuki.explain.updates import Moved, blocks_of, update_of
@@ -27,6 +28,7 @@ from katamuki.records import Array, Trace
 from katamuki.report.numbers import grouped
 from katamuki.solvers import first_order_run
 from katamuki.solvers.first_order import FIRST_ORDER
+from katamuki.solvers.lbfgs import LBFGS
 from katamuki.solvers.levenberg_marquardt import LevenbergMarquardt
 
 
@@ -102,7 +104,7 @@ class _Maker:
             steps=int(subject.trace.index[-1]),
             solver=claim.solver,
             options=claim.options,
-            dtype=getattr(claim, "dtype", "float64"),
+            dtype=claim.dtype,
             formula=claim.formula,
             response=claim.response,
             n=claim.n,
@@ -120,6 +122,7 @@ class _Maker:
             memory_after=after,
             updates=updates,
             attempt=attempt,
+            iterations=self._iterations(),
             helped=self._helped(loss, loss_after),
             remarks=(),
             subject=subject,
@@ -176,6 +179,14 @@ class _Maker:
         if not isinstance(self.subject.solver, LevenbergMarquardt):
             return None
         return attempt_at(self.subject.problem(), self.trace, self.row)
+
+    def _iterations(self) -> tuple[Iteration, ...]:
+        """L-BFGS's iterations within the step; PyTorch keeps its own to itself."""
+        solver, claim = self.subject.solver, self.claim
+        if not isinstance(solver, LBFGS) or claim.backend == "torch":
+            return ()
+        problem = self.subject.problem()
+        return iterations_of(solver, problem, problem.full(self.subject.trace.params[0]), self.k)
 
     def _differences(self) -> Differences | None:
         """The gradient by another road; models that are no formula have none."""

@@ -15,9 +15,11 @@ from katamuki.explain.figures import filled, lettered, plainly
 from katamuki.explain.notation import short
 from katamuki.explain.step import Attempt, Equation, Step, Update
 from katamuki.explain.story_forward import MOST_PARAMS, skipped
+from katamuki.explain.story_iterations import iterated
 
 MATRIX = 4  # parameters up to which Levenberg–Marquardt's matrices are shown
 EVERY = ("lr", "alpha", "betas", "rho", "eps", "etas", "lambd")  # options that are always said
+USED = ("weight_decay", "momentum_decay")  # options that are said where they are not 0
 
 
 def options(step: Step) -> list[str]:
@@ -26,7 +28,8 @@ def options(step: Step) -> list[str]:
     said = []
     for name, value in step.options.items():
         usual = getattr(kind, name, None)
-        if name != "steps" and (name in EVERY or value != usual):
+        used = name in USED and value
+        if name != "steps" and (name in EVERY or used or value != usual):
             said.append(f"{name}={value}")
     return said
 
@@ -43,6 +46,8 @@ def solver(step: Step, shown: Sequence[int], level: str, lang: str) -> list[Bloc
     blocks: list[Block] = [Head("3", title, "", code)]
     if step.attempt is not None:
         return [*blocks, *_attempt(step, step.attempt, shown, level, lang)]
+    if step.solver == "lbfgs":
+        return [*blocks, *iterated(step, level, lang)]
     if level == "rules":
         rules = [f"{one.symbol} ← {lettered(one)}" for one in step.updates[0].equations] if step.updates else []
         return [*blocks, *(Line(rule) for rule in rules)]

@@ -157,7 +157,7 @@ def radam(at: Moved) -> Lines:
     rectify = ((length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length)) ** 0.5
     rule = "√(({rho} − 4)·({rho} − 2)·{longest} / (({longest} − 4)·({longest} − 2)·{rho}))"
     lines.append(Equation("r", rule, {"rho": length, "longest": longest}, rectify, None))
-    rule, more = divided(at, "{lr} · {m'}·{r}·√(1 − {beta2}^{t})", "v", v, at.option("eps"))
+    rule, more = divided(at, "{lr} · {m'} · {r} · √(1 − {beta2}^{t})", "v", v, at.option("eps"))
     operands = {"lr": lr, "m'": first, "r": rectify, "beta2": beta2, "t": float(t), "v": v, **more}
     return [*lines, Equation("step", rule, operands, at.step, None)]
 

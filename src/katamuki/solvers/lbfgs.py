@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -199,6 +199,24 @@ def minimise(
     over: Ending = "still" if status == core.STILL else "steps_over"
     trace = _trace(problem.free_names, rows[: steps + 1].copy())
     return Run(ending or over, values, trace, steps, int(state[at.ALL_EVALS]))
+
+
+def evaluations(solver: LBFGS, problem: Problem, start: Array) -> Iterator[Array]:
+    """The same run, one evaluation at a time: the machine's state after each, for whoever tells of its iterations.
+
+    The state is one array that goes on changing; its slots are named in :mod:`katamuki.solvers.lbfgs_search`.
+    """
+    p, options = problem.p, solver.packed()
+    rows = np.empty((solver.steps + 1, 3 * p + 4))
+    state = np.zeros(at.SLOTS + at.VECTORS * p + int(options[at.CAPACITY]) * (2 * p + 2))
+    state[at.LIMIT] = FAR * problem.tss_about_zero / problem.n
+    values = start.astype(np.float64)
+    _vector(state, p, at.X)[:] = _vector(state, p, at.TRIAL)[:] = values[problem.free]
+    go = _evaluator(problem, state, options, values, rows)
+    status = core.GO_ON
+    while status == core.GO_ON:
+        status = go(1)
+        yield state
 
 
 def _vector(state: Array, p: int, which: int) -> Array:

@@ -1,0 +1,62 @@
+"""L-BFGS's part of a step's story: one iteration after the other, each a direction, a length and a move."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from katamuki import messages
+from katamuki.explain.blocks import Block, Line, Words
+from katamuki.explain.notation import short
+from katamuki.explain.step import Iteration, Step
+from katamuki.explain.story_forward import MOST_PARAMS
+
+MOST = 6  # iterations that are told: the first ones
+RULES = (
+    "d ← −g     the first time; then d ← −H·g, H from the last pairs Δp = t·d, Δg:",
+    "q ← g;  newest pair first: α ← Δp·q / Δp·Δg, q ← q − α·Δg;  q ← q · Δp·Δg / Δg·Δg",
+    "oldest pair first: β ← Δg·q / Δp·Δg, q ← q + (α − β)·Δp;  d ← −q",
+    "p ← p + t·d     t = lr, the first time min(1, 1/Σ|g|)·lr, or found by the line search",
+)
+
+
+def iterated(step: Step, level: str, lang: str) -> list[Block]:
+    """The iterations of a step, with the numbers of each, or the rules alone."""
+    if level == "rules":
+        return [Line(rule) for rule in RULES]
+    if not step.iterations:
+        return [Words(messages.sentence("step.iterations.hidden", lang))]
+    blocks: list[Block] = []
+    for one in step.iterations[:MOST]:
+        blocks += _iteration(step, one, lang)
+    left = len(step.iterations) - MOST
+    if left > 0:
+        blocks.append(Words(messages.sentence("step.iterations.more", lang, count=left)))
+    return blocks
+
+
+def _iteration(step: Step, one: Iteration, lang: str) -> list[Block]:
+    """One iteration: gradient there, direction, length, move."""
+    first = one.number == 1
+    title = messages.sentence("step.iteration", lang, number=one.number)
+    rule = "−g" if first else messages.sentence("step.iteration.pairs", lang, count=one.pairs)
+    moves = {name: one.length * value for name, value in one.direction.items()}
+    lines: list[Block] = [
+        Line(f"{title}   g: {_listed(one.gradient)}"),
+        Line(f"d = {rule}: {_listed(one.direction)}", indent=7, hang=11),
+    ]
+    searched = step.options.get("line_search_fn") is not None
+    if searched:
+        said = messages.sentence("step.iteration.searched", lang, count=one.evaluations)
+        lines.append(Line(f"t = {short(one.length)}   ({said})", indent=7))
+    elif first:
+        total = sum(abs(value) for value in one.gradient.values())
+        lr = short(float(step.options["lr"]))
+        lines.append(Line(f"t = min(1, 1/{short(total)})·{lr} = {short(one.length)}", indent=7))
+    else:
+        lines.append(Line(f"t = {short(one.length)}", indent=7))
+    return [*lines, Line(f"t·d: {_listed(moves)}", indent=7, hang=11)]
+
+
+def _listed(values: Mapping[str, float]) -> str:
+    said = [f"{name} {short(value)}" for name, value in list(values.items())[:MOST_PARAMS]]
+    return "   ".join([*said, *(["…"] if len(values) > MOST_PARAMS else [])])
