@@ -105,7 +105,7 @@ def _label(solver: Solver) -> str | Phrase:
     parts = [type(solver).__name__]
     for one in dataclasses.fields(solver):
         value = getattr(solver, one.name)
-        if one.name == "lr":
+        if one.name == "lr" and not (isinstance(solver, LBFGS) and value == one.default):
             parts.append(f"{value:.6g}")
         elif one.name != "steps" and value != one.default:
             text = "/".join(map(plain, value)) if isinstance(value, tuple) else plain(value)

@@ -13,6 +13,7 @@ from html import escape
 from typing import Any, Protocol
 
 from katamuki import messages
+from katamuki.errors import spoken
 from katamuki.messages import Phrase
 from katamuki.records import Array, CheckReport, Lane, Reached
 from katamuki.report.document import as_dict as fit_dict
@@ -113,10 +114,10 @@ def text(
     -------
     >>> import katamuki as km
     >>> from katamuki.report import race
-    >>> print(race.text(km.race("y ~ a*x + b", km.datasets("tutorial"), ["linear"])).split("\\n")[-3])
-    closed form                     0        0        0        0        2
+    >>> print(race.text(km.race("y ~ a*x + b", km.datasets("tutorial"), ["linear"])).split("\\n")[-2])
+    closed form      0      0      0      0        2
     """
-    lines = heading(race.answer, lang, width)
+    lines = heading(race.answer, spoken(lang), width)
     begin = " ".join(f"{name} {plain(value)}" for name, value in race.start.items())
     lines += head(_say("start", lang), begin, _say("steps_each", lang, steps=grouped(race.steps)), columns=width)
     free = race.answer.solution.free
@@ -285,6 +286,8 @@ def html(race: Raced, lang: str = "en") -> str:
     >>> "<th>closed form</th>" in race.html(km.race("y ~ a*x + b", km.datasets("tutorial"), ["linear"]))
     True
     """
+
+    spoken(lang)
 
     def say(key: str, **values: object) -> str:
         return escape(_say(key, lang, **values))
