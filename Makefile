@@ -18,6 +18,7 @@ demo: $(VENV)/.runs  ## fit the tutorial's eleven points, check the answer, race
 	@$(BIN)/python examples/demo.py
 
 test: lint  ## lint, types, layers, then all tests
+	@tools/browser
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 lint: $(VENV)/.develops  ## ruff, mypy, import-linter

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from katamuki.errors import BoundsError
+from katamuki.errors import BoundsError, spoken
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -72,6 +72,7 @@ class Pictures:
         """
         from katamuki import plot
 
+        spoken(lang)
         if what not in WHAT:
             raise BoundsError("E-USAGE", "plot.what", given=repr(what), names=", ".join(WHAT))
         if method not in METHODS:
@@ -83,6 +84,44 @@ class Pictures:
         if what == "stability":
             return plot.stability_figure(self._ran(), lang)
         return plot.figure(cast("plot.Fitted", self), interval=interval, level=level, residuals=residuals, lang=lang)
+
+    def replay_html(
+        self, lang: str = "en", *, of: Sequence[str] | None = None, method: Literal["slice", "profile"] = "slice"
+    ) -> str:
+        """The run as one page that a browser replays without a network: a slider over its steps, pictures and numbers.
+
+        At most 500 states of the run: geometric, with windows round what happened. Nothing is computed in the page.
+
+        Parameters
+        ----------
+        lang : str
+            The language of the words; the numbers do not depend on it.
+        of, method
+            The loss surface, as in :meth:`plot`.
+
+        Returns
+        -------
+        str
+            HTML, to be written to a file; the address ``file.html#step=3419`` opens that step.
+
+        Raises
+        ------
+        BoundsError
+            If the fit took no steps, or ``of`` names no free parameters.
+
+        Example
+        -------
+        >>> import katamuki as km
+        >>> fit = km.fit("y ~ a*x + b", km.datasets("tutorial"), solver=km.SGD(lr=0.0108, steps=6500))
+        >>> fit.replay_html().partition("\n")[0]
+        '<!doctype html>'
+        """
+        from katamuki import plot
+
+        spoken(lang)
+        if method not in METHODS:
+            raise BoundsError("E-USAGE", "plot.method", given=repr(method), names=", ".join(METHODS))
+        return plot.page(self._ran(), cast("plot.Fitted", self), lang, of, method)
 
     def _ran(self) -> Ran:
         """The run as a picture needs it."""
@@ -100,5 +139,5 @@ class Pictures:
             arrays = [columns[name] for name in kernel.columns]
             return kernel.evaluate(arrays, values, len(next(iter(columns.values()))))
 
-        marks = plot.known_marks(claim)
+        marks = plot.marks_of(fit.explain().events if fit.trace is not None else ())
         return plot.Ran(claim, fit.trace, solver_of(claim), fit._problem, kernel.graph, model, marks)

@@ -11,7 +11,8 @@ from katamuki.plot.contours import surface_figure
 from katamuki.plot.curves import stability_figure, steps_figure
 from katamuki.plot.drawn import Drawn, Fitted, Series, What, series
 from katamuki.plot.paper import figure, save
-from katamuki.plot.ran import Mark, Ran, known_marks
+from katamuki.plot.ran import Mark, Ran, marks_of
+from katamuki.plot.replay import page
 from katamuki.plot.style import write
 from katamuki.plot.surface import Method
 
@@ -24,7 +25,8 @@ __all__ = [
     "Series",
     "What",
     "figure",
-    "known_marks",
+    "marks_of",
+    "page",
     "save",
     "series",
     "stability_figure",

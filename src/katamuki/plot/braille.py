@@ -65,7 +65,7 @@ def draw(found: Series, width: int = 72, height: int = 11, unicode: bool = True)
     low_x, high_x = _range(np.concatenate([x, found.curve_x]), 0.0)
     low_y, high_y = _range(np.concatenate([y, found.curve_y[np.isfinite(found.curve_y)]]), MARGIN)
     marks = ticks(low_y, high_y, max(2, height // 2))
-    labels = {mark: _label(mark, marks) for mark in marks}
+    labels = {mark: mark_label(mark, marks) for mark in marks}
     margin = max(map(len, labels.values())) + 1
     cells = width - margin - 1
 
@@ -152,7 +152,8 @@ def ticks(low: float, high: float, count: int) -> list[float]:
     return [k * step for k in range(first, last + 1)] or [low]
 
 
-def _label(mark: float, marks: list[float]) -> str:
+def mark_label(mark: float, marks: list[float]) -> str:
+    """How a mark is written: as many decimals as its neighbours ask for."""
     step = marks[1] - marks[0] if len(marks) > 1 else abs(mark) or 1.0
     largest = max(map(abs, marks))
     if largest >= 1e6 or 0 < largest < 1e-3:
@@ -167,7 +168,7 @@ def _below(found: Series, low: float, high: float, margin: int, cells: int, colu
     line = [" "] * (margin + cells)
     end = 0
     for mark in marks:
-        text = _label(mark, marks)
+        text = mark_label(mark, marks)
         at = min(margin + _inside(column(mark), cells) - (len(text) - 1) // 2, len(line) - len(text))
         if at > end or end == 0:
             line[at : at + len(text)] = text

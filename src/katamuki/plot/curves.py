@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+LABEL = 0.16  # inches of a line of small print
 PANELS = 5  # parameters with a panel each
 LONG = 50  # steps from which their axis is logarithmic
 DECADES = 100.0  # ratio from which a height has a logarithmic axis
@@ -57,15 +58,17 @@ def steps_figure(ran: Ran, of: Sequence[str] | None = None, lang: str = "en") ->
     names = chosen(claim, of, (1, most))
     lang = language(lang)
     with fonts(messages.sentence("plot.data", lang) + claim.formula):
-        drawn = Figure(figsize=(6.8, 2.6 + 1.25 * len(names)), layout="constrained")
-        top, *panels = drawn.subplots(1 + len(names), 1, sharex=True, height_ratios=[2.0] + [1.0] * len(names))
-        x = _steps(trace)
+        more = LABEL * len(ran.marks)  # inches for the names of what happened
+        drawn = Figure(figsize=(6.8, 2.6 + more + 1.25 * len(names)), layout="constrained")
+        heights = [1.9 + more, *[1.0] * len(names)]
+        top, *panels = drawn.subplots(1 + len(names), 1, sharex=True, height_ratios=heights)
+        x = steps_of(trace)
         _scale(top, x)
         _loss(top, ran, x, lang)
         found = answer(claim)
         for axes, name in zip(panels, names, strict=True):
             y = np.clip(trace.params[:, trace.names.index(name)], -HUGE, HUGE)
-            rows = outline(_position(x), y)
+            rows = outline(position(x), y)
             axes.plot(x[rows], y[rows], color=CURVE, linewidth=1.2, marker=_dots(rows), markersize=4)
             if found is not None:
                 axes.axhline(found[name], color=DATA, linestyle="--", linewidth=1.0, zorder=1)
@@ -111,8 +114,8 @@ def stability_figure(ran: Ran, lang: str = "en") -> Figure:
     with fonts(say("data") + claim.formula):
         drawn = Figure(figsize=(6.8, 4.2), layout="constrained")
         axes = drawn.subplots()
-        x, values = _steps(trace)[found.rows], found.values
-        _scale(axes, _steps(trace))
+        x, values = steps_of(trace)[found.rows], found.values
+        _scale(axes, steps_of(trace))
         label = say("stability." + found.kind, value=number(float(values[0])))
         drawn_values = np.where(values > 0.0, values, np.nan) if found.kind == "damping" else values
         axes.plot(x, drawn_values, color=CURVE, linewidth=1.4, marker=_dots(found.rows), label=label)
@@ -124,7 +127,12 @@ def stability_figure(ran: Ran, lang: str = "en") -> Figure:
             label = say("stability.limit", limit=typed(float(f"{found.limit:.6g}")))
             axes.plot([], [], color=DATA, linestyle="--", label=label)
         if len(positive):
-            _heights(axes, float(positive.min()), max(float(positive.max()), found.limit or 0.0), len(ran.marks))
+            reach = np.array([*positive.tolist(), *([] if found.limit is None else [found.limit])])
+            log = bool(reach.max() > DECADES * reach.min())
+            reach = np.append(reach, reach.min() / 3.0 if log else 0.0)  # undamped attempts stand below all others
+            if log:
+                axes.set_yscale("log")
+            _room(axes, reach, log, 0.04 + 0.045 * len(ran.marks))
         _marks([axes], ran, lang)
         axes.set_xlabel(say("attempt" if found.kind == "damping" else "step"))
         axes.set_ylabel(say("stability.axis" if found.kind != "damping" else "stability.damping"))
@@ -142,7 +150,7 @@ def ran_by(ran: Ran) -> str:
     return " ".join([ran.solution.solver, *given])
 
 
-def _steps(trace: Trace) -> Array:
+def steps_of(trace: Trace) -> Array:
     """The step before which each row stands, counted from 1."""
     return np.asarray(trace.index + 1, dtype=np.float64)
 
@@ -161,28 +169,46 @@ def _scale(axes: Axes, x: Array) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def _position(x: Array) -> Array:
+def position(x: Array) -> Array:
     """Where a step stands on the paper, for thinning."""
     return np.log(x) if len(x) > LONG else x
 
 
-def _loss(axes: Axes, ran: Ran, x: Array, lang: str) -> None:
-    """L − L* where L* is known, on a logarithmic scale where it falls far; else the loss."""
+def loss_by_step(ran: Ran) -> tuple[Array, str, bool]:
+    """L − L* where L* is known, else the loss; the key of its name; and whether it falls so far that only logs show it.
+
+    On a logarithmic axis what is 0 or less has no place and is NaN.
+    """
     assert ran.trace is not None  # by stepped()
-    low, loss = lowest(ran.solution), np.clip(ran.trace.loss, -HUGE, HUGE)
-    key = "plot.loss"
+    low, loss, key = lowest(ran.solution), np.clip(ran.trace.loss, -HUGE, HUGE), "plot.loss"
     if low is not None:
-        loss = loss - low
-        key = "plot.height"
+        loss, key = loss - low, "plot.height"
     positive = loss[np.isfinite(loss) & (loss > 0.0)]
-    if len(positive) and positive.max() > DECADES * positive.min():
+    log = bool(len(positive)) and bool(positive.max() > DECADES * positive.min())
+    return (np.where(loss > 0.0, loss, np.nan) if log else loss), key, log
+
+
+def _loss(axes: Axes, ran: Ran, x: Array, lang: str) -> None:
+    loss, key, log = loss_by_step(ran)
+    if log:
         axes.set_yscale("log")
-        loss = np.where(loss > 0.0, loss, np.nan)
-        rows = outline(_position(x), np.log(loss))
-    else:
-        rows = outline(_position(x), loss)
+    rows = outline(position(x), np.log(loss) if log else loss)
     axes.plot(x[rows], loss[rows], color=CURVE, linewidth=1.2, marker=_dots(rows), markersize=4)
     axes.set_ylabel(messages.sentence(key, lang))
+    _room(axes, loss[rows], log, LABEL * len(ran.marks) / (1.9 + LABEL * len(ran.marks)))
+
+
+def _room(axes: Axes, values: Array, log: bool, share: float) -> None:
+    """A share of the panel left free above all values, for the names of what happened."""
+    values = values[np.isfinite(values)]
+    if not len(values) or share <= 0.0:
+        return
+    low, high = float(values.min()), float(values.max())
+    above = min(share, 0.6) / (1.0 - min(share, 0.6)) + 0.05
+    if log:
+        axes.set_ylim(low / (high / low) ** 0.05, min(high * (high / low) ** above, 1e305))
+    elif high > low:
+        axes.set_ylim(low - 0.05 * (high - low), high + above * (high - low))
 
 
 def _window(axes: Axes, y: Array, at: float) -> None:
@@ -197,7 +223,7 @@ def _window(axes: Axes, y: Array, at: float) -> None:
 
 def _attempts(axes: Axes, x: Array, values: Array, accepted: Array, lang: str) -> None:
     """Attempts that were rejected, and those that were not damped, which a logarithmic axis cannot show."""
-    rejected = np.flatnonzero(accepted[:-1] == 0)
+    rejected = np.flatnonzero(accepted == 0)
     if len(rejected):
         label = messages.sentence("plot.stability.rejected", lang)
         axes.plot(x[rejected], values[rejected], "x", color=DATA, label=label)
@@ -205,15 +231,6 @@ def _attempts(axes: Axes, x: Array, values: Array, accepted: Array, lang: str) -
     if len(undamped):
         floor = np.full(len(undamped), float(values[values > 0.0].min(initial=1.0)) / 3.0)
         axes.plot(x[undamped], floor, "v", color=QUIET, label=messages.sentence("plot.stability.undamped", lang))
-
-
-def _heights(axes: Axes, low: float, high: float, marks: int) -> None:
-    """The vertical axis, with room above for the names of what happened."""
-    if high > DECADES * low:
-        axes.set_yscale("log")
-        axes.set_ylim(low / 6.0, high * (high / low) ** (0.05 + 0.06 * marks))
-    else:
-        axes.set_ylim(0.0, high * (1.15 + 0.06 * marks))
 
 
 def _marks(panels: list[Axes], ran: Ran, lang: str) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -13,7 +13,11 @@ from katamuki.errors import BoundsError
 from katamuki.graph import Graph
 from katamuki.problem import Problem
 from katamuki.records import Array, Solution, Trace
+from katamuki.report.numbers import plain
 
+MARKED = frozenset(
+    {"valley", "stability_limit", "zigzag", "cycle", "burst", "plateau", "swings", "diverged", "not_finite"}
+)
 HAS_AN_ANSWER = ("exact", "converged", "not_identifiable")
 
 
@@ -83,14 +87,31 @@ def spread_of(claim: Solution) -> Array | None:
     return np.asarray(inverse / np.outer(size, size) * np.outer(bars, bars))  # type: ignore[arg-type]
 
 
-def known_marks(claim: Solution) -> tuple[Mark, ...]:
-    """What the diagnosis of a first-order run found: limit passed, zigzag, cycle, divergence."""
-    reason, found = claim.reason, []
-    for name in ("passed", "zigzag"):
-        if name in reason:
-            found.append(Mark(int(reason[name]), "plot.mark." + name, {}))
-    if claim.cycle is not None:
-        found.append(Mark(claim.cycle.since, "plot.mark.cycle", {}))
-    if claim.state == "diverged" and "step" in reason:
-        found.append(Mark(int(reason["step"]), "plot.mark.diverged", {}))
+class Told(Protocol):
+    """An event of the run's story: at which step, a code, its numbers."""
+
+    @property
+    def step(self) -> int:
+        """Counted from 1."""
+
+    @property
+    def code(self) -> str:
+        """What happened."""
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """Its numbers by name."""
+
+
+def marks_of(events: Iterable[Told]) -> tuple[Mark, ...]:
+    """What of a run's story is marked in its pictures, in the order of the steps."""
+    found = []
+    for event in events:
+        if event.code == "arrival":
+            finest = event.values["levels"][-1]
+            found.append(Mark(int(finest["step"]), "plot.mark.arrival", {"level": plain(finest["level"])}))
+        elif event.code == "turn":
+            found.append(Mark(event.step, "plot.mark.turn", {"name": event.values["name"]}))
+        elif event.code in MARKED:
+            found.append(Mark(event.step, "plot.mark." + event.code, {}))
     return tuple(sorted(found, key=lambda one: one.step))

@@ -66,7 +66,7 @@ def stability(ran: Ran, rows: Index | None = None) -> Stability:
     """
     trace, claim = stepped(ran, "stability"), ran.solution
     if "damping" in trace.extra:
-        kept = np.arange(len(trace)) if rows is None else rows
+        kept = np.arange(max(len(trace) - 1, 1)) if rows is None else rows  # no attempt belongs to the last row
         return Stability("damping", kept, np.asarray(trace.extra["damping"])[kept], None)
     if not isinstance(ran.solver, FIRST_ORDER):
         raise BoundsError("E-USAGE", "plot.stability.solver", solver=type(ran.solver).__name__)

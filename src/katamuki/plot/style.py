@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from katamuki import messages
+from katamuki.errors import spoken
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,6 +56,7 @@ def wide_fonts() -> list[str]:
 
 def language(lang: str) -> str:
     """The language that labels are drawn in: English, and a warning, where no installed font has its characters."""
+    spoken(lang)
     if not is_wide(messages.sentence("plot.data", lang)) or wide_fonts():
         return lang
     warnings.warn(messages.sentence("plot.no_font.labels", lang), UserWarning, stacklevel=3)
