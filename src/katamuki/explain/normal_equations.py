@@ -88,7 +88,7 @@ class NormalEquations:
         """
         from katamuki.explain import normal_equations_words
 
-        return normal_equations_words.text(self, spoken(lang or self.lang), columns)
+        return normal_equations_words.text(self, spoken(self.lang if lang is None else lang), columns)
 
     def to_dict(self) -> dict[str, Any]:
         """The same as data: ``{"schema": "katamuki.normal_equations/1", …}``.
@@ -235,7 +235,7 @@ def eliminate(rows: list[Row], digits: int) -> tuple[list[Elimination], list[Fra
     >>> rows = [[Fraction(one) for one in row] for row in ((1001, 99, "797.6"), (99, 11, "82.51"))]
     >>> steps, answer = eliminate(rows, 7)
     >>> [float(one) for one in answer]
-    [0.500091, 3.000091]
+    [0.5000909, 3.000091]
     """
     p = len(rows)
     left = [list(row) for row in rows]

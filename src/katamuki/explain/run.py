@@ -65,12 +65,12 @@ class RunStory:
         Example
         -------
         >>> import katamuki as km
-        >>> print(km.fit("y ~ a*x + b", km.datasets("tutorial")).explain().text().split("\\n")[0])
-        least squares (exact), no steps                                11 rows, float64
+        >>> print(km.fit("y ~ a*x + b", km.datasets("tutorial")).explain().text().partition("\\n")[0])
+        least squares (exact), no steps                                 11 rows, float64
         """
         from katamuki.explain import run_words
 
-        return run_words.text(self, spoken(lang or self.lang), columns)
+        return run_words.text(self, spoken(self.lang if lang is None else lang), columns)
 
     def to_dict(self) -> dict[str, Any]:
         """The same as data: ``{"schema": "katamuki.run/1", …}``, NaN and infinity as None.

@@ -21,6 +21,7 @@ from katamuki.messages import Phrase
 from katamuki.report.document import jsonable
 from katamuki.report.layout import flow, wrapped
 from katamuki.report.numbers import DASH, MINUS, brief, grouped, left, number, plain, table, width
+from katamuki.solvers.first_order_diagnosis import REPEATS
 
 LABEL = 13  # cells of the column with the steps
 NO_MATTER, OTHER = 0.1, 1.0  # standard errors: below the data cannot tell; above it is another answer
@@ -48,7 +49,12 @@ def as_dict(story: RunStory) -> dict[str, Any]:
         "events": [{"step": one.step, "code": one.code, "values": _data(one.values)} for one in story.events],
         "result": _data(story.result),
         "advice": {"key": story.advice.key, "values": _data(story.advice.values)},
-        "tolerances": dict(run_path.TOLERANCES) | dict(run_curvature.TOLERANCES),
+        "tolerances": {
+            "arrival_levels": list(run_path.LEVELS),  # each parameter's own unit
+            "cycle_repeats_in_lr": REPEATS,
+            **run_path.TOLERANCES,
+            **run_curvature.TOLERANCES,
+        },
     }
 
 
