@@ -13,6 +13,7 @@ from katamuki.graph import Span
 from katamuki.messages import Phrase
 
 WINDOW = 72  # cells of a formula that are shown
+BESIDE = 66  # cells of a line with carets and words, so that the code fits behind it
 
 
 def width(character: str) -> int:
@@ -47,10 +48,35 @@ def pointed(text: str, span: Span) -> str:
     return f"  {before}{line[first:last]}{after}\n  {' ' * indent}{'^' * carets}"
 
 
+class Beside(Phrase):
+    """Carets and what is wrong beside them, or below them where the line would grow too long.
+
+    Example
+    -------
+    >>> print(Beside(pointed("2x", (1, 2)), Phrase("formula.product", pair="2*x")))
+      2x
+       ^ a "*" is missing here: 2*x
+    """
+
+    __slots__ = ()
+
+    def __init__(self, picture: str, words: Phrase) -> None:
+        super().__init__("formula.caret", picture=picture, words=words)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Beside, (self.values["picture"], self.values["words"])
+
+    def text(self, lang: str = "en") -> str:
+        """Both, in a language."""
+        beside = super().text(lang)
+        if sum(map(width, beside.split("\n")[-1])) <= BESIDE:
+            return beside
+        return f"{self.values['picture']}\n  {self.values['words'].text(lang)}"
+
+
 def syntax(text: str, span: Span, key: str, code: str = "E-SYNTAX", **values: object) -> FormulaError:
     """The error that a formula cannot be read: what is wrong stands beside the caret."""
-    beside = Phrase("formula.caret", picture=pointed(text, span), words=Phrase(key, **values))
-    return FormulaError(code, "formula.syntax", where=beside)
+    return FormulaError(code, "formula.syntax", where=Beside(pointed(text, span), Phrase(key, **values)))
 
 
 def at_place(text: str, span: Span, code: str, key: str, **values: object) -> FormulaError:

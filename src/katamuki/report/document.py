@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from katamuki import messages
+from katamuki.errors import spoken
 from katamuki.records import CheckReport, Cycle, Finding, Solution, Source
 from katamuki.report.printed import worded
 from katamuki.report.reported import Reported
@@ -46,6 +47,7 @@ def as_dict(fit: Reported, check: CheckReport | None = None, lang: str = "en") -
     0.500091
     """
     claim = fit.solution
+    spoken(lang)
     return {
         "schema": SCHEMA,
         "formula": claim.formula,

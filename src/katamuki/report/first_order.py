@@ -11,7 +11,7 @@ import math
 from katamuki import messages
 from katamuki.records import Solution, Trace
 from katamuki.report.layout import Style, flow, hanging, noted, unstyled
-from katamuki.report.numbers import MINUS, brief, grouped, number, table, width
+from katamuki.report.numbers import DASH, MINUS, brief, grouped, number, table, width
 from katamuki.report.reported import Reported
 
 SOLVERS = frozenset(
@@ -63,6 +63,8 @@ def result(fit: Reported, lang: str = "en", columns: int = 80, style: Style = un
 
 
 def _signed(difference: float) -> str:
+    if not math.isfinite(difference):
+        return DASH
     return ("+" if difference > 0 else "") + brief(difference, 3)
 
 

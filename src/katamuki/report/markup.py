@@ -6,6 +6,7 @@ import math
 from html import escape
 
 from katamuki import messages
+from katamuki.errors import spoken
 from katamuki.records import CheckReport
 from katamuki.report.numbers import DASH, number
 from katamuki.report.printed import worded
@@ -36,6 +37,8 @@ def html(fit: Reported, check: CheckReport | None = None, lang: str = "en") -> s
     >>> "<td>0.500091</td>" in report.html(km.fit("y ~ a*x + b", km.datasets("tutorial")))
     True
     """
+
+    spoken(lang)
 
     def say(key: str, **values: object) -> str:
         return escape(messages.sentence("report." + key, lang, **values))

@@ -14,7 +14,7 @@ from itertools import islice
 import numpy as np
 
 from katamuki import messages
-from katamuki.errors import Surface
+from katamuki.errors import Surface, spoken
 from katamuki.records import CheckReport, Finding, Solution, Source
 from katamuki.report import first_order
 from katamuki.report.judgement import check_text, hang
@@ -72,6 +72,7 @@ def text(
     y ~ a*x + b      response y, variable x, parameters a b  linear in a b
     """
     claim = fit.solution
+    spoken(lang)
     lines = heading(fit, lang, width)
     lines.append("")
     if first_order.applies(claim):
@@ -97,8 +98,8 @@ def _say(key: str, lang: str, **values: object) -> str:
     return messages.sentence("report." + key, lang, **values)
 
 
-def heading(fit: Reported, lang: str, width: int) -> list[str]:
-    """What was fitted to what: the first lines of every report."""
+def heading(fit: Reported, lang: str, width: int, begin: bool = True) -> list[str]:
+    """What was fitted to what, and from where: the first lines of every report."""
     claim, source, variables = fit.solution, fit.data, fit.predictors
     shape = "linear" if claim.linear else "nonlinear"
     names = _say(
@@ -125,12 +126,12 @@ def heading(fit: Reported, lang: str, width: int) -> list[str]:
         lines += head("", by, columns=width)
     if claim.reason.get("output") == "column":
         lines += head("", _say("output_column", lang), columns=width)
-    if claim.start is not None:
+    if claim.start is not None and begin:
         free = frozenset(claim.free)
         start = _few([f"{name} {plain(value)}" for name, value in claim.start.items() if name in free], lang)
         if claim.kind == "module":
             start = _say("start.weights", lang)
-        steps = _say("steps", lang, steps=grouped(claim.steps), seconds=seconds(claim.seconds))
+        steps = _say("step" if claim.steps == 1 else "steps", lang, steps=grouped(claim.steps), seconds=seconds(claim.seconds))
         lines += head(_say("start", lang), start, steps, columns=width)
     held = [f"{name} {plain(claim.params[name])}" for name in claim.params if name not in claim.free]
     if held:

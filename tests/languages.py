@@ -1,0 +1,65 @@
+"""What the tests of languages share: the numbers of a text, and the English left in a Japanese one."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections import Counter
+from collections.abc import Iterable
+from functools import cache
+
+import katamuki as km
+from katamuki.ops import TABLE
+
+# What stays as it is in every language, by its reason. Solvers, their options, and functions are added from the code.
+KEPT = {
+    "named after": "Adam Anscombe Cook Gauss Levenberg Marquardt Newton Rprop RMSprop BFGS MSE",
+    "programs": "katamuki Python PyTorch NumPy SciPy pandas torch numpy scipy optim LayerNorm MSELoss mse bash zsh "
+    "compinit",
+    "formats": "Arrow CSV JSON Parquet SVG UTF ISO DataFrame csv json svg png pdf html lines float int CPU GPU CUDA",
+    "in place of": "COLUMN COMMAND FILE FORMULA NAME NEW TARGET KATAMUKI_LANG condition value path low high model",
+    "Python": "and else False None not or True lambda while len round eval clip maximum minimum ravel math exp log "
+    "max min",
+    "torch": "backward grad mean squeeze expand detach item requires_grad requires_grad_ state_dict mul_ no_grad "
+    "tensor diag data long double abs real reduction track_running_stats weight_decay loss optimizer columns inputs "
+    "target params",
+    "an address": "pip install https download pytorch org whl cpu",
+    "commands": "check completion data decay explain export fit functions help plot predict race trace tutorial",
+    "choices": "always auto cuda cycle drop error false kernel known mean never new profile relative slice space "
+    "squared tab true strong_wolfe well fonts",
+    "arguments": "backend bounds decimal device dtype fixed header interval lang level max_memory max_seconds "
+    "method missing progress seed sep sigma sigma_is solver solvers start starts steps threads "
+    "tolerances weights what where time",
+    "methods": "solution load save read sum normal_equations step to_code to_dict to_numpy without_zero_grad zero_grad "
+    "datasets",
+    "symbols": "damping growth momentum ratio buffer average largest size share previous longest product "
+    "ahead delta move kept agree beta eta det",
+}
+
+
+@cache
+def untranslated() -> frozenset[str]:
+    """Every word of three and more letters that a Japanese text may hold."""
+    records = [getattr(km, name) for name in km.__all__ if dataclasses.is_dataclass(getattr(km, name))]
+    options = [one.name for record in records for one in dataclasses.fields(record)]
+    names = [*km.__all__, *(name.lower() for name in km.__all__), *options, *TABLE]
+    return frozenset([*" ".join(KEPT.values()).split(), *re.findall(r"[A-Za-z_]+", " ".join(names))])
+
+
+def english(text: str, besides: Iterable[str] = ()) -> set[str]:
+    """The English words of a text; placeholders, quoted text, backticks, flags and codes are none."""
+    bare = re.sub(r"\{[^{}]*\}", " ", text.replace("{{", "").replace("}}", ""))
+    bare = re.sub(r"`[^`]*`|\"[^\"]*\"|'[^']*'|“[^”]*”", " ", bare)
+    bare = re.sub(r"\[[A-Z0-9_-]+\]", " ", bare)  # codes
+    bare = re.sub(r"--?[a-z][a-z-]*", " ", bare)
+    return set(re.findall(r"[A-Za-z][A-Za-z_]{2,}", bare)) - untranslated() - set(besides)
+
+
+def prose(text: str) -> list[str]:
+    """Three English words in a row, which no code is."""
+    return re.findall(r"[A-Za-z]{2,}(?: [a-z]{2,}){2,}", re.sub(r"\{[^{}]*\}|--?[a-z][a-z-]*", "·", text))
+
+
+def numbers(text: str) -> Counter[str]:
+    """All numbers of a text, as they are printed."""
+    return Counter(re.findall(r"\d+(?:[.\u2009\u202f\u00a0]?\d+)*(?:e[-+\u2212]?\d+)?", text))
