@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from katamuki.api.claims import Answer, answer_of
-from katamuki.api.computing import Computing
+from katamuki.api.computing import Computing, check_range
 from katamuki.api.plan import Plan
 from katamuki.api.preparing import Prepared
-from katamuki.api.solving import Run, Solver, descent_at, solve
+from katamuki.api.solving import Run, Solver, descent_at, diagnosis, solve
 from katamuki.api.torch_plan import TorchPlan, table_of
 from katamuki.backends.torch_ import Place, check_place
 from katamuki.backends.torch_.loop import Ended, Task, Watch, threads, train
@@ -33,7 +33,6 @@ from katamuki.problem import Problem
 from katamuki.problem.tabulated import TabulatedProblem
 from katamuki.records import Array, State, Trace
 from katamuki.solvers import first_order_run
-from katamuki.solvers.first_order_diagnosis import diagnose
 from katamuki.solvers.first_order_run import WHOLE, kept_steps
 from katamuki.solvers.first_order_steps import FAR, LOST, recall
 from katamuki.solvers.levenberg_marquardt import LevenbergMarquardt
@@ -54,6 +53,8 @@ def solve_by_torch(
     plan, said, problem = ready.plan, ready.said, ready.problem
     check_place(Place(how.dtype, how.device))
     model: Model = plan.torch_model if isinstance(plan, TorchPlan) else _printed(plan)
+    if plan.kind == "formula":
+        check_range(how, {name: ready.columns.arrays[name] for name in plan.model.columns})
     many = problem.p > MOST
     if chosen is None and many:
         chosen = _for_many()
@@ -205,7 +206,7 @@ def _without_reference(ready: Prepared, loop: Loop, solver: Any, max_seconds: fl
     if ready.said.bounds:
         raise BoundsError("E-BOUNDS", "api.first_order_bounds", solver=name)
     ended = loop.minimise(solver, problem, problem.values, max_seconds=max_seconds, progress=progress)
-    found = diagnose(ended.trace, solver, None)
+    found = diagnosis(solver, ended, None)
     state: State = "interrupted" if ended.ending == "interrupted" else found.state
     failure = {"interrupted": "interrupted", "diverged": "diverged"}.get(state)
     if ended.ending == "no_start":

@@ -8,6 +8,8 @@ derivative by u along each parameter is a column of J. Sources: Griewank & Walth
 
 from __future__ import annotations
 
+import warnings
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,15 @@ from katamuki.errors import FormulaError
 from katamuki.records import Array
 
 ROOM = 1 << 19  # rows times directions that are differentiated at once
+
+
+@cache
+def _load_forward_rules() -> None:
+    """Have torch load its forward rules, whose own import warns of what torch itself deprecates."""
+    torch = library()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.func.jvp(lambda x: x * x, (torch.ones(1),), (torch.ones(1),))
 
 
 class Tables:
@@ -77,6 +88,7 @@ class Tables:
     def _forward(self, inputs: Any, point: Any, m: int) -> tuple[Any, Any] | None:
         """The value (m,) and the partials (p, m), directions in batches; None where the model cannot be batched."""
         torch = library()
+        _load_forward_rules()
         func = torch.func
         step = max(1, min(len(point), ROOM // m))
         unit = torch.eye(len(point), dtype=point.dtype, device=point.device)
