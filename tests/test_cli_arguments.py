@@ -77,6 +77,7 @@ from katamuki.report.numbers import width
         (["fit", "y ~ a*x", "--json=3"], "--json takes no value"),
         (["trace", "y ~ a*x", "--csv"], "it belongs to: fit, race"),
         (["--json", "fit", "y ~ a*x"], "--json stands before the command"),
+        (["--lang", "en", "fit", "y ~ a*x"], "try: katamuki fit … --lang"),
         (["fit", "y ~ a*x", "--color", "allways"], "try: always"),
         (["fit", "y ~ a*x", "--sigma-is", "unknown"], "try: known"),
         (["fit", "y ~ a*x", "--missing", "keep"], "possible: error, drop"),
@@ -322,6 +323,12 @@ def test_a_language_that_is_not_there_is_said(
     monkeypatch.setenv("KATAMUKI_LANG", "klingon")
     assert main(["data"]) == 2
     assert "possible: en, ja" in capsys.readouterr().err
+
+
+def test_the_first_page_speaks_the_language_that_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    for given in (["--help", "--lang", "ja"], ["--lang=ja", "--help"]):
+        assert main(given) == 0
+        assert "答え合わせ" in capsys.readouterr().out
 
 
 def test_mistakes_are_said_in_the_language_that_was_asked_for(capsys: pytest.CaptureFixture[str]) -> None:

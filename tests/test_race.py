@@ -267,6 +267,15 @@ def test_a_minimum_that_mirrors_the_answer_has_its_loss() -> None:
     assert "with the same loss" in str(race.lanes[1].remark)
 
 
+def test_a_lane_that_lost_the_formula_ends_on_flat_ground() -> None:
+    # b far below 0: exp(b x) is 0 in every row, and no parameter matters any more
+    race = km.race("y ~ a*exp(b*x)", DATA, [km.SGD(lr=0.000148)], start={"a": 1.0, "b": 1.0}, steps=50)
+    lane = race.lanes[0]
+    assert lane.ending == "flat"
+    assert abs(lane.facts["loss"] - float(np.mean(Y**2))) < 1e-9
+    assert {one.kind for one in lane.reached} == {"never"}
+
+
 def test_a_formula_without_a_value_on_the_way_is_a_row() -> None:
     data = {"x": [1.0, 2.0, 3.0, 4.0], "y": [0.1, 0.8, 1.2, 1.5]}
     race = km.race("y ~ log(a*x)", data, [km.SGD(lr=5.0), "lm"], start={"a": 1.0}, steps=200)

@@ -20,7 +20,18 @@ Verdict = Literal["good", "look", "failed"]
 Severity = Literal["note", "warning", "failure"]
 SigmaIs = Literal["known", "relative"]
 LaneEnding = Literal[
-    "exact", "arrived", "cycle", "unsteady", "stalled", "elsewhere", "going", "diverged", "no_start", "cut", "waiting"
+    "exact",
+    "arrived",
+    "cycle",
+    "unsteady",
+    "stalled",
+    "elsewhere",
+    "flat",
+    "going",
+    "diverged",
+    "no_start",
+    "cut",
+    "waiting",
 ]
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from katamuki.covariance import uncertainty
 from katamuki.messages import Phrase
 from katamuki.plot.thinning import outline
 from katamuki.problem import Problem
@@ -177,7 +178,10 @@ def elsewhere(problem: Problem, end: Array, answer: Array, loss: float) -> Becam
     there = below.rss / problem.n
     names = dict(zip(problem.free_names, params.tolist(), strict=True))
     said = " ".join(f"{name} {number(value)}" for name, value in names.items())
+    facts = {"params": names, "loss": there}
+    p = problem.p
+    if uncertainty(below.triangle[:p, :p], below.rss, problem.n, False, None, None).rank < p:
+        return "flat", Phrase("race.flat", params=said, loss=number(there)), facts
     rounding = EPSILON**2 * problem.tss_about_zero / problem.n
     kind = "same" if abs(there - loss) <= APART * loss + rounding else "lower" if there < loss else "higher"
-    facts = {"params": names, "loss": there}
     return "elsewhere", Phrase(f"race.elsewhere.{kind}", params=said, loss=number(there)), facts

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from katamuki import messages
-from katamuki.cli.flags import COMMANDS, FILES, FLAGS, FREE, MODELLED, SHELLS, Flag
+from katamuki.cli.flags import COMMANDS, FILES, FLAGS, FREE, LANGUAGES, MODELLED, SHELLS, Flag
 from katamuki.cli.terminal import Terminal, spoken
 from katamuki.errors import KatamukiError
 
@@ -41,6 +41,7 @@ def parser(completing: bool = False) -> argparse.ArgumentParser:
     top = Reader(prog="katamuki", add_help=False, allow_abbrev=False, exit_on_error=False)
     top.add_argument("--help", "-h", action="store_true")
     top.add_argument("--version", action="store_true")
+    top.add_argument("--lang", dest="first_lang", choices=LANGUAGES)  # of these two; a command has its own
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
     for name in COMMANDS:
         one = commands.add_parser(name, help=name, add_help=False, allow_abbrev=False, exit_on_error=False)
@@ -95,6 +96,8 @@ def read(given: Sequence[str], terminal: Terminal) -> argparse.Namespace | None:
         chosen, extra = top.parse_known_args(given)
     except argparse.ArgumentError as problem:
         raise _complaint(problem) from None
+    if chosen.command is not None and chosen.first_lang is not None:
+        raise usage("cli.flag_before", flag="--lang", command=chosen.command)
     extra = _placed(chosen, extra)
     if extra:
         raise _unknown(extra, chosen.command)

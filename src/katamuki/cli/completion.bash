@@ -18,7 +18,7 @@ _shtab_katamuki_export_option_strings=(--start --params --fix --bounds --sigma -
 _shtab_katamuki_data_option_strings=(--lang --color --debug --help -h)
 _shtab_katamuki_completion_option_strings=(--lang --color --debug --help -h)
 _shtab_katamuki_help_option_strings=(--lang --color --debug --help -h)
-_shtab_katamuki_option_strings=(--help -h --version)
+_shtab_katamuki_option_strings=(--help -h --version --lang)
 
 _shtab_katamuki_fit_pos_1_COMPGEN=_shtab_compgen_files
 _shtab_katamuki_fit___sigma_COMPGEN=_katamuki_columns
@@ -155,6 +155,7 @@ _shtab_katamuki_help_pos_0_choices=(functions fit explain check race trace plot 
 _shtab_katamuki_help___lang_choices=(en ja)
 _shtab_katamuki_help___color_choices=(auto always never)
 _shtab_katamuki_pos_0_choices=(fit explain check race trace plot predict export data completion help)
+_shtab_katamuki___lang_choices=(en ja)
 
 _shtab_katamuki_fit___no_zero_grad_nargs=0
 _shtab_katamuki_fit___header_nargs=0

@@ -28,6 +28,7 @@ _shtab_katamuki_commands() {
 _shtab_katamuki_options=(
   {--help,-h}"[help]"
   "--version[version]"
+  "--lang[first_lang]:first_lang:(en ja)"
 )
 
 # guard to ensure default positional specs are added only once per session

@@ -66,7 +66,7 @@ def figure(race: Drawable, title: str = "", lang: str = "en") -> Figure:
     >>> import katamuki as km
     >>> from katamuki.plot import racing
     >>> drawn = racing.figure(km.race("y ~ a*x + b", km.datasets("tutorial"), ["adam"], steps=50))
-    >>> [one.get_text() for one in drawn.axes[0].get_legend().get_texts()]
+    >>> [one.get_text() for one in drawn.legends[0].get_texts()]
     ['Adam 0.001']
     """
     from matplotlib.figure import Figure

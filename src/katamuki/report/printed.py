@@ -131,7 +131,8 @@ def heading(fit: Reported, lang: str, width: int, begin: bool = True) -> list[st
         start = _few([f"{name} {plain(value)}" for name, value in claim.start.items() if name in free], lang)
         if claim.kind == "module":
             start = _say("start.weights", lang)
-        steps = _say("step" if claim.steps == 1 else "steps", lang, steps=grouped(claim.steps), seconds=seconds(claim.seconds))
+        key = "step" if claim.steps == 1 else "steps"
+        steps = _say(key, lang, steps=grouped(claim.steps), seconds=seconds(claim.seconds))
         lines += head(_say("start", lang), start, steps, columns=width)
     held = [f"{name} {plain(claim.params[name])}" for name in claim.params if name not in claim.free]
     if held:

@@ -117,7 +117,7 @@ def text(
     >>> print(race.text(km.race("y ~ a*x + b", km.datasets("tutorial"), ["linear"])).split("\\n")[-2])
     closed form      0      0      0      0        2
     """
-    lines = heading(race.answer, spoken(lang), width)
+    lines = heading(race.answer, spoken(lang), width, begin=False)
     begin = " ".join(f"{name} {plain(value)}" for name, value in race.start.items())
     lines += head(_say("start", lang), begin, _say("steps_each", lang, steps=grouped(race.steps)), columns=width)
     free = race.answer.solution.free
