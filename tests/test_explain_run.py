@@ -311,6 +311,38 @@ def test_a_language_that_is_not_there_is_an_error_before_any_work() -> None:
         fit.explain().text("xx")
 
 
+def test_at_the_limit_steps_go_to_and_fro_on_a_plateau() -> None:
+    story = told(solver=km.SGD(lr=0.010882437, steps=3000))
+    assert of(story, "plateau")[1]["kind"] == "jumps"
+    assert story.advice.key == "explain.run.next.cycle.smaller"  # a tenth of lr does not leave a tenth: it arrives
+
+
+def test_what_the_data_do_not_tell_apart_is_named_and_no_distance_to_one_of_many_answers() -> None:
+    story = told("y ~ (a + c)*x + b", km.datasets("tutorial"), solver=km.SGD(lr=0.005, steps=2000))
+    _, values = of(story, "undetermined")
+    assert (values["names"], values["text"]) == (["a", "c"], "a + c")
+    assert not codes(story) & {"arrival", "valley"}
+    assert "difference" not in story.result
+    assert "undetermined" in codes(told("y ~ (a + c)*x + b", km.datasets("tutorial")))
+    assert "undetermined" not in codes(told("y ~ a*x + b", km.datasets("tutorial")))
+
+
+def test_the_gradient_test_leaves_out_what_a_bound_holds() -> None:
+    bounds = {"a": (0.0, 0.4)}
+    story = told("y ~ a*x + b", km.datasets("tutorial"), bounds=bounds, start={"a": 0.2, "b": 1.0})
+    assert of(story, "at_bound")[1]["names"] == ["a"]
+    assert of(story, "converged")[1]["cosine"] < 1e-9
+    assert "at_bound" not in codes(told("y ~ a*x + b", km.datasets("tutorial"), solver="lm"))
+
+
+def test_lbfgs_that_stops_by_itself_was_not_out_of_time() -> None:
+    found = codes(
+        told(DECAY, decay(), solver=km.LBFGS(tolerance_grad=1e-2, steps=50), start={"a": 4, "b": 0.4, "c": 1})
+    )
+    assert "stopped" in found
+    assert "time_over" not in found
+
+
 @pytest.mark.parametrize(
     ("digits", "pace"),
     [

@@ -59,7 +59,7 @@ def holds(story: RunStory) -> None:
             assert line == line.rstrip()
         assert not re.search(r"−0(?![.\d])|\bnan\b|\binf\b|(?<![e(])-\d", text), text
         assert "{" not in text
-        numbers.append(sorted(re.findall(r"\d[\d.]{3,}(?:e[−-]?\d+)?", " ".join(text.split()))))
+        numbers.append(sorted(re.findall(r"\d[\d.]{2,}\d(?:e[−-]?\d+)?", " ".join(text.split()))))
     assert all(one == numbers[0] for one in numbers), numbers
     assert all(one.step >= 0 and one.code in {*WORDS, "attempt"} for one in story.events)
     assert [one.step for one in story.events] == sorted(one.step for one in story.events)

@@ -136,6 +136,8 @@ def _best(subject: Subject) -> Array | None:
     """The answer (p,) that distances are measured to: the reference, or where a converging solver ended."""
     claim = subject.solution
     names = subject.trace.names
+    if claim.combinations and claim.solver not in STATIC:  # any of many answers
+        return None
     if claim.reference is not None:
         found = claim.reference.params
     elif claim.state in {"converged", "exact", "not_identifiable"}:

@@ -116,7 +116,7 @@ def _cosine(subject: Subject, curvature: Array | None) -> float | None:
     if curvature is None or not loss > 0.0:
         return None
     slopes, bends = np.asarray(subject.trace.gradient[-1]), np.diag(curvature)
-    moved = bends > 0.0
+    moved = (bends > 0.0) & ~np.isin(subject.trace.names, subject.solution.at_bound)
     if not moved.any() or not np.isfinite(slopes).all():
         return None
     return float((np.abs(slopes[moved]) / np.sqrt(2.0 * bends[moved] * loss)).max())

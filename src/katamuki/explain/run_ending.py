@@ -12,6 +12,7 @@ import numpy as np
 from katamuki.backends import numpy_
 from katamuki.explain import run_curvature
 from katamuki.explain.run import STATIC, Event
+from katamuki.explain.run_curvature import FADING
 from katamuki.explain.run_events import Shape, steady_until
 from katamuki.explain.run_path import Path
 from katamuki.explain.subject import Subject
@@ -22,6 +23,7 @@ from katamuki.report.numbers import brief, plain
 SAME = 6  # digits from which a result is called the answer
 FOR_EVER = 1e9  # steps: advice to take more of them is none
 KEPT_AWAY = ("pulled", "smallest", "nearer")  # what the diagnosis knows of runs that more steps would not help
+OWN_TESTS = frozenset({"lbfgs"})  # first-order solvers that may stop by themselves
 SATURATED = 1e-3  # of the residuals: so little does a parameter's own size move the curve where it is flat
 
 
@@ -82,7 +84,12 @@ def result(subject: Subject, path: Path, shape: Shape) -> dict[str, Any]:
         "rest": None if shape.rest is None else dataclasses.asdict(shape.rest),
         "reference": None,
     }  # fmt: skip
-    if reference is None or claim.state == "diverged" or not all(map(math.isfinite, claim.params.values())):
+    if (
+        reference is None
+        or claim.combinations
+        or claim.state == "diverged"
+        or not all(map(math.isfinite, claim.params.values()))
+    ):
         return found
     lr = claim.options.get("lr")
     away = {name: claim.params[name] - reference.params[name] for name in claim.free}
@@ -129,7 +136,12 @@ def _events(subject: Subject, path: Path, curvature: Array | None) -> Iterator[E
         yield Event(last, "interrupted", {"asked": claim.options.get("steps")})
     asked = claim.options.get("steps")
     if claim.state == "slow" and claim.solver not in STATIC and isinstance(asked, int) and last < asked:
-        yield Event(last, "time_over", {"asked": asked})
+        yield Event(last, "stopped" if claim.solver in OWN_TESTS else "time_over", {"asked": asked})
+    for tied in claim.combinations:
+        values = {"names": list(tied.names), "text": tied.text, "value": tied.value, "exact": tied.exact}
+        yield Event(last + 1, "undetermined", values)
+    if claim.at_bound:
+        yield Event(last + 1, "at_bound", {"names": list(claim.at_bound)})
     if finite and curvature is not None and _is_flat(subject, curvature):
         yield Event(last + 1, "saturated", {"loss": claim.loss, "names": list(claim.free)})
 
@@ -185,6 +197,8 @@ def advice(subject: Subject, told: tuple[Event, ...], result: dict[str, Any]) ->
     solver = "linear" if claim.linear else "lm"
     codes = {one.code: one.values for one in told}
     key = "explain.run.next."
+    if claim.combinations:
+        return Phrase(key + "not_identifiable", name=claim.combinations[0].names[-1])
     if claim.solver == "linear":
         return Phrase(key + "exact")
     if "not_finite" in codes:
@@ -202,13 +216,11 @@ def advice(subject: Subject, told: tuple[Event, ...], result: dict[str, Any]) ->
         return Phrase(key + "flat")
     if claim.state == "interrupted":
         return Phrase(key + "interrupted")
-    if claim.state == "not_identifiable":
-        return Phrase(key + "not_identifiable", name=claim.free[-1])
     if not claim.zero_grad:
         return Phrase(key + "accumulates")
     if claim.state == "cycle":
-        return Phrase(key + "cycle")
-    for one in KEPT_AWAY:
+        return Phrase(key + ("cycle" if claim.solver in FADING else "cycle.smaller"))
+    for one in (*KEPT_AWAY, "stopped"):
         if one in codes:
             return Phrase(key + one, solver=solver)
     if claim.state == "slow" and claim.solver != "levenbergmarquardt":

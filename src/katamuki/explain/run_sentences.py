@@ -106,7 +106,8 @@ def _limit(values: Mapping[str, Any], lang: str) -> str:
 
 
 def _overshoots(values: Mapping[str, Any], lang: str) -> str:
-    return say("overshoots", lang, value=size(values["stability"]), limit=size(values["limit"]))
+    digits = 4 if size(values["stability"]) != size(values["limit"]) else 12
+    return say("overshoots", lang, value=brief(values["stability"], digits), limit=size(values["limit"]))
 
 
 def _arrival(values: Mapping[str, Any], lang: str) -> str:
@@ -210,6 +211,18 @@ def _accumulates(values: Mapping[str, Any], lang: str) -> str:
     return say("accumulates.sgd" if plain_descent else "accumulates", lang)
 
 
+def _undetermined(values: Mapping[str, Any], lang: str) -> str:
+    names = messages.Listing(values["names"])
+    if values["text"] is None or values["value"] is None:
+        return say("undetermined.none", lang, names=names)
+    key = "undetermined" if values["exact"] else "undetermined.near"
+    return say(key, lang, names=names, text=values["text"], value=number(values["value"]))
+
+
+def _at_bound(values: Mapping[str, Any], lang: str) -> str:
+    return say("at_bound", lang, names=messages.Listing(values["names"]))
+
+
 def _smallest(values: Mapping[str, Any], lang: str) -> str:
     return say("smallest", lang, size=size(values["value"]))
 
@@ -237,6 +250,9 @@ WORDS: Mapping[str, Callable[[Mapping[str, Any], str], str]] = {
     "interrupted": _named("interrupted"),
     "time_over": _named("time_over"),
     "saturated": _saturated,
+    "undetermined": _undetermined,
+    "at_bound": _at_bound,
+    "stopped": _named("stopped"),
     "pulled": _named("pulled"),
     "smallest": _smallest,
     "nearer": _named("nearer"),
@@ -250,5 +266,6 @@ LABELS = {
     "start": "step", "accumulates": "every", "overshoots": "every", "valley": "to", "floor": "to", "arrival": "after",
     "cycle": "from", "plateau": "from", "swings": "from", "interrupted": "after", "time_over": "after",
     "solved": "method", "refused": "from", "converged": "end", "attempts_over": "end", "stalled": "end",
-    "saturated": "end", "not_finite": "after", "pulled": "end", "smallest": "end",
+    "saturated": "end", "not_finite": "after", "pulled": "end", "smallest": "end", "undetermined": "end",
+    "at_bound": "end", "stopped": "after",
 }  # fmt: skip
