@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
 import dataclasses
 import re
 from collections import Counter
@@ -63,3 +65,27 @@ def prose(text: str) -> list[str]:
 def numbers(text: str) -> Counter[str]:
     """All numbers of a text, as they are printed."""
     return Counter(re.findall(r"\d+(?:[.\u2009\u202f\u00a0]?\d+)*(?:e[-+\u2212]?\d+)?", text))
+
+
+def sentences(source: str) -> list[tuple[int, str]]:
+    """The strings of a program that read like English, with their lines; docstrings, markup and faults are left out.
+
+    Faults of our own (``raise ValueError``, ``RuntimeError`` …) are for us and are English.
+    """
+    tree = ast.parse(source)
+    left_out: set[int] = set()
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        for one in body if isinstance(body, list) else []:
+            if isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant):
+                left_out.add(id(one.value))
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and isinstance(node.exc.func, ast.Name):
+            ours = vars(builtins).get(node.exc.func.id) is not None or node.exc.func.id in {"LookupError", "Damaged"}
+            left_out |= {id(one) for one in ast.walk(node) if ours}
+    found = [
+        (node.lineno, node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in left_out
+    ]
+    prosaic = re.compile(r"[A-Za-z]{3,}[,;:]? [a-z]{2,}")
+    return [(line, text) for line, text in found if prosaic.search(text) and not re.search(r"<\w|/>", text)]

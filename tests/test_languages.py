@@ -20,7 +20,7 @@ import pytest
 import katamuki as km
 from katamuki import formula, messages, report
 from katamuki.report.numbers import width
-from languages import english, numbers, prose
+from languages import english, numbers, prose, sentences
 from test_fit_bad_input import CASES, DATA
 from test_formula import COLUMNS
 
@@ -285,6 +285,40 @@ def test_a_sentence_of_another_language_holds_no_english(lang: str) -> None:
     assert glued == {}
 
 
+# Strings of the source that read like English and are none of a language's, by file.
+NO_LANGUAGE = {
+    "api/torch_preparing.py": "what stands in the place of a formula where a model has none",
+    "backends/": "programs in LLVM's and Python's languages, and what is said of them to us",
+    "cli/arguments.py": "argparse's messages, which are recognised and said in our words",
+    "cli/commands.py": "names of pictures",
+    "cli/completing.py": "programs of shells",
+    "covariance.py": "the type of a compiled function",
+    "explain/drawing.py": "names of fonts",
+    "export/": "programs in Python",
+    "findings/passes.py": "the type of a compiled function",
+    "formula/functions.py": "what to write in a formula",
+    "ops.py": "where an operation's limits come from: papers and programs",
+    "plot/": "places, in matplotlib's words",
+    "problem/passes.py": "the type of a compiled function",
+    "report/document.py": "a line of /proc/cpuinfo",
+    "solvers/": "the types of compiled functions",
+}
+
+
+def test_no_sentence_stands_in_the_source() -> None:
+    root = messages.FOLDER.parent
+    found = {path.relative_to(root).as_posix(): sentences(path.read_text("utf-8")) for path in root.rglob("*.py")}
+    unsaid = {path: texts for path, texts in found.items() if texts}
+    assert {path: texts for path, texts in unsaid.items() if not path.startswith(tuple(NO_LANGUAGE))} == {}
+    assert {place for place in NO_LANGUAGE if not any(path.startswith(place) for path in unsaid)} == set()
+
+
+def test_a_sentence_in_the_source_would_be_found() -> None:
+    assert sentences('print("the fit is good")') == [(1, "the fit is good")]
+    assert sentences('raise DataError("E-X", f"{n} rows are missing")') == [(1, " rows are missing")]
+    assert sentences('def f():\n    "a docstring is none"\n    raise ValueError("nor is our own fault")') == []
+
+
 DOORS: dict[str, Callable[[str], object]] = {
     "report.text": lambda lang: report.text(fitted("line"), lang=lang),
     "report.html": lambda lang: report.html(fitted("line"), lang=lang),
@@ -308,3 +342,15 @@ def test_a_language_that_is_not_there_is_an_error_at_every_door(door: str) -> No
         with pytest.raises(km.BoundsError, match="languages: en, ja") as caught:
             DOORS[door](lang)
         assert caught.value.code == "E-LANG"
+
+
+def test_the_glossary_s_words_are_those_of_the_sentences() -> None:
+    glossary = (messages.FOLDER.parents[2] / "docs" / "glossary.md").read_text("utf-8")
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \| [^|]*\|$", glossary, re.MULTILINE)[1:]
+    assert len(rows) > 50
+    of_documents = {"automatic differentiation", "chain rule"}
+    sentences_of = {lang: "\n".join(messages.catalogue(lang).values()).casefold() for lang in ("en", "ja")}
+    for word, translated in rows:
+        if word not in of_documents:
+            assert word.casefold() in sentences_of["en"], word
+            assert all(one in sentences_of["ja"] for one in translated.split(", ")), translated

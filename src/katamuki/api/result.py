@@ -299,8 +299,21 @@ class Fit(Numbers, Stories, Pictures, Exports):
         closure = self._plan.closure(self.columns, self.n)
         return judge(self.solution, self.columns, self.weights, closure, network=self._plan.network)
 
-    def to_dict(self, check: CheckReport | None = None) -> dict[str, Any]:
-        """The object that ``--json`` prints, NaN and infinity as None.
+    def text(self, lang: str = "en", width: int = 80, check: CheckReport | None = None) -> str:
+        """The report in a language: what ``print(fit)`` shows in English, the check's judgement last where it is given.
+
+        Example
+        -------
+        >>> import katamuki as km
+        >>> print(km.fit("y ~ a*x + b", km.datasets("tutorial")).text("ja").split("\\n")[-1])
+        判定        良好
+        """
+        from katamuki import report
+
+        return report.text(self, check, lang=lang, width=width)
+
+    def to_dict(self, check: CheckReport | None = None, lang: str = "en") -> dict[str, Any]:
+        """The object that ``--json`` prints, NaN and infinity as None; sentences in a language, codes in none.
 
         Example
         -------
@@ -310,7 +323,7 @@ class Fit(Numbers, Stories, Pictures, Exports):
         """
         from katamuki import report
 
-        return report.as_dict(self, check)
+        return report.as_dict(self, check, lang)
 
     def save(self, path: str | Path) -> None:
         """Write the fit to a file that ``katamuki.load`` reads back: JSON, the object of ``--json`` plus its arrays.

@@ -11,18 +11,13 @@ from katamuki.explain.step import Iteration, Step
 from katamuki.explain.story_forward import MOST_PARAMS
 
 MOST = 6  # iterations that are told: the first ones
-RULES = (
-    "d ← −g     the first time; then d ← −H·g, H from the last pairs Δp = t·d, Δg:",
-    "q ← g;  newest pair first: α ← Δp·q / Δp·Δg, q ← q − α·Δg;  q ← q · Δp·Δg / Δg·Δg",
-    "oldest pair first: β ← Δg·q / Δp·Δg, q ← q + (α − β)·Δp;  d ← −q",
-    "p ← p + t·d     t = lr, the first time min(1, 1/Σ|g|)·lr, or found by the line search",
-)
+RULES = ("direction", "newest", "oldest", "length")
 
 
 def iterated(step: Step, level: str, lang: str) -> list[Block]:
     """The iterations of a step, with the numbers of each, or the rules alone."""
     if level == "rules":
-        return [Line(rule) for rule in RULES]
+        return [Line(messages.sentence("step.iteration.rule." + rule, lang)) for rule in RULES]
     if not step.iterations:
         return [Words(messages.sentence("step.iterations.hidden", lang))]
     blocks: list[Block] = []

@@ -145,8 +145,8 @@ def _about_the_end(solution: Solution) -> Iterator[Finding]:
     elif state == "slow" and solution.kind == "module":
         yield _finding("SLOW", "warning", "network", steps=solution.steps, loss=solution.loss)
     elif state in {"diverged", "interrupted"} or solution.solver in CONVERGING:
-        variant = None if state == "slow" else state
-        yield _finding("NOT_CONVERGED", "failure", variant, state=state, steps=solution.steps, name=solution.free[0])
+        how = None if state == "slow" else state
+        yield _finding("NOT_CONVERGED", "failure", how, state=state, steps=solution.steps, name=solution.free[0])
     elif state == "cycle" and solution.cycle is not None:
         middle = ", ".join(f"{name} {value:.6g}" for name, value in solution.cycle.middle.items())
         variant = "pulled" if "pulled" in solution.reason else None

@@ -10,7 +10,7 @@ import unicodedata
 
 from katamuki.errors import FormulaError
 from katamuki.graph import Span
-from katamuki.messages import Phrase
+from katamuki.messages import Phrase, said
 
 WINDOW = 72  # cells of a formula that are shown
 BESIDE = 66  # cells of a line with carets and words, so that the code fits behind it
@@ -71,7 +71,7 @@ class Beside(Phrase):
         beside = super().text(lang)
         if sum(map(width, beside.split("\n")[-1])) <= BESIDE:
             return beside
-        return f"{self.values['picture']}\n  {self.values['words'].text(lang)}"
+        return f"{self.values['picture']}\n  {said(self.values['words'], lang)}"
 
 
 def syntax(text: str, span: Span, key: str, code: str = "E-SYNTAX", **values: object) -> FormulaError:
