@@ -17,6 +17,7 @@ SCRIPTS = (
     "first_order_rules",
     "lbfgs",
     "race",
+    "whole_run",
     "straight_line",
     "exponential",
     "seven_parameters",
