@@ -19,7 +19,7 @@ from katamuki.backends.kernel import Kernel
 from katamuki.problem import SMALL, Problem
 from katamuki.records import Array, Trace
 from katamuki.solvers import first_order_run
-from katamuki.solvers.first_order import SGD, Adam, FirstOrder, RMSprop
+from katamuki.solvers.first_order import FIRST_ORDER, SGD, Adam, FirstOrder, RMSprop
 from katamuki.solvers.first_order_run import memory, minimise, window
 from test_first_order_run import SOLVERS, START, X, Y, line
 
@@ -28,7 +28,8 @@ DECAY_X = np.linspace(0.0, 3.0, 15)
 DECAY_Y = 2.0 * np.exp(-1.3 * DECAY_X) + 0.5 + 0.05 * np.sin(9.0 * DECAY_X)
 
 # Momentum on top of gradients that accumulate flies away.
-RUNS = [(one, also) for one in SOLVERS for also in (False, True) if not (also and getattr(one, "momentum", 0.0) == 0.9)]
+EVERY = [*SOLVERS, *(one(lr=0.01) for one in FIRST_ORDER if one not in {type(solver) for solver in SOLVERS})]
+RUNS = [(one, also) for one in EVERY for also in (False, True) if not (also and getattr(one, "momentum", 0.0) == 0.9)]
 
 
 def decay() -> Problem:

@@ -72,9 +72,9 @@ class LBFGS:
     -------
     >>> import katamuki as km
     >>> solver = LBFGS(line_search_fn="strong_wolfe")
-    >>> data = {"x": [0.0, 1.0, 2.0, 3.0], "y": [8.1, 5.2, 3.1, 2.0]}
-    >>> km.fit("y ~ a*exp(-b*x)", data, start={"a": 5, "b": 1}, solver=solver).state
-    'converged'
+    >>> fit = km.fit("y ~ a*x + b", km.datasets("tutorial"), start={"a": 0.5, "b": 0.5}, solver=solver)
+    >>> fit.state, fit.solution.evaluations
+    ('converged', 8)
     """
 
     lr: float = 1.0
