@@ -59,6 +59,15 @@ def test_the_tutorial_s_run_has_the_events_that_were_seen_in_pytorch(command: Co
         assert words in text, words
 
 
+def test_a_formula_without_a_value_is_said_whatever_the_solver(command: Command) -> None:
+    closed = command("explain", "y ~ a*log(x-20) + b", "tutorial.csv")
+    assert closed.returncode == 5
+    assert "log(x-20)" in closed.stderr
+    stepped = command("explain", "y ~ a*log(x-20) + b", "tutorial.csv", "--solver", "adam")
+    assert stepped.returncode == 0
+    assert "log(x-20)" in stepped.stdout
+
+
 def test_a_run_that_diverged_is_told_with_the_largest_safe_rate(command: Command) -> None:
     done = command("explain", *LINE, *DIVERGED)
     assert done.returncode == 0

@@ -193,7 +193,7 @@ def race(
     tolerances : sequence of float
         How near counts, unit of the parameters.
     max_seconds : float, optional
-        For the whole race; lanes that are not through then are rows that say so.
+        For the whole race, shared by the lanes; those that are not through then are rows that say so.
     progress : function, optional
         Called between slices of a lane with its step and loss.
 
@@ -271,7 +271,7 @@ def _run(
     interrupted = False
     try:
         for label, solver in entries:
-            lanes.append(race_lanes.run_lane(label, solver, course))
+            lanes.append(race_lanes.run_lane(label, solver, course, len(entries) - len(lanes) - 1))
     except KeyboardInterrupt:
         interrupted = True
     found = Race(answer, start, steps, tolerances, bends, tuple(lanes), time.perf_counter() - began)

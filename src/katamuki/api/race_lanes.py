@@ -113,9 +113,9 @@ def _label(solver: Solver) -> str | Phrase:
     return " ".join(parts)
 
 
-def run_lane(label: str | Phrase, solver: Solver, course: Course) -> Lane:
-    """Run one lane, whatever becomes of it."""
-    left = None if course.ends is None else course.ends - time.perf_counter()
+def run_lane(label: str | Phrase, solver: Solver, course: Course, more: int = 0) -> Lane:
+    """Run one lane, whatever becomes of it; ``more`` lanes after it have as good a claim to the time that is left."""
+    left = None if course.ends is None else (course.ends - time.perf_counter()) / (1 + more)
     if isinstance(solver, Linear):
         return _closed(label, solver, course)
     if left is not None and left <= 0.0:
@@ -163,6 +163,8 @@ def _stepping(label: str | Phrase, solver: Stepping, course: Course, left: float
     problem = course.problem
     steps = min(course.steps, lbfgs.MOST) if isinstance(solver, LBFGS) else course.steps
     solver = dataclasses.replace(solver, steps=steps)
+    if left is not None and steps > CHUNK:
+        left /= 2.0  # the other half is for doing the steps of a thinned trace again
     run = run_steps(solver, problem, problem.values, max_seconds=left, progress=course.progress)
     if run.ending == "interrupted":
         raise KeyboardInterrupt

@@ -63,8 +63,8 @@ def _checked(chosen: Namespace) -> tuple[int | None, int | None]:
 def _fit(chosen: Namespace, terminal: Terminal) -> Any:
     """The fit to explain, with the experiment that was asked for; what it warned of is part of the story."""
     outcome = fitted(chosen, terminal)
-    if outcome.error is not None and outcome.fit.state == "interrupted":
-        raise outcome.error
+    if outcome.error is not None and (outcome.fit.state == "interrupted" or outcome.fit.solver == "linear"):
+        raise outcome.error  # it was not ended, or never began: the error says all there is to say
     return outcome.fit
 
 
