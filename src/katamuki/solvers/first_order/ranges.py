@@ -1,7 +1,7 @@
 """What each option of a first-order solver may be: a test, and the catalogue's words for it.
 
-The ranges are those of ``torch.optim``, tightened where it would take steps of length 0 (lr) or keep all of the old and
-none of the new (shares of 1).
+The ranges are those of ``torch.optim``, tightened where it would take steps of length 0 (lr, Adadelta's eps) or keep
+all of the old and none of the new (shares of 1).
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ _RANGES: dict[str, Range] = {
     "betas": _SHARES,
     "lambd": _NOT_NEGATIVE,
     "ASGD.alpha": _NOT_NEGATIVE,
+    "Adadelta.eps": _POSITIVE,  # its first steps are about √eps long
     "t0": _NOT_NEGATIVE,
     "lr_decay": _NOT_NEGATIVE,
     "initial_accumulator_value": _NOT_NEGATIVE,
