@@ -18,6 +18,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"solvers": "adam"}, "solvers is one solver"),
     ({"solvers": km.Adam()}, "solvers is one solver"),
     ({"solvers": 3}, "must be a list of lanes"),
+    ({"solvers": {"mine": "adam"}}, "must be a list of lanes"),
     ({"solvers": [("mine",)]}, "is no lane"),
     ({"solvers": [("", km.Adam())]}, "is no lane"),
     ({"solvers": ["newton"]}, "newton"),
@@ -40,6 +41,13 @@ def test_bad_input_is_a_sentence(options: Mapping[str, Any], words: str) -> None
     with pytest.raises(km.BoundsError) as caught:
         km.race("y ~ a*x + b", DATA, **{"steps": 5, **options})
     assert words in str(caught.value)
+
+
+def test_a_network_is_no_model_for_a_race() -> None:
+    import torch
+
+    with pytest.raises(km.BackendError, match="Linear"):
+        km.race(torch.nn.Linear(1, 1), DATA, ["adam"], steps=3)
 
 
 def test_the_closed_form_is_no_lane_for_a_nonlinear_formula() -> None:

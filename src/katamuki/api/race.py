@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from katamuki.api import failures, race_lanes
+from katamuki.api.computing import kind_of
 from katamuki.api.entry import Missing, judged, solution_of
 from katamuki.api.options import check_names, check_options, shown
 from katamuki.api.preparing import Prepared, prepare
 from katamuki.api.race_judging import Course
 from katamuki.api.result import Fit
 from katamuki.api.solving import Solver, solve
-from katamuki.errors import BoundsError, NotConverged
+from katamuki.errors import BackendError, BoundsError, NotConverged
 from katamuki.messages import Phrase
 from katamuki.records import Array, CheckReport, Lane, Reference, SigmaIs
 
@@ -206,6 +207,8 @@ def race(
     ------
     FormulaError, DataError, BoundsError
         As :func:`katamuki.fit`, and for lanes that cannot be meant.
+    BackendError
+        If the model is a module of PyTorch, whose minima are many.
     NotConverged
         If there is no one answer to run to, or after Ctrl-C; ``.race`` holds the lanes so far.
 
@@ -224,6 +227,8 @@ def race(
     began = time.perf_counter()
     check_options(1, 0, None, None, max_seconds, progress)
     check_names(start, None, fixed, params)
+    if kind_of(model, None) != "formula":
+        raise BackendError("E-BACKEND", "race.module", given=type(model).__name__)
     near = _tolerances(tolerances)
     if not isinstance(steps, (int, np.integer)) or isinstance(steps, bool) or steps < 1:
         raise BoundsError("E-USAGE", "race.steps", given=shown(steps))

@@ -151,6 +151,8 @@ def remark(ran: Ran, found: Sequence[Reached], cycle: Cycle | None, lr: float | 
     if since is not None:
         key = "race.stalled.tolerances" if ran.ending == "still" else "race.stalled"
         return "stalled", Phrase(key, error=brief(last, 2), step=grouped(since)), {"since": since}
+    if found[-1].kind == "steady":
+        return "arrived", Phrase("race.arrived", error=brief(last, 2)), {}
     return "going", Phrase("race.going", error=brief(last, 2), steps=grouped(int(ran.index[-1]))), {}
 
 

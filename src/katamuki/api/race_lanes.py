@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,7 +53,7 @@ def given_lanes(solvers: object, steps: int, linear: bool, free: Sequence[str]) 
     """The lanes that were asked for: names, records, or (label, name or record) pairs; doubles labelled apart."""
     if isinstance(solvers, str) or resolvable(solvers):
         raise BoundsError("E-USAGE", "race.one_solver", given=shown(solvers))
-    if not isinstance(solvers, Iterable):
+    if not isinstance(solvers, Iterable) or isinstance(solvers, Mapping):
         raise BoundsError("E-USAGE", "race.no_list", given=shown(solvers))
     found: list[Entry] = []
     for one in solvers:
