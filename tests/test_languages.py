@@ -287,7 +287,7 @@ def test_a_sentence_of_another_language_holds_no_english(lang: str) -> None:
 
 # Strings of the source that read like English and are none of a language's, by file.
 NO_LANGUAGE = {
-    "api/torch_preparing.py": "what stands in the place of a formula where a model has none",
+    "api/torch_preparing.py": "the call of a model, as in code",
     "backends/": "programs in LLVM's and Python's languages, and what is said of them to us",
     "cli/arguments.py": "argparse's messages, which are recognised and said in our words",
     "cli/commands.py": "names of pictures",

@@ -84,7 +84,7 @@ def test_everything_on_its_fit_works_or_says_why_not(tmp_path: Path) -> None:
     assert "def damped" in fit.source
     assert fit.digits["a"] > 10
     assert len(fit.plot().axes) == 2
-    assert "torch function damped(columns, params)" in str(fit)
+    assert "torch damped(columns, params)" in str(fit)
     assert "by PyTorch, float64 on cpu" in str(fit)
     whole = json.loads(json.dumps(fit.to_dict(fit.check()), allow_nan=False))
     assert whole["solver"]["backend"] == "torch"
@@ -315,7 +315,7 @@ def test_a_module_of_fifty_parameters_is_fitted_explained_and_checked() -> None:
     report = fit.check()
     assert report.verdict == "CANNOT TELL"
     text = str(fit)
-    assert "torch module Net, 50 parameters" in text
+    assert "torch.nn.Module Net" in text
     assert "output (n, 1) taken as (n,)" in text
     assert "u v w" in text
     assert "44 more" in text

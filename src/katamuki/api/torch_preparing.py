@@ -172,8 +172,8 @@ def _first_values(here: Model, start: Mapping[str, Any] | None, fixed: Mapping[s
 
 
 def _text(here: Model, model: Any) -> str:
-    """What a report shows where a formula would stand."""
+    """What a report shows where a formula would stand: a name as in code, the same in every language."""
     if here.network:
-        return f"torch module {type(model).__name__}, {len(here.names)} parameters"
+        return f"torch.nn.Module {type(model).__name__}"
     name = getattr(model, "__name__", type(model).__name__)
-    return f"torch function {name}(columns, params)"
+    return f"torch {name}(columns, params)"

@@ -5,13 +5,13 @@ Matplotlib is imported when a picture is made, and its global state is left alon
 
 from __future__ import annotations
 
-import textwrap
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from katamuki import messages
 from katamuki.errors import spoken
+from katamuki.report.layout import wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,7 +27,7 @@ WIDE_FONTS = (
     "Yu Gothic",
     "Hiragino Sans",
 )
-LINE = 78  # characters of a line above a picture
+LINE = 78  # cells of a line above a picture
 
 
 def plain(axes: Axes) -> None:
@@ -38,7 +38,7 @@ def plain(axes: Axes) -> None:
 
 def heading(*lines: str) -> str:
     """Lines above a picture, broken where they are too long."""
-    return "\n".join(part for line in lines if line for part in textwrap.wrap(line, LINE))
+    return "\n".join(part for line in lines if line for part in wrapped(line, LINE))
 
 
 def is_wide(text: str) -> bool:

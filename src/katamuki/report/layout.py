@@ -164,8 +164,8 @@ def noted(lines: Sequence[str], notes: Sequence[str], columns: int = 80) -> list
     found = []
     for line, note in zip(lines, notes, strict=True):
         gap = next((gap for gap in (5, 4, 3) if width(line) + gap + width(note) <= columns), None)
-        if gap is None:
+        if gap is None and note:
             found += [line, " " * 5 + note]
         else:
-            found.append(line + " " * gap + note if note else line)
+            found.append(line + " " * (gap or 0) + note if note else line)
     return found
