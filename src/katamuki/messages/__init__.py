@@ -17,6 +17,7 @@ from types import MappingProxyType
 FOLDER = Path(__file__).parent
 
 
+@cache
 def languages() -> tuple[str, ...]:
     """The languages that have a catalogue.
 

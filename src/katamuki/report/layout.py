@@ -96,8 +96,9 @@ def _unbroken(text: str, columns: int) -> list[tuple[str, str]]:
         for k, piece in enumerate(_pieces(word, columns)):
             before = found[-1][1] if found else ""
             gap = "" if k or not found or before[-1:] in STOPS else " "
-            bound = gap and piece and before.isascii() and before.strip() and _wide("", piece[0])  # "6000 ステップ"
-            if bound and width(f"{before} {piece}") <= columns:
+            counted = before.isascii() and width(f"{before} {piece}") <= columns  # "6000 ステップ"
+            mark = piece[:1] in NEVER_FIRST
+            if gap and piece and before.strip() and _wide("", piece[0]) and (counted or mark):
                 found[-1] = (found[-1][0], f"{before} {piece}")
             else:
                 found.append((gap, piece))
