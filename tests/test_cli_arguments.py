@@ -326,8 +326,8 @@ def test_a_language_that_is_not_there_is_said(
 
 
 def test_the_first_page_speaks_the_language_that_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
-    for given in (["--help", "--lang", "ja"], ["--lang=ja", "--help"]):
-        assert main(given) == 0
+    for words in (["--help", "--lang", "ja"], ["--lang=ja", "--help"]):
+        assert main(words) == 0
         assert "答え合わせ" in capsys.readouterr().out
 
 

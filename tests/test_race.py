@@ -304,3 +304,18 @@ def test_any_callable_model_races_like_its_formula() -> None:
     one = km.race(model, DATA, ["adagrad"], start=START, steps=500)
     other = km.race("y ~ a*x + b", DATA, ["adagrad"], start=START, steps=500)
     assert [a.reached for a in one.lanes] == [b.reached for b in other.lanes]
+
+
+def test_adagrad_reaches_when_pytorch_s_own_loop_does(tutorial: km.Race) -> None:
+    import torch
+
+    x, y = torch.tensor(X), torch.tensor(Y)
+    a, b = (torch.tensor(0.5, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    optim, errors = torch.optim.Adagrad([a, b], lr=0.5), []
+    for _ in range(1400):
+        errors.append(max(abs(a.item() - BEST[0]), abs(b.item() - BEST[1])))
+        optim.zero_grad()
+        torch.nn.functional.mse_loss(a * x + b, y).backward()
+        optim.step()
+    found = [one.step for one in lane_of(tutorial, "Adagrad").reached]
+    assert found == [literally(np.array(errors), one) for one in tutorial.tolerances]
