@@ -16,8 +16,8 @@ from katamuki.ops import TABLE
 # What stays as it is in every language, by its reason. Solvers, their options, and functions are added from the code.
 KEPT = {
     "named after": "Adam Anscombe Cook Gauss Levenberg Marquardt Newton Rprop RMSprop BFGS MSE",
-    "programs": "katamuki Python PyTorch NumPy SciPy pandas torch numpy scipy optim LayerNorm MSELoss mse bash zsh "
-    "compinit",
+    "programs": "katamuki Python PyTorch NumPy SciPy pandas torch numpy scipy optim LayerNorm MSELoss mse module bash "
+    "zsh compinit",
     "formats": "Arrow CSV JSON Parquet SVG UTF ISO DataFrame csv json svg png pdf html lines float int CPU GPU CUDA",
     "in place of": "COLUMN COMMAND FILE FORMULA NAME NEW TARGET KATAMUKI_LANG condition value path low high model",
     "Python": "and else False None not or True lambda while len round eval clip maximum minimum ravel math exp log "

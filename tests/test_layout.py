@@ -11,7 +11,7 @@ from katamuki.report.layout import noted, wrapped
 from katamuki.report.numbers import width
 
 WORDS = st.sampled_from(
-    ["損失", "は", "1.25", "ステップ", "です。", "（", "lr", "）", "が", "下がる", "、", "「", "答え", "」", " ", "ー"]
+    ["損失", "は", "1.25", "ステップ", "です。", "（", "lr", "）", "が", "下がる", "、", "「", "答え", "」", "ー"]
 )
 
 
@@ -23,7 +23,7 @@ def test_a_japanese_line_breaks_by_the_rules_and_loses_nothing(words: list[str],
     for line in lines[1:]:
         assert line[:1] not in set("、。）」ー")
     for line in lines[:-1]:
-        assert line[-1:] not in set("（「") or f"{line[-1:]} " in text
+        assert line[-1:] not in set("（「")
     marks = len(re.findall("[、。（）「」ー]", text))  # a mark may not part from its neighbour, however narrow the line
     longest = max(map(len, re.findall(r"[!-~]+", text)), default=0)  # nor is a Latin word parted
     assert all(width(line) <= max(columns, longest) + 2 * marks for line in lines)
