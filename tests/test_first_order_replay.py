@@ -194,7 +194,7 @@ def test_large_data_are_repeated_by_threads(accumulate: bool, monkeypatch: pytes
 
 def without_zero_grad(solver: FirstOrder, steps: int) -> tuple[Array, Array]:
     """Parameters before each step and after the last, and the gradients that the optimizer saw, by PyTorch."""
-    from test_first_order import options_of
+    from torch_optim import options_of
 
     default = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)

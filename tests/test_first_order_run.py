@@ -41,7 +41,7 @@ def line(x: Array = X, y: Array = Y, weights: Array | None = None, **rest: Any) 
 
 def pytorch(solver: FirstOrder, steps: int, weights: Array | None = None, start: Array = START) -> Array:
     """Parameters before each step and after the last, (steps + 1, 2), by PyTorch in float64."""
-    from test_first_order import options_of
+    from torch_optim import options_of
 
     default = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
