@@ -21,6 +21,7 @@ SCRIPTS = (
     "straight_line",
     "exponential",
     "seven_parameters",
+    "torch_backend",
     "kernel",
     "judging",
     "processes",

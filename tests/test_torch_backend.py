@@ -382,7 +382,7 @@ def test_a_long_trace_is_thinned_with_the_rules_memory_beside_it(monkeypatch: py
     assert theirs is not None
     assert ours is not None
     assert theirs.index.tolist() == ours.index.tolist()
-    early = (theirs.index < 1000) & np.isfinite(ours.extra["state"]).all(axis=1)  # ours stand before gaps only
+    early = (theirs.index < 1200) & np.isfinite(ours.extra["state"]).all(axis=1)  # ours stand before gaps only
     assert early.sum() > 5
     np.testing.assert_allclose(theirs.extra["state"][early], ours.extra["state"][early], rtol=1e-9)
 
