@@ -149,3 +149,25 @@ def test_a_lone_surrogate_in_an_argument_is_an_error_and_not_a_crash(table: Path
     )  # fmt: skip
     assert done.returncode == 4
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["fit", "--json"],
+        ["explain", "--json"],
+        ["explain", "--solver", "sgd:lr=0.01,steps=3", "--json"],
+        ["explain", "--solver", "sgd:lr=0.01,steps=3", "--step", "1", "--json"],
+        ["race", "--steps", "3", "--json"],
+    ],
+    ids=" ".join,
+)
+def test_json_is_json_where_the_stream_takes_ascii_only(command: list[str], tmp_path: Path) -> None:
+    # explain used to write "\xe9" for é, which no reader of JSON knows
+    name, *flags = command
+    path = tmp_path / "table.csv"
+    path.write_text("x,é傾\n1,2\n2,3\n3,5\n", encoding="utf-8")
+    done = run(name, "`é傾` ~ a*x + b", str(path), *flags, env={"PYTHONIOENCODING": "ascii"})
+    assert done.stdout.isascii()
+    found = json.loads(done.stdout)
+    assert found.get("run", found)["formula"] == "`é傾` ~ a*x + b"

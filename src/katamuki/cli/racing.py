@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import warnings
 from argparse import Namespace
 from pathlib import Path
@@ -14,7 +12,7 @@ from katamuki import report
 from katamuki.cli import values
 from katamuki.cli.arguments import usage
 from katamuki.cli.fitting import Progress, encoded, read
-from katamuki.cli.terminal import Terminal, utf8
+from katamuki.cli.terminal import Terminal
 from katamuki.records import CheckReport
 from katamuki.report import race as tables
 
@@ -51,8 +49,7 @@ def _show(run: Any, chosen: Namespace, terminal: Terminal) -> CheckReport:
     """Print the race as asked for; the judgement of its answer comes back."""
     judged: CheckReport = run.check()
     if chosen.json:
-        told = run.to_dict(judged, terminal.lang)
-        terminal.print(json.dumps(told, allow_nan=False, ensure_ascii=not utf8(sys.stdout), indent=2))
+        terminal.print_json(run.to_dict(judged, terminal.lang))
     elif chosen.csv:
         for k, row in enumerate(tables.rows(run, terminal.lang)):
             if k > 0 or not chosen.quiet:

@@ -6,12 +6,10 @@ equations with numbers.
 
 from __future__ import annotations
 
-import json
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from katamuki import report
 from katamuki.cli import values
 from katamuki.cli.arguments import usage
 from katamuki.cli.fitting import fitted
@@ -28,7 +26,10 @@ def explain(chosen: Namespace, terminal: Terminal) -> int:
     if step is None:
         linear = fit.solver == "linear"
         story = fit.normal_equations() if linear else fit.explain(lang=terminal.lang)
-        terminal.print(_json(story.to_dict()) if chosen.json else story.text(terminal.lang))
+        if chosen.json:
+            terminal.print_json(story.to_dict())
+        else:
+            terminal.print(story.text(terminal.lang))
         return 0
     told = fit.step(step)
     if chosen.graph:
@@ -36,7 +37,7 @@ def explain(chosen: Namespace, terminal: Terminal) -> int:
     elif chosen.autograd:
         terminal.print(told.autograd().text(row=1 if row is None else row, lang=terminal.lang))
     elif chosen.json:
-        terminal.print(_json(told.to_dict()))
+        terminal.print_json(told.to_dict())
     else:
         level = chosen.detail or "numbers"
         terminal.print(told.explain(level=level, row=1 if row is None else row, lang=terminal.lang))
@@ -74,7 +75,3 @@ def _draw(told: Any, row: int | None, chosen: Namespace, terminal: Terminal) -> 
         terminal.print(str(drawn))
     else:
         drawn.save(chosen.output)
-
-
-def _json(found: dict[str, Any]) -> str:
-    return json.dumps(report.jsonable(found), allow_nan=False, ensure_ascii=False, indent=2)

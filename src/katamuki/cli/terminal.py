@@ -65,6 +65,10 @@ class Terminal:
         """Write a result to standard output."""
         sys.stdout.write(fitting(text, sys.stdout) + end)
 
+    def print_json(self, told: object) -> None:
+        """Write a result as one JSON value: escaped where the stream does not take every character."""
+        self.print(json.dumps(told, allow_nan=False, ensure_ascii=not utf8(sys.stdout), indent=2))
+
     def fail(self, error: KatamukiError, code: int) -> int:
         """Say on standard error what went wrong; the exit code comes back."""
         if self.json:
