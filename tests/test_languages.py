@@ -7,7 +7,10 @@ catalogue alone is tested in ``test_messages``; here the code that puts its sent
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from functools import cache
@@ -354,3 +357,14 @@ def test_the_glossary_s_words_are_those_of_the_sentences() -> None:
         if word not in of_documents:
             assert word.casefold() in sentences_of["en"], word
             assert all(one in sentences_of["ja"] for one in translated.split(", ")), translated
+
+
+@pytest.mark.parametrize(("encoding", "said"), [("ascii", "verdict"), ("latin-1", "verdict"), ("shift_jis", "判定")])
+def test_a_stream_without_the_letters_of_a_language_gets_english_and_is_told(encoding: str, said: str) -> None:
+    command = [sys.executable, "-m", "katamuki", "fit", LINE, "--lang", "ja", "--no-plot"]
+    around = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run(command, input=b"x,y\n1,2\n2,3\n3,5\n", capture_output=True, check=False, env=around)
+    assert done.returncode == 0
+    assert said in done.stdout.decode(encoding)
+    assert ("has no letters" in done.stderr.decode(encoding)) == (said == "verdict")
+    assert b"\\u" not in done.stdout

@@ -92,24 +92,25 @@ def _judged(outcome: Outcome, judged: CheckReport, chosen: Namespace, terminal: 
     if judged.verdict == "FAIL":
         return terminal.fail(KatamukiError("E-CHECK", "cli.contradicted"), CONTRADICTED)
     if outcome.fit.state == "not_identifiable":
-        return terminal.fail(_undetermined(outcome.fit, terminal.lang), UNCONVERGED)
+        return terminal.fail(_undetermined(outcome.fit), UNCONVERGED)
     if getattr(chosen, "strict", False) and outcome.fit.verdict != "good":
         codes = ", ".join(one.code for one in outcome.fit.findings if one.severity != "note")
-        error = KatamukiError("E-STRICT", "cli.strict", verdict=outcome.fit.verdict, codes=codes or outcome.fit.state)
+        said = messages.Phrase("report.verdict." + outcome.fit.verdict)
+        error = KatamukiError("E-STRICT", "cli.strict", verdict=said, codes=codes or outcome.fit.state)
         return terminal.fail(error, UNCONVERGED)
     return 0
 
 
-def _undetermined(fit: Any, lang: str) -> KatamukiError:
+def _undetermined(fit: Any) -> KatamukiError:
     """The message of a fit whose data do not determine some parameters."""
     parts = fit.solution.combinations
     if not parts:
         names = [name for name in fit.free if fit.stderr[name] is None]
         key = "cli.undetermined" if fit.solution.linear else "cli.undetermined.here"
-        return KatamukiError("E-IDENT", key, names=messages.listing(names, lang), last=names[-1] if names else "")
+        return KatamukiError("E-IDENT", key, names=messages.Listing(names), last=names[-1] if names else "")
     one = parts[0]
     names = one.names
-    known = {"names": messages.listing(names, lang), "last": names[-1]}
+    known = {"names": messages.Listing(names), "last": names[-1]}
     if one.text is None or one.value is None:
         return KatamukiError("E-IDENT", "cli.undetermined" if fit.solution.linear else "cli.undetermined.here", **known)
     key = "cli.undetermined.exact" if one.exact else "cli.undetermined.near"

@@ -31,7 +31,7 @@ class Terminal:
     @classmethod
     def of_process(cls, given: Sequence[str]) -> Terminal:
         """What can be known before the arguments are read, so that their errors look right too."""
-        lang = language(given)
+        lang = shown(language(given))
         colour = "auto"
         for flag, value in zip(given, [*given, ""][1:], strict=True):
             if flag == "--color" and value in ("auto", "always", "never"):
@@ -43,10 +43,13 @@ class Terminal:
 
     def settle(self, chosen: Namespace) -> None:
         """Take over what the arguments say."""
-        self.lang = getattr(chosen, "lang", None) or self.lang
         self.colour = getattr(chosen, "color", None) or self.colour
         self.json = bool(getattr(chosen, "json", False))
         self.quiet = bool(getattr(chosen, "quiet", False))
+        wanted = getattr(chosen, "lang", None) or self.lang
+        self.lang = shown(wanted)
+        if self.lang != wanted:
+            self.note(messages.sentence("cli.encoding", self.lang, given=wanted, encoding=sys.stdout.encoding))
 
     def coloured(self, stream: TextIO) -> bool:
         """Whether words on this stream are coloured."""
@@ -130,20 +133,35 @@ def spoken(locale: str) -> str | None:
     return locale[:2] if locale[:2] in messages.languages() and not locale[2:3].isalnum() else None
 
 
+def shown(lang: str) -> str:
+    """The language, or English where a stream of the process has no letters for it."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            messages.sentence("report.checked", lang).encode(stream.encoding or "ascii")
+        except (UnicodeEncodeError, LookupError):
+            return "en"
+    return lang
+
+
 def utf8(stream: TextIO) -> bool:
     """Whether a stream takes every character."""
     return (stream.encoding or "").lower().replace("-", "") in ("utf8", "utf8sig", "utf16", "utf32")
 
 
 def fitting(text: str, stream: TextIO) -> str:
-    """The text, in ASCII where the stream takes no more."""
+    """The text, each character in ASCII that the stream does not take."""
     if text.isascii() or utf8(stream):
         # a lone surrogate, from an argument that was no text, has no encoding
         return text.encode("utf-8", "backslashreplace").decode("utf-8")
-    return _ascii(text)
-
-
-def _ascii(text: str) -> str:
     from katamuki.report import ascii_only
 
-    return ascii_only(text)
+    encoding = stream.encoding or "ascii"
+    return "".join(one if _takes(encoding, one) else ascii_only(one) for one in text)
+
+
+def _takes(encoding: str, character: str) -> bool:
+    try:
+        character.encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True

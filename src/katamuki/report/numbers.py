@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 
 MINUS = "−"  # U+2212
 DASH = "—"  # stands where there is no number
@@ -168,9 +169,13 @@ def width(text: str) -> int:
     """
     if text.isascii():
         return len(text)
-    return sum(
-        0 if unicodedata.combining(one) else 2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in text
-    )
+    return sum(map(_cells, text))
+
+
+@lru_cache(maxsize=4096)
+def _cells(one: str) -> int:
+    """The cells of one character."""
+    return 0 if unicodedata.combining(one) else 2 if unicodedata.east_asian_width(one) in "WF" else 1
 
 
 def left(text: str, cells: int) -> str:
