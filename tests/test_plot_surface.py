@@ -286,3 +286,38 @@ def test_losses_at_many_places_are_those_at_each(decay: km.Fit) -> None:
     places = np.random.default_rng(7).normal(0.5, 0.3, (50, 3))
     expected = [np.mean((Y - a * np.exp(-b * X) - c) ** 2) for a, b, c in places]
     np.testing.assert_allclose(problem.losses(places), expected, rtol=1e-13)
+
+
+def test_a_model_of_torch_has_the_surface_of_its_own_values() -> None:
+    import torch
+
+    def damped(columns: Any, p: Any) -> Any:
+        return p["a"] * torch.exp(-p["d"] * columns["t"]) * torch.cos(p["w"] * columns["t"])
+
+    t = np.linspace(0.0, 6.0, 30)
+    y = 2.0 * np.exp(-0.3 * t) * np.cos(2.0 * t) + 0.02 * np.sin(31.0 * t)
+    start = {"a": 1.8, "d": 0.2, "w": 2.1}
+    fit = km.fit(damped, {"t": t, "y": y}, target="y", inputs=["t"], start=start)
+    found = surface(fit._ran(), ("w",))
+    assert found.loss.shape == (100,)
+    a, d = fit.params["a"], fit.params["d"]
+    for k in (0, 40, 99):
+        expected = np.mean((y - a * np.exp(-d * t) * np.cos(found.axes[0][k] * t)) ** 2)
+        assert found.loss[k] == pytest.approx(expected, rel=1e-12)
+    assert found.held == {"a": a, "d": d}
+
+
+def test_a_profile_that_would_take_minutes_is_refused_with_the_slice_as_remedy() -> None:
+    import torch
+
+    torch.manual_seed(5)
+    network = torch.nn.Sequential(torch.nn.Linear(1, 12), torch.nn.Tanh(), torch.nn.Linear(12, 1)).to(torch.float64)
+    t = np.linspace(-1.0, 1.0, 20)
+    with pytest.warns(km.FitWarning):
+        fit = km.fit(network, {"t": t, "y": t**2}, target="y", inputs=["t"], solver=km.Adam(lr=0.01, steps=20))
+    with pytest.raises(km.BoundsError) as caught:
+        fit.plot(what="surface", method="profile")
+    assert caught.value.key == "plot.profile.long"
+    assert "slice" in str(caught.value.remedy)
+    title = fit.plot(what="surface", of=fit.free[:2]).axes[0].get_title(loc="left")
+    assert "the other 35 parameters" in title

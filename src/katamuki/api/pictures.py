@@ -112,8 +112,8 @@ class Pictures:
         Example
         -------
         >>> import katamuki as km
-        >>> fit = km.fit("y ~ a*x + b", km.datasets("tutorial"), solver=km.SGD(lr=0.0108, steps=6500))
-        >>> fit.replay_html().partition("\n")[0]
+        >>> fit = km.fit("y ~ a*x + b", km.datasets("tutorial"), solver="lm")
+        >>> fit.replay_html().splitlines()[0]
         '<!doctype html>'
         """
         from katamuki import plot

@@ -69,7 +69,8 @@ def fonts(text: str) -> Any:
 
     if not is_wide(text):
         return matplotlib.rc_context()
-    return matplotlib.rc_context({"font.family": ["sans-serif"], "font.sans-serif": [*wide_fonts(), "DejaVu Sans"]})
+    # By name: a family such as "sans-serif" would be looked up again when the figure is drawn, outside this context.
+    return matplotlib.rc_context({"font.family": ["DejaVu Sans", *wide_fonts()]})
 
 
 def write(drawn: Figure, path: str | Path, text: str = "", lang: str = "en") -> None:

@@ -27,11 +27,13 @@ Held = Literal["answer", "end", "start"]
 Point = tuple[float, ...]
 
 ACROSS, UP = 96, 72  # points of the grid
-COARSE = 48, 36  # the same where each point costs a fit or a call of torch
+COARSE = 48, 36  # the same where a point costs a call of torch, or a longer fit
+COARSEST = 24, 18
 LINE = 401  # points where there is one parameter
 BUDGET = 1e8  # rows × points of a slice: under half a second
 FITTED = 4096  # rows that a profile is fitted to
-FEW = 256  # rows up to which a profile has the fine grid
+ROW_COST, CALL, TORCH_CALL, ATTEMPTS = 4e-9, 6e-6, 3e-3, 8  # seconds per row and parameter², per call; calls per refit
+SHORT, LONGEST = 2.0, 60.0  # seconds: a grid is made coarser from the first on, a profile refused from the second
 REFITS = 50  # attempts of one refit
 ROOM = 0.12  # of the picture, free at each side
 HIGH = 30.0  # times the start's height above the answer: a path beyond is outside
@@ -106,7 +108,7 @@ def surface(ran: Ran, of: Sequence[str] | None = None, method: Method = "slice")
         rest = tuple(name for name in claim.free if name not in names)
         if not rest:
             method = "slice"  # nothing is held and nothing fitted again: the two are the same
-        axes, less = _grid(ends, problem, method)
+        axes, less = _grid(ends, problem, method, len(rest))
         points = _points(axes)
         missed, linear = 0, False
         if method == "slice":
@@ -223,16 +225,25 @@ def _box(
     return ends
 
 
-def _grid(ends: list[tuple[float, float]], problem: Problem, method: Method) -> tuple[tuple[Array, ...], Problem]:
+def _grid(
+    ends: list[tuple[float, float]], problem: Problem, method: Method, rest: int
+) -> tuple[tuple[Array, ...], Problem]:
     """The axes, and the problem on as many rows as a picture may cost."""
-    fine = method == "slice" and getattr(problem, "compiled", True)
-    most = FITTED if method == "profile" else 0
-    if len(ends) == 1:
-        counts: tuple[int, ...] = (LINE if fine or problem.n <= FEW else LINE // 4,)
+    line = len(ends) == 1
+    grids: list[tuple[int, ...]] = [(LINE,), (LINE // 4,)] if line else [(ACROSS, UP), COARSE, COARSEST]
+    if method == "profile":
+        rows = min(problem.n, FITTED)
+        one = rows * (rest + 1) ** 2 * ROW_COST + (CALL if problem.compiled else TORCH_CALL * (1.0 + rest / 5.0))
+        spent = [math.prod(grid) * ATTEMPTS * one for grid in grids]
+        counts = next((grid for grid, time in zip(grids, spent, strict=True) if time <= SHORT), grids[-1])
+        if spent[-1] > LONGEST:
+            values = {"count": rest, "points": math.prod(grids[-1]), "minutes": math.ceil(spent[-1] / 60.0)}
+            raise BoundsError("E-USAGE", "plot.profile.long", **values)
     else:
-        counts = (ACROSS, UP) if fine or problem.n <= FEW else COARSE
+        rows, counts = problem.n, grids[0 if problem.compiled else 1]
+        rows = min(rows, int(BUDGET / math.prod(counts)))
     axes = tuple(np.linspace(low, high, count) for (low, high), count in zip(ends, counts, strict=True))
-    return axes, _sampled(problem, most or int(BUDGET / math.prod(counts)))
+    return axes, _sampled(problem, rows)
 
 
 def _sampled(problem: Problem, most: int) -> Problem:
