@@ -135,6 +135,10 @@ def put(*keys: Any, value: Any) -> Any:
     return change
 
 
+def zeros(*shape: int, kind: str = "float64") -> dict[str, Any]:
+    return {"shape": list(shape), kind: base64.b64encode(np.zeros(shape, kind).tobytes()).decode()}
+
+
 DAMAGES = [
     put("saved", "solution", "params", value={}),
     put("saved", "solution", "params", "a", value="1.0"),
@@ -165,6 +169,17 @@ DAMAGES = [
     put("saved", "trace", "index", value={"shape": [0], "int64": ""}),
     put("saved", "trace", "names", value=["a", 5]),
     put("saved", "trace", "params", "shape", value=[3, 2, 1]),
+    put("saved", "trace", "names", value=["b", "a"]),
+    put("saved", "trace", "extra", "state", value=zeros(6001, 1)),  # compiled code would write 8 numbers there
+    put("saved", "trace", "extra", "scale", value=zeros(6001, 1)),
+    put("saved", "trace", "extra", "accumulated", value=zeros(6001)),
+    put("saved", "trace", "extra", "other", value=zeros(6001, 2)),
+    put("saved", "trace", "index", value=zeros(6001, kind="int64")),
+    put("saved", "trace", "loss", value=zeros(6001, 1)),
+    put("saved", "solution", "reference", "curvature", value=zeros(1, 1)),
+    put("saved", "solution", "solver", value="nobody"),
+    put("saved", "solution", "options", "lr", value=-1.0),
+    put("saved", "solution", "options", "speed", value=1.0),
     put("saved", "findings", value=[{}]),
     put("saved", "source", value={"name": "x"}),
     put("saved", "source", "surprise", value=1),

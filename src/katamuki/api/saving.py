@@ -23,6 +23,7 @@ import numpy as np
 from katamuki import formula, report
 from katamuki.api.plan import Plan
 from katamuki.api.result import Fit
+from katamuki.api.solving import Solver, solver_of
 from katamuki.data.names import IN_MEMORY, STANDARD_INPUT
 from katamuki.errors import DataError, FormulaError
 from katamuki.messages import Phrase
@@ -165,10 +166,14 @@ def _fit(saved: Mapping[str, Any], whole: Mapping[str, Any]) -> Fit:
     )
     if not fits:
         _wrong("solution")
+    p = len(solution.free)
+    if solution.reference is not None and solution.reference.curvature.shape != (p, p):
+        _wrong("reference")
+    solver = solver_of(solution)  # refuses options that its class would not take
     shown = {name: one["value"] for name, one in whole["params"].items()}
     if shown != report.jsonable(solution.params):
         _wrong("params")  # somebody changed one of the two
-    trace = None if saved["trace"] is None else _trace(saved["trace"])
+    trace = None if saved["trace"] is None else _trace(saved["trace"], solution, solver)
     return Fit(
         solution=solution,
         data=_source(saved["source"]),
@@ -292,11 +297,21 @@ def _source(given: Mapping[str, Any]) -> Source:
     return Source(**{**found, "name": spoken.get(found["name"], found["name"])})
 
 
-def _trace(given: Mapping[str, Any]) -> Trace:
+def _trace(given: Mapping[str, Any], claim: Solution, solver: Solver) -> Trace:
+    """A trace whose arrays have the shapes that compiled code will read at their addresses."""
     names, index = _names(given["names"]), _array(given["index"], "int64")
     rows: dict[str, Array] = {name: _array(given[name], width=len(names)) for name in ("params", "gradient", "step")}
-    extra = {_text(name): _array(one) for name, one in given["extra"].items()}
-    loss = _array(given["loss"])
-    if any(len(one) != len(index) for one in (loss, *rows.values(), *extra.values())):
+    extra: dict[str, Array] = {_text(name): _array(one) for name, one in given["extra"].items()}
+    loss, p = _array(given["loss"]), len(names)
+    widths = {"scale": (p,), "accumulated": (p,), "state": (getattr(solver, "blocks", 0) * p,)}
+    shapes = {"loss": loss.shape[1:]} | {name: one.shape[1:] for name, one in extra.items()}
+    fits = (
+        names == claim.free
+        and all(len(one) == len(index) for one in (loss, *rows.values(), *extra.values()))
+        and all(shape == widths.get(name, ()) for name, shape in shapes.items())
+        and index.ndim == 1
+        and (np.diff(index, prepend=-1) > 0).all()
+    )
+    if not fits:
         _wrong("trace")
     return Trace(names, index, rows["params"], loss, rows["gradient"], rows["step"], extra)
