@@ -24,6 +24,8 @@ from katamuki.records import Array, CheckReport, Solution
 
 Predict = Callable[[Array], Array]
 REACH = 1e-3  # relative: the wider of two steps; its fourth power is the error of the slopes
+UNSEEN = 1e-11  # of the predictions: a difference no larger is rounding, to five digits
+CLEAR = 1e-5  # the same: a difference that has its eleven digits
 WEIGHTS = 1000  # a network's parameters up to which every slope is tested; of more, some directions
 DIRECTIONS = 64
 SEED = 20_240_229
@@ -101,16 +103,27 @@ class Closure(Case):
         """∂ŷ/∂parameter k (m,)."""
         direction = np.zeros(len(values))
         direction[k] = 1.0
-        return self.along(values, direction, REACH * (abs(float(values[k])) or 1.0), rows)
+        return self.along(values, direction, self._reach(values, direction, abs(float(values[k])), rows), rows)
 
     def along(self, values: Any, direction: Array, reach: float, rows: slice = slice(None)) -> Array:
         """The derivative of ŷ (m,) along a direction (p,), from two central differences."""
-        here = np.asarray(values, np.float64)
-        wide, narrow = (
-            (self.whole(here + by * direction)[rows] - self.whole(here - by * direction)[rows]) / (2.0 * by)
-            for by in (reach, reach / 2.0)
-        )
+        wide, narrow = (self._difference(values, direction, by, rows) / (2.0 * by) for by in (reach, reach / 2.0))
         return np.asarray((4.0 * narrow - wide) / 3.0)
+
+    def _difference(self, values: Any, direction: Array, by: float, rows: slice) -> Array:
+        """ŷ (m,) so far ahead along a direction, less ŷ so far back."""
+        here = np.asarray(values, np.float64)
+        return np.asarray(self.whole(here + by * direction)[rows] - self.whole(here - by * direction)[rows])
+
+    def _reach(self, values: Any, direction: Array, size: float, rows: slice) -> float:
+        """How far to step: a share of the parameter's size; where that is rounding and nothing moves, until it does."""
+        reach = REACH * (size or 1.0)
+        scale = float(np.linalg.norm(self.whole(values)[rows]))
+        wanted = UNSEEN * scale
+        while reach < REACH and np.linalg.norm(self._difference(values, direction, reach, rows)) <= wanted:
+            wanted = CLEAR * scale
+            reach = min(1000.0 * reach, REACH)
+        return reach
 
 
 def closure_case(solution: Solution, columns: Mapping[str, Array], weights: Array | None, function: Predict) -> Closure:
