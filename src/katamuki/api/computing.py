@@ -89,7 +89,7 @@ def computing(loss: object, backend: object, dtype: object, device: object, kind
 def _dtype(given: object) -> str:
     """The short name of a dtype of NumPy's, of torch's, or a name."""
     name = given if isinstance(given, str) else None
-    if isinstance(given, type | np.dtype):
+    if name is None and isinstance(given, type | np.dtype):
         try:
             name = np.dtype(given).name
         except TypeError:

@@ -30,6 +30,7 @@ class Plan:
     """A parsed model, its kernel, and what was found out about it."""
 
     kind: Kind = "formula"
+    column: bool = False  # a module gives (n, 1), which is taken as (n,)
 
     @property
     def network(self) -> bool:
