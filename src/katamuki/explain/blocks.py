@@ -207,7 +207,7 @@ def _rules(rules: Rules, columns: int) -> list[str]:
     lines = []
     for op, symbol, terms, value in rules.rows:
         start = " " * INDENT + left(op, word) + left(symbol, name)
-        said = ["= " + left(terms[0], rule)]
+        said = ["= " + left(terms[0] + " ", rule)]
         said += ["= " + (left(term + " ", more) if k == 0 else term + " ") for k, term in enumerate(terms[1:])]
         if len(terms) == 1 and value:
             said[0] = left(said[0], rule + 2 + (more + 2 if more > 1 else 0))

@@ -109,10 +109,19 @@ def place(widths: Sequence[float], heights: Sequence[float], edges: Sequence[Edg
     top = min(one.y - one.height / 2.0 for one in items) - MARGIN
     boxes = tuple(Place(lefts[layer[k]] + rooms[layer[k]] / 2.0, items[k].y - top) for k in range(len(widths)))
     paths = _paths(boxes, widths, edges, chains, items, lefts, rooms, top)
-    labels = _labels(paths, edges, [layer[edge.end] for edge in edges])
-    lowest = [one.y - top + one.height / 2.0 for one in items]
+    middles = [(lefts[at - 1] + rooms[at - 1] + lefts[at]) / 2.0 for at in range(len(lefts))]
+    labels = _labels(paths, edges, [layer[edge.end] for edge in edges], middles)
+    down = max([0.0, *(MARGIN - one.y + edge.label_height / 2.0 for one, edge in zip(labels, edges, strict=True))])
+    boxes, labels = _lowered(boxes, down), _lowered(labels, down)
+    paths = tuple(_lowered(path, down) for path in paths)
+    lowest = [one.y + high / 2.0 for one, high in zip(boxes, heights, strict=True)]
     lowest += [one.y + edge.label_height / 2.0 for one, edge in zip(labels, edges, strict=True)]
+    lowest += [one.y for path in paths for one in path]
     return Layout(boxes, paths, labels, lefts[-1] + rooms[-1] + MARGIN, max(lowest) + MARGIN)
+
+
+def _lowered(places: Sequence[Place], down: float) -> tuple[Place, ...]:
+    return tuple(Place(one.x, one.y + down) for one in places)
 
 
 def _items(
@@ -243,9 +252,15 @@ def _paths(
     return tuple(paths)
 
 
-def _labels(paths: Sequence[Sequence[Place]], edges: Sequence[Edge], last: Sequence[int]) -> tuple[Place, ...]:
-    """The middle of every label: on the last stretch of its edge, moved apart from the others in the same gap."""
-    found = [Place((path[-2].x + path[-1].x) / 2.0, (path[-2].y + path[-1].y) / 2.0) for path in paths]
+def _labels(
+    paths: Sequence[Sequence[Place]], edges: Sequence[Edge], last: Sequence[int], middles: Sequence[float]
+) -> tuple[Place, ...]:
+    """The middle of every label: in the gap before the user, on its edge, moved apart from the others in that gap."""
+    found = []
+    for path, layer in zip(paths, last, strict=True):
+        one, two = path[-2], path[-1]
+        share = (middles[layer] - one.x) / (two.x - one.x)
+        found.append(Place(middles[layer], one.y + share * (two.y - one.y)))
     for layer in set(last):
         here = sorted(
             (k for k in range(len(edges)) if last[k] == layer and edges[k].label_width > 0.0),

@@ -15,7 +15,7 @@ from katamuki.solvers import lbfgs_search as at
 from katamuki.solvers.lbfgs import LBFGS, evaluations
 
 
-def iterations_of(solver: LBFGS, problem: Problem, start: Array, k: int) -> tuple[Iteration, ...]:
+def iterations_of(solver: LBFGS, problem: Problem, start: Array, k: int, moves: int) -> tuple[Iteration, ...]:
     """The iterations of step ``k`` of a run.
 
     Parameters
@@ -28,6 +28,8 @@ def iterations_of(solver: LBFGS, problem: Problem, start: Array, k: int) -> tupl
         From where.
     k : int
         The step, counted from 1.
+    moves : int
+        How many of its iterations moved; one more may have begun and found nothing to do.
 
     Returns
     -------
@@ -66,4 +68,4 @@ def iterations_of(solver: LBFGS, problem: Problem, start: Array, k: int) -> tupl
         if outer >= k:
             break
         known, before = begun, outer
-    return tuple(found)
+    return tuple(found[:moves])

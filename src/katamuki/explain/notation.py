@@ -15,7 +15,7 @@ from katamuki.report.numbers import DASH, MINUS
 
 RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 LOWERED = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
-SIGNS = {"lt": "<", "le": "≤", "gt": ">", "ge": "≥", "eq": "=", "ne": "≠"}
+SIGNS = {"lt": "<", "le": "≤", "gt": ">", "ge": "≥", "eq": "==", "ne": "≠"}
 Spell = Callable[[str], str]
 
 

@@ -23,7 +23,7 @@ from katamuki.explain.step import Attempt, Differences, Helped, Iteration, Step,
 from katamuki.explain.subject import Subject
 from katamuki.explain.tape import Tape, opaque, predicted, record
 from katamuki.explain.updates import Moved, blocks_of, update_of
-from katamuki.explain.updates_moments import MAKERS
+from katamuki.explain.updates_moments import MAKERS, undecayed
 from katamuki.records import Array, Trace
 from katamuki.report.numbers import grouped
 from katamuki.solvers import first_order_run
@@ -160,6 +160,7 @@ class _Maker:
         after = blocks_of(solver.memory, state, self.free)
         name = type(solver).__name__.lower()
         names = {*self.claim.params, *self.claim.columns}
+        left = undecayed(name, self.claim.options)
         updates = []
         for place, one in enumerate(self.free):
             moved = Moved(
@@ -170,7 +171,7 @@ class _Maker:
                 {block: after[block][one] for block in after},
                 self.claim.options,
                 self.k,
-                float(start[place] - params[place]),
+                float(start[place] * left - params[place]),
             )
             updates.append(update_of(name, moved, MAKERS, names))
         return before, after, tuple(updates)
@@ -186,7 +187,8 @@ class _Maker:
         if not isinstance(solver, LBFGS) or claim.backend == "torch":
             return ()
         problem = self.subject.problem()
-        return iterations_of(solver, problem, problem.full(self.subject.trace.params[0]), self.k)
+        moves = int(self.trace.extra["inner"][self.row])
+        return iterations_of(solver, problem, problem.full(self.subject.trace.params[0]), self.k, moves)
 
     def _differences(self) -> Differences | None:
         """The gradient by another road; models that are no formula have none."""

@@ -21,6 +21,7 @@ FOLD = 2.0  # gradients differ if one is this many times the other
 NEAR = 0.75  # of the stability limit: from here on the step says how near it is
 HALF = 1e-2  # of lr/2: a half width that is lr/2
 NOTHING = 1e-2  # of what was promised: the change is nothing beside it
+ROSE = 1e-6  # of what was promised: a loss that rises by more did rise
 SURE = 1e-3  # of a distance: a parameter moves away only if it does by more
 
 
@@ -89,7 +90,7 @@ def _refused(step: Step) -> Iterator[Remark]:
 def _rose(step: Step) -> Iterator[Remark]:
     helped = step.helped
     refused = step.attempt is not None and not step.attempt.accepted
-    if helped.change > NOTHING * abs(helped.promise) and not refused:
+    if helped.change > ROSE * abs(helped.promise) and not refused:
         if helped.promise >= 0.0:
             yield Remark("rose.uphill", {})
         elif helped.bend is not None and helped.bend > -helped.promise:
@@ -100,7 +101,9 @@ def _rose(step: Step) -> Iterator[Remark]:
 
 def _nothing_gained(step: Step) -> Iterator[Remark]:
     helped = step.helped
-    if helped.bend is not None and helped.promise < 0.0 and abs(helped.change) <= NOTHING * abs(helped.promise):
+    gained = -helped.change
+    promised = -helped.promise
+    if helped.bend is not None and promised > 0.0 and -ROSE * promised <= gained <= NOTHING * promised:
         yield Remark("nothing_gained", {})
 
 

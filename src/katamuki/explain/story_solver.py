@@ -110,11 +110,16 @@ ATTEMPT_RULES = ("system", "shares", "ratio", "damping")
 def _jacobian(step: Step, shown: Sequence[int], lang: str) -> Table:
     """∂ŷ/∂p and r = y − ŷ in the rows that are shown."""
     subject = step.subject
-    assert subject.graph is not None  # Levenberg–Marquardt runs on formulas
     places = np.array(shown) - 1
-    columns = {name: subject.columns[name][places] for name in subject.graph.columns} or {"": subject.y[places]}
-    slopes = evaluate(curvature.slopes(subject.graph, step.free), columns, step.before)
-    (f,) = evaluate(subject.graph, columns, step.before)
+    if subject.graph is None:  # a model of torch: rows may depend on each other, so all are computed
+        problem = subject.problem()
+        values = np.array([step.before[name] for name in problem.names])
+        table = problem.kernel.evaluate(problem.columns, values, problem.n, want=True)[:, places]
+        f, slopes = table[0], [*table[1:][problem.free]]
+    else:
+        columns = {name: subject.columns[name][places] for name in subject.graph.columns} or {"": subject.y[places]}
+        slopes = [*evaluate(curvature.slopes(subject.graph, step.free), columns, step.before)]
+        (f,) = evaluate(subject.graph, columns, step.before)
     r = subject.y[places] - f
     titles = ("i", *(f"∂ŷ/∂{name}" for name in step.free), "r = y − ŷ")
     rows = tuple(

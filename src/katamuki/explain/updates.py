@@ -24,7 +24,7 @@ ONE_LR = 1e-3  # a step is "one whole lr" to this share
 class Moved:
     """One parameter at one step: its name, value, the gradient that the rule saw, and the rule's memory.
 
-    ``step`` is what was subtracted, by the rule's own numbers; ``t`` counts steps from 1.
+    ``step`` is what was subtracted, by the rule's own numbers, after decoupled weight decay; ``t`` counts from 1.
     """
 
     name: str

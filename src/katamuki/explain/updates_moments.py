@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from katamuki.explain.step import Equation
 from katamuki.explain.updates import (
     EPS_SHOWS,
@@ -160,6 +163,18 @@ def radam(at: Moved) -> Lines:
     rule, more = divided(at, "{lr} · {m'} · {r} · √(1 − {beta2}^{t})", "v", v, at.option("eps"))
     operands = {"lr": lr, "m'": first, "r": rectify, "beta2": beta2, "t": float(t), "v": v, **more}
     return [*lines, Equation("step", rule, operands, at.step, None)]
+
+
+def undecayed(solver: str, options: Mapping[str, Any]) -> float:
+    """What share of a parameter decoupled weight decay leaves before the step is subtracted.
+
+    Example
+    -------
+    >>> undecayed("adamw", {"lr": 0.1, "weight_decay": 0.01}), undecayed("adam", {"lr": 0.1, "weight_decay": 0.01})
+    (0.999, 1.0)
+    """
+    decoupled = solver == "adamw" or bool(options.get("decoupled_weight_decay"))
+    return 1.0 - float(options["lr"]) * float(options["weight_decay"]) if decoupled else 1.0
 
 
 MAKERS: dict[str, Maker] = {
