@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import katamuki as km
-from torch_models import DATA, ROWS, START, Net, T, Y, damped, small_net
+from torch_models import DATA, ROWS, START, Net, adam, damped, small_net
 
 pytestmark = pytest.mark.filterwarnings("ignore::katamuki.FitWarning")
 
@@ -153,3 +153,10 @@ def test_a_module_needs_a_target() -> None:
 def test_the_device_of_a_module_is_the_one_asked_for() -> None:
     with pytest.raises(km.BackendError, match=r"is on meta, and the fit computes on cpu"):
         km.fit(nn.Linear(1, 1, device="meta", dtype=torch.float64), DATA, target="y")
+
+
+def test_a_function_that_knows_float32_alone_cannot_be_judged_in_float64() -> None:
+    with pytest.raises(km.FormulaError, match=r"computed in float64, and there: the model returned float32"):
+        km.fit(
+            lambda c, p: (p["a"] * c["t"]).float(), DATA, target="y", start={"a": 1.0}, dtype="float32", solver=adam(3)
+        )

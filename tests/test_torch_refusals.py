@@ -165,3 +165,17 @@ for model, more in (("y ~ a*x + b", {"backend": "torch"}), (lambda c, p: None, {
 def test_optimizers_that_are_no_rules_for_dense_scalars_are_refused_by_name(name: str) -> None:
     with pytest.raises(km.BoundsError, match=f"(?i){name}"):
         km.fit("y ~ a*x + b", TUTORIAL, backend="torch", solver=name)
+
+
+def test_an_option_that_an_older_pytorch_lacks_is_left_out_only_where_it_says_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Older(torch.optim.SGD):
+        def __init__(self, params: Any, lr: float = 1e-3) -> None:
+            super().__init__(params, lr=lr)
+
+    monkeypatch.setattr(torch.optim, "SGD", Older)
+    common: dict[str, Any] = {"backend": "torch", "start": START}
+    assert km.fit("y ~ a*x + b", TUTORIAL, solver=km.SGD(lr=0.001, steps=3), **common).solution.steps == 3
+    with pytest.raises(km.BackendError, match=r"torch\.optim\.SGD refuses its options"):
+        km.fit("y ~ a*x + b", TUTORIAL, solver=km.SGD(lr=0.001, momentum=0.5, steps=3), **common)

@@ -31,7 +31,8 @@ def not_converged(run: Run, plan: Plan, arrays: Mapping[str, Array], solution: S
     if run.failure == "no_start":
         return _no_value(run, plan, arrays, solution)
     if run.failure == "diverged":
-        return NotConverged("E-DIVERGED", run.reason["key"], **run.reason["values"])
+        code = "E-OVERFLOW" if run.reason["key"] == "torch.overflow_single" else "E-DIVERGED"
+        return NotConverged(code, run.reason["key"], **run.reason["values"])
     if run.failure == "interrupted":
         return NotConverged("E-INTERRUPTED", "api.interrupted", steps=run.steps)
     if run.failure == "time_over":

@@ -23,7 +23,8 @@ from katamuki.backends.torch_ import Place, check_place, door
 from katamuki.backends.torch_.models import Function, Model, blocks_of
 from katamuki.data.names import find
 from katamuki.data.selection import Missing
-from katamuki.errors import BoundsError, DataError
+from katamuki.errors import BackendError, BoundsError, DataError, FormulaError
+from katamuki.messages import Phrase
 from katamuki.records import Array, Rows, SigmaIs
 
 
@@ -74,14 +75,21 @@ def prepare_torch(
     values = np.array([said.start[name] for name in here.names])
     inside = [arrays[name] for name in columns]
     column = door.check_model(here, inside, values, n, place)
-    if how.dtype != "float64":  # what judges computes in doubles
-        twin = Place("float64", how.device)
-        door.check_model(here.at(twin), inside, values, n, twin)
+    if how.dtype != "float64":
+        _check_twin(here, inside, values, n, Place("float64", how.device))
     plan = TorchPlan(here, _text(here, model), response, how.device, model)
     plan.column = column
     problem = plan.problem(inside, y, w, said.start, said.free, threads)
     check_totals(problem, response)
     return Prepared(plan, said, weighing, used, selected, problem)
+
+
+def _check_twin(here: Model, columns: list[Array], values: Array, n: int, place: Place) -> None:
+    """Error bars, predictions and the check are computed in float64: the model must work there, too."""
+    try:
+        door.check_model(here.at(place), columns, values, n, place)
+    except (FormulaError, BackendError) as error:
+        raise FormulaError("E-MODEL", "torch.twin", cause=Phrase(error.key, **error.values)) from error
 
 
 def _columns(target: object, inputs: object, rows: Rows, kind: Kind) -> tuple[str, tuple[str, ...]]:

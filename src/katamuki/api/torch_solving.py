@@ -137,6 +137,7 @@ class Loop:
             free=problem.free,
             optimizer=type(solver).__name__,
             options={one.name: getattr(solver, one.name) for one in dataclasses.fields(solver) if one.name != "steps"},
+            defaults={one.name: one.default for one in dataclasses.fields(solver)},
             steps=solver.steps,
             kept=kept,
             place=Place(self.how.dtype, self.how.device),

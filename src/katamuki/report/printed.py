@@ -102,12 +102,13 @@ def heading(fit: Reported, lang: str, width: int, begin: bool = True) -> list[st
     """What was fitted to what, and from where: the first lines of every report."""
     claim, source, variables = fit.solution, fit.data, fit.predictors
     shape = "linear" if claim.linear else "nonlinear"
+    many = claim.kind == "module" and len(claim.params) > SHOWN
     names = _say(
-        f"names.{min(len(variables), 2)}.{min(len(claim.params), 2)}",
+        "names.module" if many else f"names.{min(len(variables), 2)}.{min(len(claim.params), 2)}",
         lang,
         response=claim.response,
-        variables=" ".join(variables),
-        parameters=_few(claim.params, lang),
+        variables=_few(variables, lang),
+        parameters=grouped(len(claim.params)) if many else _few(claim.params, lang),
     )
     by = _say("by_torch", lang, dtype=claim.dtype, device=claim.device) if claim.backend == "torch" else ""
     known = _say(shape, lang, free=_few(claim.free, lang)) if claim.kind == "formula" else by

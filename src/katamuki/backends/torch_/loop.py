@@ -8,6 +8,7 @@ PyTorch's; nothing here chooses a step.
 
 from __future__ import annotations
 
+import inspect
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -34,6 +35,7 @@ Watch = Callable[[Array, Array, int], Array | None]
 class Task:
     """What is trained, on what, by whom.
 
+    ``options`` are the optimizer's, ``defaults`` what they are where nobody says otherwise.
     ``start`` (all_p,) all parameters, ``free`` (p,) the places of those that move; ``limit`` the loss that ends a run
     unless a multiple of the first one, ``lost``, is larger; ``kept`` the steps whose rows the trace keeps.
     """
@@ -46,6 +48,7 @@ class Task:
     free: NDArray[np.int64]
     optimizer: str
     options: Mapping[str, Any]
+    defaults: Mapping[str, Any]
     steps: int
     kept: NDArray[np.int64]
     place: Place
@@ -84,6 +87,12 @@ def threads(count: int | None, n: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def _known(optimizer: Any, options: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The options without those that an older PyTorch does not have, where they say nothing."""
+    names = inspect.signature(optimizer).parameters
+    return {name: value for name, value in options.items() if name in names or value != defaults.get(name)}
+
+
 class Training:
     """One run: its tensors, its loss, its optimizer."""
 
@@ -111,7 +120,8 @@ class Training:
         beside = np.concatenate([moving[block.place] for block in task.model.blocks if moving[block.place].any()])
         self.inside = np.flatnonzero(beside)  # of the leaves' elements, those that move
         self.every = bool(beside.all())
-        self.optimizer = getattr(torch.optim, task.optimizer)(self.leaves, **task.options)
+        made = getattr(torch.optim, task.optimizer)
+        self.optimizer = made(self.leaves, **_known(made, task.options, task.defaults))
         self.evaluations = 0
 
     def cost(self) -> Any:
