@@ -35,8 +35,6 @@ def catalogue(lang: str) -> Mapping[str, str]:
     if lang not in languages():
         raise LookupError(f"no catalogue {lang!r}")
     found: dict[str, str] = json.loads((FOLDER / f"{lang}.json").read_text(encoding="utf-8"))
-    if lang != "en":  # until the translation is complete
-        found = {**catalogue("en"), **found}
     return MappingProxyType(found)
 
 
