@@ -7,8 +7,8 @@ the answer and says so. What a library cannot repeat is refused, not replaced by
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Mapping
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -16,14 +16,14 @@ from katamuki.errors import BackendError, BoundsError
 from katamuki.export.descent import descend
 from katamuki.export.fitting import katamuki_fit
 from katamuki.export.least_squares import least_squares
-from katamuki.export.parts import Exported
+from katamuki.export.parts import TITLES, Exported
 from katamuki.export.runs import numpy_run, torch_run
 from katamuki.records import Array
+from katamuki.solvers.first_order import FIRST_ORDER
 
 __all__ = ["Exported", "Target", "to_code"]
 
 Target = Literal["torch", "numpy", "scipy", "katamuki"]
-TITLES = {"torch": "PyTorch", "numpy": "NumPy", "scipy": "SciPy", "katamuki": "katamuki"}
 SAME = 1e-7  # of a parameter, or of a thousandth of its standard error: seven digits are shared
 
 # f and ∂f/∂params at all free parameters that are not held: (n,) and (n, p)
@@ -43,14 +43,14 @@ def to_code(facts: Exported, target: str, model: Model, y: Array) -> str:
     if facts.runs:
         if target == "torch":
             return torch_run(facts)
-        if target == "numpy" and hasattr(facts.solver, "packed"):
+        if target == "numpy" and isinstance(facts.solver, FIRST_ORDER):
             return numpy_run(facts)
         if not facts.settled:
             solver = type(facts.solver).__name__
             raise BackendError("E-EXPORT", "export.no_solver", library=TITLES[target], solver=solver)
     elif not facts.settled:
         raise BackendError("E-EXPORT", "export.no_answer", state=facts.solution.state)
-    return least_squares(facts, target, facts.solution.linear is False and _needs_answer(facts, model, y))
+    return least_squares(facts, target, not facts.solution.linear and _needs_answer(facts, model, y))
 
 
 def _needs_answer(facts: Exported, model: Model, y: Array) -> bool:
@@ -62,7 +62,7 @@ def _needs_answer(facts: Exported, model: Model, y: Array) -> bool:
     raise BackendError("E-EXPORT", "export.no_descent")
 
 
-def _arrives(facts: Exported, start: Any, model: Model, y: Array) -> bool:
+def _arrives(facts: Exported, start: Mapping[str, float], model: Model, y: Array) -> bool:
     answer = np.array([facts.solution.params[name] for name in facts.free])
     errors = np.array([facts.solution.stderr[name] or 0.0 for name in facts.free])
     root = np.ones(len(y)) if facts.weights is None else np.sqrt(facts.weights)

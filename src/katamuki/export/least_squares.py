@@ -8,14 +8,16 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 
+from katamuki.backends.expressions import written
 from katamuki.export.data import array
 from katamuki.export.descent import descend
-from katamuki.export.expressions import written
 from katamuki.export.parts import (
+    TITLES,
     Exported,
     columns,
     constants,
     head,
+    imports,
     indented,
     label,
     plain_names,
@@ -23,6 +25,8 @@ from katamuki.export.parts import (
     response,
     say,
     sources,
+    unpacked,
+    vectors,
 )
 from katamuki.graph import derivative
 
@@ -31,10 +35,6 @@ TAKEN = {
     "descend", "root", "values", "errors", "residual", "jacobian", "rss", "r", "q", "f", "slopes", "found", "names",
     "print", "zip", "range", "abs", "max", "float", "loss", "name", "value", "error", "_",
 }  # fmt: skip
-SPECIAL = {
-    "erf": "erf = np.vectorize(math.erf, otypes=[float])",
-    "erfc": "erfc = np.vectorize(math.erfc, otypes=[float])",
-}
 SOLVE = """\
 {say}
 for _ in range(3):
@@ -68,20 +68,20 @@ def least_squares(facts: Exported, target: str, from_answer: bool) -> str:
     y, more = response(facts, names, "torch" if target == "torch" else "numpy")
     linear = facts.solution.linear
     method = say("closed" if linear else "descent")
-    title = {"numpy": "NumPy", "scipy": "SciPy", "torch": "PyTorch"}[target]
+    model = _torch_model(facts, names) if target == "torch" else _numpy_model(facts, names, y)
     data = [
+        *vectors("".join([model, *more])),
         *columns(facts, names, library),
         *more,
         *constants(facts, names, "torch.tensor({})" if library == "torch" else "{}"),
     ]
-    model = _torch_model(facts, names) if target == "torch" else _numpy_model(facts, names, y)
     weights = _weights(facts, y, library)
     return (
         "\n\n".join(
             [
-                head(facts, title, method),
-                "\n".join(_imports(target, model + "".join(data), linear)),
-                "\n".join([*_special(model, more), *data, *weights]),
+                head(facts, TITLES[target], method),
+                "\n".join([*imports("".join([model, *data, *weights])), *_libraries(target, linear)]),
+                "\n".join([*data, *weights]),
                 "\n" + model + ("" if linear or target == "scipy" else "\n\n\n" + _descend(library)) + "\n",
                 _answer(facts, target, y, library, from_answer),
                 _print(facts, y, library),
@@ -91,26 +91,12 @@ def least_squares(facts: Exported, target: str, from_answer: bool) -> str:
     )
 
 
-def _imports(target: str, text: str, linear: bool) -> list[str]:
-    wanted = []
-    if "base64." in text:
-        wanted.append("import base64")
-    if "array.array(" in text:
-        wanted.insert(0, "import array")
-    if "erf(" in text or "erfc(" in text:
-        wanted += ["import math"] if target != "torch" else []
-    wanted += [""] if wanted else []
+def _libraries(target: str, linear: bool) -> list[str]:
+    """The imports of the libraries."""
     if target == "torch":
-        return [*wanted, "import torch", "", "torch.set_default_dtype(torch.float64)"]
-    wanted.append("import numpy as np")
-    if target == "scipy":
-        wanted.append("from scipy import linalg" if linear else "from scipy import optimize")
-    return wanted
-
-
-def _special(model: str, more: list[str]) -> list[str]:
-    text = model + "".join(more)
-    return [line for name, line in SPECIAL.items() if f"{name}(" in text.replace(f"torch.{name}(", "")]
+        return ["import torch", "", "torch.set_default_dtype(torch.float64)"]
+    more = [] if target == "numpy" else ["from scipy import linalg" if linear else "from scipy import optimize"]
+    return ["import numpy as np", *more]
 
 
 def _weights(facts: Exported, y: str, library: str) -> list[str]:
@@ -124,11 +110,9 @@ def _numpy_model(facts: Exported, names: Mapping[tuple[str, str], str], y: str) 
     graph = derivative(facts.right)
     text = written(graph, "numpy", names)
     wanted = [text.outputs[1 + graph.parameters.index(name)] for name in facts.free]
-    unpack = ", ".join(names["parameter", name] for name in facts.free)
-    comma = "," if len(facts.free) == 1 else ""
     lines = [
         f'"""{say("model")}"""',
-        f"{unpack}{comma} = params",
+        unpacked(facts, names),
         *text.lines,
         f"f = {text.outputs[0]}",
         f"f, *slopes = np.broadcast_arrays(f, {', '.join(wanted)}, {y})",
@@ -140,10 +124,8 @@ def _numpy_model(facts: Exported, names: Mapping[tuple[str, str], str], y: str) 
 def _torch_model(facts: Exported, names: Mapping[tuple[str, str], str]) -> str:
     """f and its Jacobian as PyTorch computes it."""
     text = written(facts.right, "torch", names)
-    unpack = ", ".join(names["parameter", name] for name in facts.free)
-    comma = "," if len(facts.free) == 1 else ""
     y = names["column", facts.left.columns[0]]
-    lines = [f"{unpack}{comma} = params", *text.lines, f"return ({text.outputs[0]}).expand({y}.shape)"]
+    lines = [unpacked(facts, names), *text.lines, f"return ({text.outputs[0]}).expand({y}.shape)"]
     model = [f'"""{say("model")}"""', "return predict(params), torch.func.jacfwd(predict)(params)"]
     return "def predict(params):\n" + indented(lines) + "\n\n\ndef model(params):\n" + indented(model)
 

@@ -7,17 +7,24 @@ Programs print a line for each free parameter, ``name value ± standard error``,
 from __future__ import annotations
 
 import inspect
+import re
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from katamuki import messages
+from katamuki.backends.expressions import identifiers, written
 from katamuki.backends.native import fma, is_inline
 from katamuki.export.data import array, comment
-from katamuki.export.expressions import identifiers, written
 from katamuki.graph import LEAVES, Graph
 from katamuki.records import Array, Solution
+
+TITLES = {"torch": "PyTorch", "numpy": "NumPy", "scipy": "SciPy", "katamuki": "katamuki"}
+VECTORS = {  # functions that NumPy lacks, over arrays
+    "erf": "erf = np.vectorize(math.erf, otypes=[float])",
+    "erfc": "erfc = np.vectorize(math.erfc, otypes=[float])",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +82,6 @@ def plain_names(facts: Exported, taken: set[str]) -> dict[tuple[str, str], str]:
     return identifiers([*columns, *parameters], taken)
 
 
-def tutorial_names(facts: Exported, taken: set[str]) -> dict[tuple[str, str], str]:
-    """Names as the tutorial writes them: A and B for parameters a and b, Xi and Yi for columns x and y."""
-    columns = [("column", name, f"{name.upper() if len(name) == 1 else name}i") for name in facts.columns]
-    parameters = [("parameter", name, name.upper() if len(name) == 1 else name) for name in facts.solution.params]
-    return identifiers([*columns, *parameters], taken)
-
-
 def response(facts: Exported, names: Mapping[tuple[str, str], str], library: str) -> tuple[str, list[str]]:
     """What the program calls the response, and the line that computes it where it is no column."""
     node = facts.left.nodes[facts.left.outputs[0]]
@@ -96,6 +96,23 @@ def columns(facts: Exported, names: Mapping[tuple[str, str], str], library: str)
     """Statements for the data that the formula reads."""
     read = dict.fromkeys((*facts.left.columns, *facts.right.columns))
     return [array(names["column", name], facts.columns[name], library) for name in read]
+
+
+def vectors(text: str) -> list[str]:
+    """Statements for the functions in a program's text that NumPy lacks."""
+    return [line for name, line in VECTORS.items() if re.search(rf"(?<![\w.]){name}\(", text)]
+
+
+def imports(text: str) -> list[str]:
+    """The parts of Python's library that a program's text uses, as its first lines."""
+    found = [f"import {name}" for name in ("array", "base64", "math") if re.search(rf"(?<!\w){name}\.", text)]
+    return [*found, ""] if found else []
+
+
+def unpacked(facts: Exported, names: Mapping[tuple[str, str], str]) -> str:
+    """The statement that gives each parameter its name: "a, b = params"."""
+    comma = "," if len(facts.free) == 1 else ""
+    return ", ".join(names["parameter", name] for name in facts.free) + f"{comma} = params"
 
 
 def constants(facts: Exported, names: Mapping[tuple[str, str], str], make: str = "{}") -> list[str]:

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from katamuki.backends.expressions import Written, identifiers, tutorial_names, written
 from katamuki.export.data import array
-from katamuki.export.expressions import identifiers, written
-from katamuki.export.least_squares import SPECIAL
 from katamuki.export.parts import (
     Exported,
     call,
     columns,
     constants,
     head,
+    imports,
     indented,
     label,
     optimizer,
@@ -24,9 +24,11 @@ from katamuki.export.parts import (
     response,
     say,
     sources,
-    tutorial_names,
+    unpacked,
+    vectors,
 )
 from katamuki.graph import derivative
+from katamuki.solvers.first_order import FIRST_ORDER
 
 TORCH_TAKEN = {"torch", "base64", "array", "optim", "loss", "step", "closure", "earlier", "Wi", "min", "max", "print"}
 NUMPY_TAKEN = {
@@ -37,13 +39,12 @@ NUMPY_TAKEN = {
 
 def torch_run(facts: Exported) -> str:
     """The tutorial's program."""
-    names = tutorial_names(facts, TORCH_TAKEN)
+    names = tutorial_names(facts.columns, facts.solution.params, TORCH_TAKEN)
     yi, more = response(facts, names, "torch")
     column = facts.left.nodes[facts.left.outputs[0]]
     wish = str(column.value).upper() if column.op == "column" and len(str(column.value)) == 1 else "prediction"
     prediction = identifiers([("prediction", "", wish)], {*names.values(), *TORCH_TAKEN})["prediction", ""]
     text = written(facts.right, "torch", names)
-    kind = facts.solution.dtype if hasattr(facts.solution, "dtype") else "float64"
     title, options = optimizer(facts)
     tensors = [names["parameter", name] for name in facts.free]
     squares = f"({prediction} - {yi})**2"
@@ -58,7 +59,7 @@ def torch_run(facts: Exported) -> str:
     made.append(f"optim = {call('torch.optim.' + title, options, '[' + ', '.join(tensors) + ']')}")
     kept = f"earlier = {', '.join(f'{name}.item()' for name in tensors)}" + ("," if len(tensors) == 1 else "")
     body = [f"if step == {facts.solution.steps - 1}:", f"    {kept}  # {say('earlier')}"] if _cycles(facts) else []
-    zero = ["optim.zero_grad()"] if getattr(facts.solution, "zero_grad", True) else [f"# {say('no_zero_grad')}"]
+    zero = ["optim.zero_grad()"] if facts.solution.zero_grad else [f"# {say('no_zero_grad')}"]
     if title == "LBFGS":
         closure = [*zero, *forward, "loss.backward()", "return loss"]
         loop = "def closure():\n" + indented(closure) + "\n\n\n"
@@ -68,15 +69,12 @@ def torch_run(facts: Exported) -> str:
         body += [*forward, *zero, "loss.backward()", "optim.step()"]
     loop += f"for step in range({facts.solution.steps}):\n" + indented(body)
     values = {name: f"{tensor}.item()" for name, tensor in zip(facts.free, tensors, strict=True)}
-    wanted = "".join(data)
-    imports = [f"import {name}" for name in ("array", "base64") if f"{name}." in wanted]
-    imports += ["", "import torch"] if imports else ["import torch"]
     return (
         "\n\n".join(
             [
                 head(facts, "PyTorch", say("run", solver=title, steps=facts.solution.steps)),
-                "\n".join(imports),
-                f"torch.set_default_dtype(torch.{kind})",
+                "\n".join([*imports("".join(data)), "import torch"]),
+                f"torch.set_default_dtype(torch.{facts.solution.dtype})",
                 "\n".join(data),
                 "\n".join(made),
                 loop,
@@ -92,43 +90,40 @@ def numpy_run(facts: Exported) -> str:
     names = plain_names(facts, NUMPY_TAKEN)
     y, more = response(facts, names, "numpy")
     solver = facts.solver
-    update = solver.update  # type: ignore[attr-defined]
+    assert isinstance(solver, FIRST_ORDER)  # by to_code()
     graph = derivative(facts.right)
     text = written(graph, "numpy", names)
     w = "" if facts.weights is None else "w * "
     data = [*columns(facts, names, "np"), *more, *constants(facts, names)]
     data += [] if facts.weights is None else [array("w", facts.weights, "np")]
-    options = repr([float(one) for one in solver.packed()])  # type: ignore[attr-defined]
-    blocks = solver.blocks  # type: ignore[attr-defined]
+    options = repr([float(one) for one in solver.packed()])
     start = repr([float(facts.start[name]) for name in facts.free])
-    rule = "\n\n\n".join(sources(update))
+    rule = "\n\n\n".join(sources(solver.update))
     kept = [f"if step == {facts.solution.steps}:", f"    earlier = params.copy()  # {say('earlier')}"]
-    fresh = getattr(facts.solution, "zero_grad", True)
+    fresh = facts.solution.zero_grad
     body = [
         *(kept if _cycles(facts) else []),
         "loss, gradient = gradient_of(params)" if fresh else "loss, fresh = gradient_of(params)",
         *([] if fresh else [f"gradient = gradient + fresh  # {say('no_zero_grad')}"]),
-        f"{update.__name__}(params, gradient, state, options, {len(facts.free)}, float(step))",
+        f"{solver.update.__name__}(params, gradient, state, options, {len(facts.free)}, float(step))",
     ]
-    model = _gradient(facts, names, text.lines, text.outputs, y, w, graph.parameters)
-    everything = "".join([*data, model, rule])
-    imports = [f"import {name}" for name in ("base64", "math") if f"{name}." in everything or _special(model, more)]
-    imports += ["", "import numpy as np"] if imports else ["import numpy as np"]
+    model = _gradient(facts, names, text, y, w, graph.parameters)
+    data = [*vectors("".join([model, *more])), *data]
     values = {name: f"params[{k}]" for k, name in enumerate(facts.free)}
     title = type(solver).__name__
     return (
         "\n\n".join(
             [
                 head(facts, "NumPy", say("run", solver=title, steps=facts.solution.steps)),
-                "\n".join(imports),
-                "\n".join([*_special(model, more), *data]),
+                "\n".join([*imports("".join([*data, model, rule])), "import numpy as np"]),
+                "\n".join(data),
                 "\n" + model + "\n\n\n" + rule + "\n",
                 "\n".join(
                     [
                         f"params = np.array({start})",
                         *([] if fresh else ["gradient = np.zeros_like(params)"]),
                         f"options = {options}  # {', '.join(one for one in facts.solution.options if one != 'steps')}",
-                        f"state = np.zeros({blocks * len(facts.free)})",
+                        f"state = np.zeros({solver.blocks * len(facts.free)})",
                         f"for step in range(1, {facts.solution.steps + 1}):",
                         indented(body),
                     ]
@@ -141,31 +136,19 @@ def numpy_run(facts: Exported) -> str:
 
 
 def _gradient(
-    facts: Exported,
-    names: Mapping[tuple[str, str], str],
-    shared: tuple[str, ...],
-    outputs: tuple[str, ...],
-    y: str,
-    w: str,
-    order: tuple[str, ...],
+    facts: Exported, names: Mapping[tuple[str, str], str], text: Written, y: str, w: str, order: tuple[str, ...]
 ) -> str:
-    unpack = ", ".join(names["parameter", name] for name in facts.free)
-    comma = "," if len(facts.free) == 1 else ""
-    slopes = [outputs[1 + order.index(name)] for name in facts.free]
+    """The function of the loss and its gradient; ``order`` names the parameters of the text's partial derivatives."""
+    slopes = [text.outputs[1 + order.index(name)] for name in facts.free]
     sums = ", ".join(f"({w}residual * ({one})).sum()" for one in slopes)
     lines = [
         f'"""{say("gradient")}"""',
-        f"{unpack}{comma} = params",
-        *shared,
-        f"residual = {y} - ({outputs[0]})",
+        unpacked(facts, names),
+        *text.lines,
+        f"residual = {y} - ({text.outputs[0]})",
         f"return ({w}residual**2).mean(), -2 / {facts.solution.n} * np.array([{sums}])",
     ]
     return "def gradient_of(params):\n" + indented(lines)
-
-
-def _special(model: str, more: list[str]) -> list[str]:
-    text = model + "".join(more)
-    return [line for name, line in SPECIAL.items() if f"{name}(" in text]
 
 
 def _cycles(facts: Exported) -> bool:

@@ -1,7 +1,9 @@
 """A graph as Python text of a library: expressions as a person writes them, named parts where a part is used again.
 
 Signs are printed with as few brackets as reading them back needs, functions from the column of the table of operations
-that belongs to the library. Names of the formula become Python's names. It prints; it computes nothing.
+that belongs to the library. Names of the formula become Python's names. It prints; it computes nothing. Exported
+programs and the PyTorch lines of a step's story are made here; what runs is printed by the kernel and
+:mod:`katamuki.backends.torch_.printing`, for machines.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ class Written:
     outputs: tuple[str, ...]
 
 
-def written(graph: Graph, library: str, names: Names, *, shared: bool = True) -> Written:
+def written(graph: Graph, library: str, names: Names, *, shared: bool = True, limit: int | None = None) -> Written:
     """A graph's outputs as text.
 
     Parameters
@@ -41,6 +43,8 @@ def written(graph: Graph, library: str, names: Names, *, shared: bool = True) ->
         The program's name of each leaf.
     shared : bool
         Whether parts that occur more than once get a line and a name of their own.
+    limit : int, optional
+        Characters of a text; without ``shared`` it grows with every use of a part.
 
     Returns
     -------
@@ -51,6 +55,8 @@ def written(graph: Graph, library: str, names: Names, *, shared: bool = True) ->
     ------
     BackendError
         If the library lacks an operation of the formula.
+    OverflowError
+        If a text is longer than ``limit``.
     """
     wanted = needed(graph.nodes, graph.outputs)
     uses = Counter(a for k in wanted for a in graph.nodes[k].args)
@@ -66,6 +72,8 @@ def written(graph: Graph, library: str, names: Names, *, shared: bool = True) ->
             taken.add(name)
             lines.append(f"{name} = {text}")
             text, strength = name, ATOM
+        if limit is not None and len(text) > limit:
+            raise OverflowError
         texts[k] = text, strength
     return Written(tuple(lines), tuple(texts[k][0] for k in graph.outputs))
 
@@ -98,6 +106,22 @@ def _text(
             for part, a in zip(parts, node.args, strict=True)
         ]
     return template.format(*parts), ATOM
+
+
+def tutorial_names(columns: Iterable[str], parameters: Iterable[str], taken: Collection[str]) -> Names:
+    """Names as the tutorial writes them: A and B for parameters a and b, Xi and Yi for columns x and y.
+
+    Example
+    -------
+    >>> list(tutorial_names(["x", "time"], ["a", "rate"], ()).values())
+    ['Xi', 'timei', 'A', 'rate']
+    """
+    wanted = [("column", name, _capital(name) + "i") for name in columns]
+    return identifiers([*wanted, *(("parameter", name, _capital(name)) for name in parameters)], taken)
+
+
+def _capital(name: str) -> str:
+    return name.upper() if len(name) == 1 else name
 
 
 def identifiers(wanted: Iterable[tuple[str, str, str]], taken: Collection[str]) -> dict[tuple[str, str], str]:
