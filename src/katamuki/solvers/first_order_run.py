@@ -22,10 +22,20 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from katamuki.problem import SMALL, Problem
+from katamuki.backends.native import address_of
+from katamuki.problem import Problem
 from katamuki.records import Array, Trace
 from katamuki.solvers.first_order import FirstOrder
-from katamuki.solvers.first_order_steps import GO_ON, LOST, position, recall, row_width, stepper, strided
+from katamuki.solvers.first_order_steps import (
+    GO_ON,
+    LOST,
+    is_threaded,
+    position,
+    recall,
+    row_width,
+    stepper,
+    strided,
+)
 
 __all__ = ["LOST", "Run", "kept_steps", "memory", "minimise", "window"]
 
@@ -124,7 +134,7 @@ def minimise(
 
 def _slice(problem: Problem) -> int:
     """How many steps fill a slice."""
-    if problem.n > SMALL or not problem.compiled:
+    if is_threaded(problem):
         return 1
     return max(1, int(SLICE / (ROW_COST * (problem.n + 10) * (problem.p + 1))))
 
@@ -200,7 +210,7 @@ def memory(solver: FirstOrder, trace: Trace, row: int) -> Array:
         gradients, apart = strided(seen[first:place])
         work = np.empty(2 * p)
         along = (params.ctypes.data, stride, gradients.ctypes.data, apart, int(trace.index[first]), place - first)
-        recall(solver.rule.address, *along, p, state.ctypes.data, options.ctypes.data, work.ctypes.data)
+        recall(solver.rule.address, *along, p, address_of(state), address_of(options), address_of(work))
     return state
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from katamuki.backends.native import at, call_rows, function, inline
+from katamuki.backends.native import address_of, at, call_rows, function, inline
 from katamuki.problem import BLOCK, SMALL, Problem
 from katamuki.records import Array
 from katamuki.solvers.first_order import FirstOrder, take
@@ -217,31 +217,35 @@ def row_width(solver: FirstOrder, p: int, accumulate: bool) -> int:
     return (3 + solver.divides + accumulate) * p + 1
 
 
+def is_threaded(problem: Problem) -> bool:
+    """Whether its rows are summed pass by pass: by threads where there are many, by whoever makes tables elsewhere."""
+    return problem.n > SMALL or not problem.compiled
+
+
+def data_of(problem: Problem) -> tuple[int, int, int, int, int, int]:
+    """The data as compiled loops take them: kernel, columns, y and √w by address, whether there are weights, rows."""
+    weighted = int(problem.root is not None)
+    where = (problem.columns_address, problem.y_address, problem.root_address)
+    return (problem.kernel.address, *where, weighted, problem.n)
+
+
 def stepper(solver: FirstOrder, problem: Problem, here: Position, accumulate: bool) -> Callable[[int, Array, int], int]:
     """A function that takes some steps and writes their rows, compiled or with threads; it returns a status."""
     p, options, work = problem.p, solver.packed(), here.work
     divisor = (solver.blocks - 1) * p if solver.divides else -1
     summed = row_width(solver, p, False) if accumulate else -1
-    threaded = problem.n > SMALL or not problem.compiled
-    block, slope, root = problem.block(), np.empty(BLOCK), problem.root
+    threaded, block, slope = is_threaded(problem), problem.block(), np.empty(BLOCK)
 
     def go(steps: int, rows: Array, width: int) -> int:
-        memory = (work.ctypes.data, here.state.ctypes.data, divisor, summed, options.ctypes.data, here.done.ctypes.data)
-        fixed = (solver.rule.address, here.values.ctypes.data, problem.free.ctypes.data, p)
+        memory = (address_of(work), address_of(here.state), divisor, summed, address_of(options), address_of(here.done))
+        fixed = (solver.rule.address, address_of(here.values), problem.layout.free_address, p)
         if not threaded:
-            data = (
-                problem.kernel.address,
-                problem.column_pointers.ctypes.data,
-                problem.y.ctypes.data,
-                root.ctypes.data if root is not None else 0,
-                int(root is not None),
-                problem.n,
-            )
-            return run(*data, *fixed, block.ctypes.data, slope.ctypes.data, *memory, rows.ctypes.data, width, steps)
+            room = (address_of(block), address_of(slope))
+            return run(*data_of(problem), *fixed, *room, *memory, address_of(rows), width, steps)
         for k in range(max(steps, 1)):
             sums = problem.normal(here.values)[: 1 + p]
             work[1 : 1 + p] = -2.0 / problem.n * sums[1:]
-            row = rows[k if width else 0 :].ctypes.data
+            row = address_of(rows[k if width else 0 :])
             status = advance_once(*fixed, sums[0] / problem.n, *memory, row, int(steps == 0))
             if status != GO_ON:
                 return status

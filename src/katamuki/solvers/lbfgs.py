@@ -16,20 +16,19 @@ from typing import Any, Literal
 
 import numpy as np
 
+from katamuki.backends.native import address_of
 from katamuki.errors import BoundsError
-from katamuki.problem import BLOCK, SMALL, Problem
+from katamuki.problem import BLOCK, Problem
 from katamuki.records import Array, Trace
 from katamuki.solvers import lbfgs_search as at
 from katamuki.solvers import lbfgs_step as core
-from katamuki.solvers.first_order_steps import FAR
+from katamuki.solvers.first_order_run import ROW_COST, SLICE, Progress
+from katamuki.solvers.first_order_steps import FAR, data_of, is_threaded
 
-SLICE = 0.02  # seconds
-ROW_COST = 2e-8  # seconds per row, parameter and evaluation: only to size a slice
-PAIR_COST = 1e-8  # the same per remembered pair and parameter
+PAIR_COST = 1e-8  # seconds per remembered pair and parameter: only to size a slice
 MOST = 100_000  # steps and remembered pairs: the trace has a row for each, the memory a place
 
 Ending = Literal["steps_over", "still", "diverged", "no_start", "interrupted", "time_over"]
-Progress = Callable[[int, float], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,15 +165,8 @@ def minimise(
     Run
         The parameters after the last step, a step cut short included, and the trace of the free ones.
     """
-    p, options = problem.p, solver.packed()
-    width = 3 * p + 4
-    rows = np.empty((solver.steps + 1, width))
-    state = np.zeros(at.SLOTS + at.VECTORS * p + int(options[at.CAPACITY]) * (2 * p + 2))
-    state[at.LIMIT] = FAR * problem.tss_about_zero / problem.n
-    values = start.astype(np.float64)
-    x, trial = _vector(state, p, at.X), _vector(state, p, at.TRIAL)
-    x[:] = trial[:] = values[problem.free]
-    go = _evaluator(problem, state, options, values, rows)
+    p, here = problem.p, _machine(solver, problem, start)
+    state, rows, go = here.state, here.rows, here.go
     began = time.perf_counter()
     status = core.GO_ON
     ending: Ending | None = None
@@ -190,15 +182,15 @@ def minimise(
             raise
         ending = "interrupted"
     if status == core.GO_ON:
-        _cut_short(state, options, rows, p)
+        _cut_short(state, here.options, rows, p)
         status = go(1)
     steps = int(state[at.OUTER])
-    values[problem.free] = rows[steps, :p]
+    here.values[problem.free] = rows[steps, :p]
     if status in (core.DIVERGED, core.NOT_FINITE):
         ending = "diverged" if steps else "no_start"
     over: Ending = "still" if status == core.STILL else "steps_over"
     trace = _trace(problem.free_names, rows[: steps + 1].copy())
-    return Run(ending or over, values, trace, steps, int(state[at.ALL_EVALS]))
+    return Run(ending or over, here.values, trace, steps, int(state[at.ALL_EVALS]))
 
 
 def evaluations(solver: LBFGS, problem: Problem, start: Array) -> Iterator[Array]:
@@ -206,17 +198,35 @@ def evaluations(solver: LBFGS, problem: Problem, start: Array) -> Iterator[Array
 
     The state is one array that goes on changing; its slots are named in :mod:`katamuki.solvers.lbfgs_search`.
     """
+    here = _machine(solver, problem, start)
+    status = core.GO_ON
+    while status == core.GO_ON:
+        status = here.go(1)
+        yield here.state
+
+
+@dataclass(slots=True)
+class _Machine:
+    """A run before its first evaluation: state, options, all parameters (all_p,), room for a row per step, and ``go``.
+
+    ``go`` takes some evaluations into account and returns a status.
+    """
+
+    state: Array
+    options: Array
+    values: Array
+    rows: Array
+    go: Callable[[int], int]
+
+
+def _machine(solver: LBFGS, problem: Problem, start: Array) -> _Machine:
     p, options = problem.p, solver.packed()
     rows = np.empty((solver.steps + 1, 3 * p + 4))
     state = np.zeros(at.SLOTS + at.VECTORS * p + int(options[at.CAPACITY]) * (2 * p + 2))
     state[at.LIMIT] = FAR * problem.tss_about_zero / problem.n
     values = start.astype(np.float64)
     _vector(state, p, at.X)[:] = _vector(state, p, at.TRIAL)[:] = values[problem.free]
-    go = _evaluator(problem, state, options, values, rows)
-    status = core.GO_ON
-    while status == core.GO_ON:
-        status = go(1)
-        yield state
+    return _Machine(state, options, values, rows, _evaluator(problem, state, options, values, rows))
 
 
 def _vector(state: Array, p: int, which: int) -> Array:
@@ -225,7 +235,7 @@ def _vector(state: Array, p: int, which: int) -> Array:
 
 def _slice(problem: Problem, state: Array) -> int:
     """How many evaluations fill a slice."""
-    if problem.n > SMALL or not problem.compiled:
+    if is_threaded(problem):
         return 1
     cost = ROW_COST * (problem.n + 10) * (problem.p + 1) + PAIR_COST * (state[at.COUNT] + 1.0) * (problem.p + 1)
     return max(1, int(SLICE / cost))
@@ -246,27 +256,19 @@ def _cut_short(state: Array, options: Array, rows: Array, p: int) -> None:
 def _evaluator(problem: Problem, state: Array, options: Array, values: Array, rows: Array) -> Callable[[int], int]:
     """A function that takes some evaluations into account, compiled or with threads; it returns a status."""
     p, width = problem.p, rows.shape[1]
-    block, slope, root = problem.block(), np.empty(BLOCK), problem.root
+    block, slope, threaded = problem.block(), np.empty(BLOCK), is_threaded(problem)
     trial, fresh = _vector(state, p, at.TRIAL), _vector(state, p, at.FRESH)
 
     def go(evaluations: int) -> int:
-        memory = (state.ctypes.data, options.ctypes.data, rows.ctypes.data, width)
-        if problem.n <= SMALL and problem.compiled:
-            data = (
-                problem.kernel.address,
-                problem.column_pointers.ctypes.data,
-                problem.y.ctypes.data,
-                root.ctypes.data if root is not None else 0,
-                int(root is not None),
-                problem.n,
-            )
-            where = (values.ctypes.data, problem.free.ctypes.data, p, block.ctypes.data, slope.ctypes.data)
-            return core.run(*data, *where, *memory, evaluations)
+        memory = (address_of(state), address_of(options), address_of(rows), width)
+        if not threaded:
+            where = (address_of(values), problem.layout.free_address, p, address_of(block), address_of(slope))
+            return core.run(*data_of(problem), *where, *memory, evaluations)
         for _ in range(evaluations):
             values[problem.free] = trial
             sums = problem.normal(values)[: 1 + p]
             fresh[:] = -2.0 / problem.n * sums[1:]
-            status = core.advance_once(state.ctypes.data, p, sums[0] / problem.n, *memory[1:])
+            status = core.advance_once(memory[0], p, sums[0] / problem.n, *memory[1:])
             if status != core.GO_ON:
                 return status
         return core.GO_ON
