@@ -172,6 +172,8 @@ def _contours(drawn: Figure, axes: Axes, ran: Ran, found: Surface, lang: str) ->
         axes.plot([], [], "s", color=NOTHING, markersize=9, label=label)
     steps = levels(found, highest(ran, found))
     if len(steps) < 2:
+        if not np.isfinite(found.loss).any():
+            return
         axes.text(0.5, 0.95, messages.sentence("plot.surface.flat", lang), transform=axes.transAxes, ha="center")
         return
     colours = LinearSegmentedColormap.from_list("pale", colormaps["Blues"](np.linspace(0.02, 0.62, 64)))

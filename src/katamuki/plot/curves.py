@@ -31,7 +31,7 @@ PANELS = 5  # parameters with a panel each
 LONG = 50  # steps from which their axis is logarithmic
 DECADES = 100.0  # ratio from which a height has a logarithmic axis
 ALWAYS = frozenset({"lr", "steps"})
-HUGE = 1e300  # beyond, matplotlib's scales overflow
+HUGE = 1e150  # beyond, differences and scales overflow
 
 
 def steps_figure(ran: Ran, of: Sequence[str] | None = None, lang: str = "en") -> Figure:
@@ -67,7 +67,7 @@ def steps_figure(ran: Ran, of: Sequence[str] | None = None, lang: str = "en") ->
         _loss(top, ran, x, lang)
         found = answer(claim)
         for axes, name in zip(panels, names, strict=True):
-            y = np.clip(trace.params[:, trace.names.index(name)], -HUGE, HUGE)
+            y = drawable(trace.params[:, trace.names.index(name)])
             rows = outline(position(x), y)
             axes.plot(x[rows], y[rows], color=CURVE, linewidth=1.2, marker=_dots(rows), markersize=4)
             if found is not None:
@@ -174,13 +174,19 @@ def position(x: Array) -> Array:
     return np.log(x) if len(x) > LONG else x
 
 
+def drawable(values: Array) -> Array:
+    """The values that an axis can hold; NaN for the others: nothing is drawn where there is no number."""
+    values = np.asarray(values, dtype=np.float64)
+    return np.where(np.abs(values) <= HUGE, values, np.nan)
+
+
 def loss_by_step(ran: Ran) -> tuple[Array, str, bool]:
     """L − L* where L* is known, else the loss; the key of its name; and whether it falls so far that only logs show it.
 
     On a logarithmic axis what is 0 or less has no place and is NaN.
     """
     assert ran.trace is not None  # by stepped()
-    low, loss, key = lowest(ran.solution), np.clip(ran.trace.loss, -HUGE, HUGE), "plot.loss"
+    low, loss, key = lowest(ran.solution), drawable(ran.trace.loss), "plot.loss"
     if low is not None:
         loss, key = loss - low, "plot.height"
     positive = loss[np.isfinite(loss) & (loss > 0.0)]
@@ -213,6 +219,7 @@ def _room(axes: Axes, values: Array, log: bool, share: float) -> None:
 
 def _window(axes: Axes, y: Array, at: float) -> None:
     """For a run that went far away: the heights near the answer and the start, where there is something to see."""
+    y = y[np.isfinite(y)]
     size = max(abs(at), abs(float(y[0])), abs(float(y[0]) - at)) if len(y) else abs(at)
     if len(y) and float(np.abs(y).max()) > 1e3 * (size or 1.0):
         axes.set_yscale("symlog", linthresh=size or 1.0)

@@ -102,10 +102,16 @@ def series(fit: Fitted, points: int = 400, interval: Interval | None = None, lev
     """
     claim = fit.solution
     fitted = np.asarray(fit.predict(dict(fit.columns)), dtype=np.float64)
-    observed = fitted + np.asarray(fit.residuals)
+    if claim.response in fit.columns:  # what was observed is there even where a failed fit predicts nothing
+        observed = fit.columns[claim.response]
+    else:
+        with np.errstate(invalid="ignore"):
+            observed = fitted + np.asarray(fit.residuals)
     name = fit.predictors[0] if len(fit.predictors) == 1 else None
     if name is None:
-        ends = np.array([min(fitted.min(), observed.min()), max(fitted.max(), observed.max())])
+        both = np.concatenate([fitted, observed])
+        both = both[np.isfinite(both)]
+        ends = np.array([both.min(initial=np.inf), both.max(initial=-np.inf)]) if len(both) else np.array([0.0, 1.0])
         return Series(None, claim.response, fitted, observed, fitted, ends, ends, {})
     x = fit.columns[name]
     # Where the data are, and no further: beyond their ends a curve may have a pole, and would set the scale of y.

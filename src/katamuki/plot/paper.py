@@ -159,7 +159,8 @@ def _residuals(axes: Axes, found: Series, lang: str) -> None:
     axes.axhline(0.0, color=CURVE, linewidth=1.2)
     _points(axes, found.x, found.y - found.fitted)
     axes.set_ylabel(messages.sentence("plot.residuals", lang))
-    largest = float(np.abs(found.y - found.fitted).max()) or 1.0
+    apart = np.abs(found.y - found.fitted)
+    largest = float(apart[np.isfinite(apart)].max(initial=0.0)) or 1.0
     axes.set_ylim(-1.2 * largest, 1.2 * largest)
     plain(axes)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -114,4 +114,4 @@ def marks_of(events: Iterable[Told]) -> tuple[Mark, ...]:
             found.append(Mark(event.step, "plot.mark.turn", {"name": event.values["name"]}))
         elif event.code in MARKED:
             found.append(Mark(event.step, "plot.mark." + event.code, {}))
-    return tuple(sorted(found, key=lambda one: one.step))
+    return tuple(sorted((replace(one, step=max(one.step, 1)) for one in found), key=lambda one: one.step))

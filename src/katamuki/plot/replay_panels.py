@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from katamuki.plot import contours, svg
-from katamuki.plot.curves import LONG, loss_by_step, position, steps_of
+from katamuki.plot.curves import LONG, drawable, loss_by_step, position, steps_of
 from katamuki.plot.drawn import Fitted, series
 from katamuki.plot.ran import Ran, answer, stepped
 from katamuki.plot.stability import Stability
@@ -32,7 +32,6 @@ CURVE = 200  # points of a curve at most
 ENOUGH = 0.3  # pixels: fewer points are as good
 PATH = 1500  # corners of the path
 LEVELS_BEYOND = 3.0  # windows: a curve may leave its field by one above and one below
-LARGE = 1e150  # beyond, differences overflow
 NOWHERE = 65535  # what says that a curve has no place there
 
 Say = Callable[..., str]
@@ -87,10 +86,13 @@ def _against(ran: Ran, fit: Fitted, rows: Index, say: Say) -> Panel:
     kept = _spread(len(found.y), MOVING)
     columns = {name: np.asarray(column) for name, column in fit.columns.items()}
     predicted = _model(ran, trace.params[rows], columns)[:, kept]
-    y_low, y_high = float(found.y.min()), float(found.y.max())
-    room = 0.06 * (y_high - y_low) or 1.0
-    x = Axis(y_low - room, y_high + room, LEFT, WIDTH - RIGHT)
-    y = Axis(y_low - room, y_high + room, HEIGHT - BOTTOM, TOP)
+    low, high = _ends(np.append(found.y, found.fitted if answer(ran.solution) else []))
+    span = (high - low) or abs(low) or 1.0
+    begin = predicted[0][np.isfinite(predicted[0])]
+    x = Axis(
+        *svg.apart(*_ends(np.append([low, high], np.clip(begin, low - span, high + span))), 0.06), LEFT, WIDTH - RIGHT
+    )
+    y = Axis(*svg.apart(low, high, 0.06), HEIGHT - BOTTOM, TOP)
     ends = np.array([x.low, x.high])
     inside = f'<path class="answer" d="{svg.path(x.at(ends), y.at(ends))}"/><path class="data now" id="now-points"/>'
     markup = svg.field(x, y, "fit", inside)
@@ -126,15 +128,18 @@ def _vector(ran: Ran, best: dict[str, float]) -> Array:
 
 def _field(grid: Array, data: Array, best: Array, begin: Array) -> tuple[Axis, Axis]:
     """The axes: data and answer inside, the start as far as one height above and below them."""
-    best = best[np.isfinite(best)]
-    low, high = min([float(data.min()), *best.tolist()]), max([float(data.max()), *best.tolist()])
+    low, high = _ends(np.append(data, best))
     span = (high - low) or abs(low) or 1.0
-    begin = np.clip(begin[np.isfinite(begin)], low - span, high + span)
-    low, high = min([low, *begin.tolist()]), max([high, *begin.tolist()])
-    room = 0.06 * ((high - low) or span)
-    side = 0.03 * float(grid[-1] - grid[0]) or 1.0
-    x = Axis(float(grid[0]) - side, float(grid[-1]) + side, LEFT, WIDTH - RIGHT)
-    return x, Axis(low - room, high + room, HEIGHT - BOTTOM, TOP)
+    low, high = _ends(np.append([low, high], np.clip(begin[np.isfinite(begin)], low - span, high + span)))
+    left, right = svg.apart(float(grid[0]), float(grid[-1]), 0.03)
+    x = Axis(left, right, LEFT, WIDTH - RIGHT)
+    return x, Axis(*svg.apart(low, high, 0.06), HEIGHT - BOTTOM, TOP)
+
+
+def _ends(values: Array) -> tuple[float, float]:
+    """The least and the largest finite value; 0 and 1 where there is none."""
+    finite = values[np.isfinite(values)]
+    return (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
 
 
 def _spread(count: int, most: int) -> Index:
@@ -203,11 +208,9 @@ def surface_panel(ran: Ran, found: Surface, rows: Index, say: Say) -> Panel:
 def _line(ran: Ran, found: Surface, x: Axis, say: Say) -> tuple[Axis, str, str, Array]:
     """The loss over one parameter: the axis of the loss, its name, the curve, and the run's losses."""
     assert ran.trace is not None  # by surface_panel()
-    finite = found.loss[np.isfinite(found.loss)]
-    low, high = float(finite.min(initial=found.lowest)), float(finite.max(initial=found.lowest))
+    low, high = _ends(found.loss)
     log = low > 0.0 and high > contours.STEEP * low
-    room = 0.06 * (high - low) or 1.0
-    ends = (low / 1.5, high * 1.5) if log else (low - room, high + room)
+    ends = (low / 1.5, high * 1.5) if log else svg.apart(low, high, 0.06)
     y = Axis(*ends, HEIGHT - BOTTOM, TOP, log)
     curve = f'<path class="loss" d="{svg.path(x.at(found.axes[0]), y.at(found.loss))}"/>'
     return y, say("loss"), curve, np.asarray(ran.trace.loss)
@@ -257,9 +260,7 @@ def _height(values: Array, level: float | None, log: bool) -> Axis:
     """The axis upward: all values and the level, with some room."""
     every = np.array([*values.tolist(), *([] if level is None else [level])] or [1.0])
     every = np.log10(every) if log else every
-    low, high = float(every.min()), float(every.max())
-    room = 0.06 * (high - low) or (0.3 if log else abs(low) / 2 or 1.0)
-    ends = low - room, high + room
+    ends = svg.apart(float(every.min()), float(every.max()), 0.06)
     if log:
         ends = 10.0 ** max(ends[0], -300.0), 10.0 ** min(ends[1], 300.0)
     return Axis(*ends, LOW - BOTTOM, TOP, log)
@@ -279,7 +280,7 @@ def curves(ran: Ran, rows: Index, names: tuple[str, ...], steady: Stability | No
     loss, key, log = loss_by_step(ran)
     found = [by_step(ran, rows, loss, everything, say(key.removeprefix("plot.")), say, number=0, log=log, level=None)]
     for name in names:
-        values = np.clip(np.asarray(trace.params[:, trace.names.index(name)], dtype=np.float64), -LARGE, LARGE)
+        values = drawable(trace.params[:, trace.names.index(name)])
         level = None if best is None else best[name]
         last = len(found) == end
         number = len(found)

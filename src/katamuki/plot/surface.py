@@ -35,6 +35,7 @@ FITTED = 4096  # rows that a profile is fitted to
 ROW_COST, CALL, TORCH_CALL, ATTEMPTS = 4e-9, 6e-6, 3e-3, 8  # seconds per row and parameter², per call; calls per refit
 SHORT, LONGEST = 2.0, 60.0  # seconds: a grid is made coarser from the first on, a profile refused from the second
 REFITS = 50  # attempts of one refit
+SAME = 1e-9  # of their size: values this near are one, and their difference is rounding
 ROOM = 0.12  # of the picture, free at each side
 HIGH = 30.0  # times the start's height above the answer: a path beyond is outside
 WIDE = 4.0  # times what else there is to see: a larger ellipse does not set the scale
@@ -188,7 +189,7 @@ def _looks(ran: Ran, places: list[int], found: Mapping[str, float] | None, names
 
 def _near(trace: Trace, at_lowest: float | None, tss: float) -> Array:
     """The states of a run that set the scale: finite, and not far above its start."""
-    low = at_lowest if at_lowest is not None else float(np.nanmin(trace.loss))
+    low = at_lowest if at_lowest is not None else float(trace.loss[np.isfinite(trace.loss)].min(initial=math.inf))
     high = HIGH * max(float(trace.loss[0]) - low, tss)
     with np.errstate(invalid="ignore"):
         near = np.isfinite(trace.params).all(axis=1) & (trace.loss - low <= high)
@@ -211,7 +212,7 @@ def _box(
             values.append(found[name])
         spans.append((min(values or [claim.params[name]]), max(values or [claim.params[name]])))
     errors = [0.0] * len(places) if spread is None else np.sqrt(np.diag(spread))[places].tolist()
-    there_is_more = any(high > low for low, high in spans)
+    there_is_more = any(high - low > SAME * max(abs(low), abs(high)) for low, high in spans)
     if there_is_more and all(error > WIDE * (high - low) for error, (low, high) in zip(errors, spans, strict=True)):
         errors = [0.0] * len(places)  # the path would be a dot in an ellipse of this size
     ends = []
@@ -219,7 +220,8 @@ def _box(
         if found is not None and error > 0.0:
             reach = error if there_is_more else 3.0 * error
             low, high = min(low, found[name] - reach), max(high, found[name] + reach)  # noqa: PLW2901
-        room = ROOM * (high - low) if high > low else abs(low) / 2 or 1.0
+        apart = high - low > SAME * max(abs(low), abs(high))
+        room = ROOM * (high - low) if apart else abs(low) / 2 or 1.0
         bound = claim.bounds.get(name, (-math.inf, math.inf))
         ends.append((max(low - room, bound[0]), min(high + room, bound[1])))
     return ends
@@ -237,8 +239,8 @@ def _grid(
         spent = [math.prod(grid) * ATTEMPTS * one for grid in grids]
         counts = next((grid for grid, time in zip(grids, spent, strict=True) if time <= SHORT), grids[-1])
         if spent[-1] > LONGEST:
-            values = {"count": rest, "points": math.prod(grids[-1]), "minutes": math.ceil(spent[-1] / 60.0)}
-            raise BoundsError("E-USAGE", "plot.profile.long", **values)
+            points, minutes = math.prod(grids[-1]), math.ceil(spent[-1] / 60.0)
+            raise BoundsError("E-USAGE", "plot.profile.long", count=rest, points=points, minutes=minutes)
     else:
         rows, counts = problem.n, grids[0 if problem.compiled else 1]
         rows = min(rows, int(BUDGET / math.prod(counts)))

@@ -51,6 +51,14 @@ class Axis:
         return [(10.0**k, _power(k)) for k in powers if first <= k <= last]
 
 
+def apart(low: float, high: float, room: float = 0.0) -> tuple[float, float]:
+    """The ends of an axis with some room, a share of their distance; what differs by rounding only gets more."""
+    if high - low <= 1e-9 * max(abs(low), abs(high)):
+        half = abs(low) / 2 or 1.0
+        return low - half, high + half
+    return low - room * (high - low), high + room * (high - low)
+
+
 def _power(k: int) -> str:
     return str(10**k) if 0 <= k <= 3 else "0.1" if k == -1 else "10" + str(k).translate(RAISED)
 
