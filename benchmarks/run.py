@@ -18,6 +18,7 @@ SCRIPTS = (
     "lbfgs",
     "race",
     "whole_run",
+    "story",
     "straight_line",
     "exponential",
     "seven_parameters",

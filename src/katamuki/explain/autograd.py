@@ -39,8 +39,8 @@ class TorchNode:
 
     ``name`` is PyTorch's ("AddBackward0", "AccumulateGrad"); ``ours`` the node of the tape whose gradient arrives here,
     None inside an operation that PyTorch makes of several. ``gradient`` is what arrived, (n,) or (), as the hook saw
-    it; ``apart`` the largest |difference| from ours in units of the largest gradient of that node, None where there is
-    nothing to compare. ``following`` are the nodes that it passes gradients on to.
+    it; ``apart`` the largest |difference| from ours in units of the largest gradient of that node, or of what was
+    summed up to it, None where there is nothing to compare. ``following`` are the nodes that it passes gradients on to.
     """
 
     name: str
@@ -138,7 +138,7 @@ def beside(step: Step) -> Autograd:
         if tensor.is_leaf and tensor.requires_grad:
             tensor.grad = None
     loss.backward()
-    ours = _ours(step)
+    ours, sizes = _ours(step)
     place = {node: k for k, node in enumerate(order)}
     leaves = {id(tensor): name for name, tensor in tensors.items() if tensor.is_leaf and tensor.requires_grad}
     nodes = []
@@ -147,7 +147,7 @@ def beside(step: Step) -> Autograd:
         variable = getattr(node, "variable", None)
         name = names.get(node) if variable is None else leaves.get(id(variable))
         following = tuple(place[one] for one, _ in node.next_functions if one is not None)
-        apart = None if name is None or name not in ours else _apart(gradient, ours[name])
+        apart = None if name is None or name not in ours else _apart(gradient, ours[name], sizes[name])
         nodes.append(TorchNode(node.name().split("::")[-1], name, gradient.shape, gradient, apart, following))
     compared = [one.apart for one in nodes if one.apart is not None]
     agreement = max(compared, default=0.0)
@@ -227,22 +227,29 @@ def _walk(loss: Any) -> tuple[list[Any], dict[Any, Any]]:
     return order, arrived
 
 
-def _ours(step: Step) -> dict[str, Array]:
-    """Our gradient of every node: (n,), or () where it is shared."""
+def _ours(step: Step) -> tuple[dict[str, Array], dict[str, float]]:
+    """Our gradient of every node, (n,) or () where it is shared; and its size: the largest, or what was summed up."""
     tape, subject = step.tape, step.subject
     assert tape.sketch is not None  # by the caller
     if len(tape.rows) < step.n:
         every = range(1, step.n + 1)
         tape = record(tape.sketch, subject.columns, subject.y, subject.weights, step.before, every)
-    return {node.name: node.adjoint for node in tape.nodes if node.adjoint is not None}
+    found = {node.name: node.adjoint for node in tape.nodes if node.adjoint is not None}
+    sizes = {name: float(np.abs(one).max(initial=0.0)) for name, one in found.items()}
+    summed: dict[str, float] = {}
+    for one in tape.flows:
+        source, target = tape.nodes[one.source], tape.nodes[one.target]
+        size = float(np.abs(one.value).sum())
+        if source.shared and sizes[source.name] > 0.0:  # what cancelled before it came here
+            size *= summed.get(source.name, sizes[source.name]) / sizes[source.name]
+        if target.shared:
+            summed[target.name] = summed.get(target.name, 0.0) + size
+    return found, {name: max(size, summed.get(name, 0.0)) for name, size in sizes.items()}
 
 
-def _apart(theirs: Array, ours: Array) -> float:
-    if theirs.shape != ours.shape:
-        theirs, ours = np.broadcast_arrays(theirs, ours)
-    largest = float(np.abs(ours).max(initial=0.0))
+def _apart(theirs: Array, ours: Array, size: float) -> float:
     worst = float(np.abs(theirs - ours).max(initial=0.0))
-    return worst / largest if largest > 0.0 else worst
+    return worst / size if size > 0.0 else worst
 
 
 def _title(found: Autograd, lang: str) -> str:

@@ -88,8 +88,20 @@ def right(text: str, cells: int) -> str:
 
 
 def wrapped(text: str, columns: int) -> list[str]:
-    """The text in lines of at most so many cells."""
-    return [text] if width(text) <= columns else layout.wrapped(text, columns)
+    """The text in lines of at most so many cells; where every letter is one cell wide, by the short way."""
+    cells = width(text)
+    if cells <= columns:
+        return [text]
+    if cells != len(text):
+        return layout.wrapped(text, columns)
+    lines = []
+    while len(text) > columns:
+        at = text.rfind(" ", 1, columns + 1)
+        if at <= 0 or not text[:at].strip():
+            return [*lines, *layout.wrapped(text, columns)]
+        lines.append(text[:at].rstrip())
+        text = text[at + 1 :]
+    return [*lines, text.rstrip()]
 
 
 def flow(parts: Sequence[str], columns: int, gap: int = 3) -> list[str]:

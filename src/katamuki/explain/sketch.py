@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from katamuki.graph import LEAVES, Builder, Graph, depends, name_text, number
 from katamuki.ops import TABLE
@@ -137,6 +138,12 @@ class Sketch:
             other = node.args[1 - place]
             return (sign, self.names[other]) if other in self.varying else (0, None)
         return (-sign if node.op == "neg" or (node.op == "sub" and place == 1) else sign), None
+
+
+@lru_cache(maxsize=64)
+def sketch_of(graph: Graph, response: str, free: tuple[str, ...], taken: frozenset[str]) -> Sketch:
+    """The sketch of a formula, kept: every step of a run has the same."""
+    return Sketch(graph, response, free, taken)
 
 
 def adjoint_name(name: str) -> str:

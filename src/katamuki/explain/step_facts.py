@@ -18,7 +18,7 @@ from katamuki.explain import curvature, step_remarks
 from katamuki.explain.attempt import attempt_at
 from katamuki.explain.differences import differences, losses_of
 from katamuki.explain.iterations import iterations_of
-from katamuki.explain.sketch import Sketch
+from katamuki.explain.sketch import sketch_of
 from katamuki.explain.step import Attempt, Differences, Helped, Iteration, Step, Update
 from katamuki.explain.subject import Subject
 from katamuki.explain.tape import Tape, opaque, predicted, record
@@ -134,7 +134,7 @@ class _Maker:
         if subject.graph is None:
             prediction = predicted(subject, [self.params[name] for name in self.free])
             return opaque(prediction, subject.y, subject.weights, self.claim.response)
-        sketch = Sketch(subject.graph, self.claim.response, self.free, {"g", "Δ", *symbols})
+        sketch = sketch_of(subject.graph, self.claim.response, self.free, frozenset({"g", "Δ", *symbols}))
         return record(sketch, subject.columns, subject.y, subject.weights, self.params)
 
     def _left(self) -> dict[str, float] | None:

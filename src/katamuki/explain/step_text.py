@@ -15,6 +15,7 @@ from katamuki.errors import BoundsError, spoken
 from katamuki.explain import story_help
 from katamuki.explain.blocks import INDENT, Block, Gap, Line, as_text, flow, left, width
 from katamuki.explain.figures import decimals, fixed, plainly
+from katamuki.explain.notation import short
 from katamuki.explain.step import Step
 from katamuki.explain.story_backward import backward
 from katamuki.explain.story_forward import ALL_ROWS, FIRST_ROWS, MOST_PARAMS, forward
@@ -92,7 +93,10 @@ def _glance(step: Step, lang: str) -> list[Block]:
     """Five lines: what went in, what came back, where it went, whether it helped."""
 
     def listed(values: Mapping[str, float], mark: str = "") -> str:
-        said = [f"{mark}{name} {plainly(value)}" for name, value in list(values.items())[:MOST_PARAMS]]
+        said = [
+            f"{mark}{name} {short(value) if mark else plainly(value)}"
+            for name, value in list(values.items())[:MOST_PARAMS]
+        ]
         return "   ".join([*said, *(["…"] if len(values) > MOST_PARAMS else [])])
 
     places = decimals([step.loss, step.loss_after], story_help.LOSS_DIGITS)

@@ -133,7 +133,9 @@ def backward(step: Step, tape: Tape, row: int, shown: Sequence[int], level: str,
     if step.subject.graph is None:
         blocks.append(Line(messages.sentence("step.model_gradient", lang)))
         said = [f"∂L/∂{name} = {short(value)}" for name, value in list(step.gradient.items())[:MOST_PARAMS]]
-        return [*blocks, Line("   ".join(said)), *left_over(step, lang)]
+        if len(step.gradient) > MOST_PARAMS:
+            said.append(messages.sentence("step.more_params", lang, count=len(step.gradient) - MOST_PARAMS))
+        return [*blocks, *(Line(one) for one in flow(said, COLUMNS - INDENT)), *left_over(step, lang)]
     rows = walk.lines()
     blocks.append(Rules(tuple(rows)))
     if rules:
