@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from katamuki.errors import BoundsError
 from katamuki.problem import Problem
 from katamuki.records import Array, Solution, Trace
 
@@ -72,7 +71,7 @@ class Stories:
         >>> [event.code for event in fit.explain().events]
         ['solved']
         """
-        from katamuki.explain.run import story_of_run
+        from katamuki.explain.run_facts import story_of_run
 
         return story_of_run(self._subject(), lang)
 
@@ -109,8 +108,6 @@ class Stories:
         """
         from katamuki.explain.step_facts import step_of
 
-        if self.solution.solver == "linear":
-            raise BoundsError("E-STEP", "step.closed_form")
         return step_of(self._subject(), k)
 
     def without_zero_grad(self) -> Fit:

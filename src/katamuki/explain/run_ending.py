@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from katamuki.backends import numpy_
-from katamuki.explain import run_curvature
+from katamuki.explain import run_valley
 from katamuki.explain.run import STATIC, Event
-from katamuki.explain.run_curvature import FADING
 from katamuki.explain.run_events import Shape, steady_until
 from katamuki.explain.run_path import Path
+from katamuki.explain.run_valley import FADING
 from katamuki.explain.subject import Subject
 from katamuki.messages import Phrase
 from katamuki.records import Array
@@ -32,7 +32,7 @@ def curvature_of(subject: Subject) -> Array | None:
     claim = subject.solution
     if claim.reference is not None:
         return claim.reference.curvature
-    if subject.graph is None or claim.state == "diverged" or len(claim.free) > run_curvature.MOST:
+    if subject.graph is None or claim.state == "diverged" or len(claim.free) > run_valley.MOST:
         return None
     problem = subject.problem()
     try:
@@ -48,20 +48,20 @@ def shape_of(subject: Subject, path: Path, curvature: Array | None) -> Shape:
     claim, reference = subject.solution, subject.solution.reference
     losses = [float(path.loss.min())] if len(path) else []
     lowest = min([*losses, *([] if reference is None else [reference.loss])], default=math.nan)
-    found = None if claim.state == "diverged" else run_curvature.eigenvalues(curvature)
+    found = None if claim.state == "diverged" else run_valley.eigenvalues(curvature)
     if found is None or not len(path) or path.best is None:
         return Shape(lowest)
     values, vectors = found
-    kappa = run_curvature.condition(values)
+    kappa = run_valley.condition(values)
     until = steady_until(claim, path)
-    valley = run_curvature.valley(path, values, vectors, lowest, until) if claim.solver not in STATIC else None
+    valley = run_valley.valley(path, values, vectors, lowest, until) if claim.solver not in STATIC else None
     centring = rest = None
     answer = claim.params if reference is None else reference.params
-    if kappa is not None and kappa >= run_curvature.NARROW:
-        centring = run_curvature.centring(subject, answer, kappa)
+    if kappa is not None and kappa >= run_valley.NARROW:
+        centring = run_valley.centring(subject, answer, kappa)
     kept_away = not claim.zero_grad or any(claim.reason.get(one) is not None for one in KEPT_AWAY)
     if claim.state == "slow" and claim.solver not in STATIC and reference is not None and not kept_away:
-        rest = run_curvature.rest(subject, path, reference.curvature, reference.stderr)
+        rest = run_valley.rest(subject, path, reference.curvature, reference.stderr)
     return Shape(lowest, values, kappa, valley, centring, rest)
 
 

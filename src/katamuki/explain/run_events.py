@@ -10,8 +10,8 @@ import numpy as np
 
 from katamuki.explain import run_path
 from katamuki.explain.run import Event
-from katamuki.explain.run_curvature import Centring, Rest
 from katamuki.explain.run_path import Path
+from katamuki.explain.run_valley import Centring, Rest
 from katamuki.explain.subject import Subject
 from katamuki.records import Array, Solution
 

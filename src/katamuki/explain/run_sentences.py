@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from katamuki import messages
-from katamuki.explain import run_curvature, run_path
+from katamuki.explain import run_path, run_valley
 from katamuki.report.numbers import DASH, MINUS, brief, grouped, number, plain
 
 TIMES = 0.05  # a first step of fewer lr is not measured in lr
@@ -82,7 +82,7 @@ def _floor(values: Mapping[str, Any], lang: str) -> str:
 
 def condition(values: Mapping[str, Any], lang: str) -> str:
     kappa = _size_whole(values["condition"])
-    if values["condition"] < run_curvature.NARROW:
+    if values["condition"] < run_valley.NARROW:
         return say("condition.round", lang, condition=kappa)
     if values["centring"] is None:
         return say("condition", lang, condition=kappa)

@@ -7,17 +7,15 @@ language. One line an event where it fits, at most ``columns`` cells wide.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from functools import reduce
 from html import escape
 from typing import Any
 
 from katamuki import messages
-from katamuki.explain import run_curvature, run_path
+from katamuki.explain import run_path, run_valley
 from katamuki.explain.run import SCHEMA, Event, RunStory
 from katamuki.explain.run_ending import FOR_EVER, SAME
 from katamuki.explain.run_sentences import LABELS, NAMES, WORDS, condition, say, size
-from katamuki.messages import Phrase
 from katamuki.report.document import jsonable
 from katamuki.report.layout import flow, wrapped
 from katamuki.report.numbers import DASH, MINUS, brief, grouped, left, number, plain, table, width
@@ -45,26 +43,17 @@ def as_dict(story: RunStory) -> dict[str, Any]:
     """The story as plain data, with the tolerances of its heuristics."""
     return {
         "schema": SCHEMA,
-        "run": _data(story.header),
-        "events": [{"step": one.step, "code": one.code, "values": _data(one.values)} for one in story.events],
-        "result": _data(story.result),
-        "advice": {"key": story.advice.key, "values": _data(story.advice.values)},
+        "run": jsonable(story.header),
+        "events": [{"step": one.step, "code": one.code, "values": jsonable(one.values)} for one in story.events],
+        "result": jsonable(story.result),
+        "advice": {"key": story.advice.key, "values": jsonable(story.advice.values)},
         "tolerances": {
             "arrival_levels": list(run_path.LEVELS),  # each parameter's own unit
             "cycle_repeats_in_lr": REPEATS,
             **run_path.TOLERANCES,
-            **run_curvature.TOLERANCES,
+            **run_valley.TOLERANCES,
         },
     }
-
-
-def _data(value: Any) -> Any:
-    """Plain data: phrases become their English sentence."""
-    if isinstance(value, Mapping):
-        return {str(key): _data(one) for key, one in value.items()}
-    if isinstance(value, Phrase):
-        return value.text()
-    return jsonable(value)
 
 
 def html(story: RunStory, lang: str = "en") -> str:
