@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import katamuki as km
@@ -189,6 +189,7 @@ def test_the_outline_of_a_curve_keeps_every_extreme_of_each_column() -> None:
     assert y[missing].max() < y.max()
 
 
+@settings(max_examples=40)
 @given(st.integers(1, 5000), st.lists(st.integers(1, 5000), max_size=30), st.integers(40, 500))
 def test_key_steps_are_few_and_hold_the_first_the_last_and_what_happened(
     steps: int, events: list[int], most: int
