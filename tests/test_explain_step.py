@@ -360,3 +360,22 @@ def test_a_level_or_language_that_is_not_there_is_refused(fit: km.Fit) -> None:
     with pytest.raises(km.BoundsError) as raised:
         fit.step(1).explain(lang="tlh")
     assert raised.value.code == "E-LANG"
+
+
+def test_a_step_that_pytorchs_trace_left_out_is_refused_with_those_near_it() -> None:
+    from dataclasses import replace
+
+    from katamuki.explain.step_facts import step_of
+    from katamuki.records import Trace
+
+    solver = km.Adam(lr=0.01, steps=40)
+    fit = km.fit("y ~ a*t + b", DECAY, start={"a": 0.5, "b": 0.5}, solver=solver, backend="torch")
+    whole = fit.trace
+    assert whole is not None
+    rows = np.array([0, 1, 2, 10, 11, 40])
+    extra = {name: one[rows] for name, one in whole.extra.items()}
+    thin = Trace(whole.names, rows, whole.params[rows], whole.loss[rows], whole.gradient[rows], whole.step[rows], extra)
+    subject = replace(fit.step(1).subject, trace=thin)
+    with pytest.raises(km.BoundsError, match="such as 3 or 11") as raised:
+        step_of(subject, 7)
+    assert raised.value.code == "E-STEP"

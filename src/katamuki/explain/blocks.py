@@ -94,7 +94,7 @@ def wrapped(text: str, columns: int) -> list[str]:
         return [text]
     if cells != len(text):
         return layout.wrapped(text, columns)
-    lines = []
+    lines: list[str] = []
     while len(text) > columns:
         at = text.rfind(" ", 1, columns + 1)
         if at <= 0 or not text[:at].strip():

@@ -84,9 +84,15 @@ class _Maker:
     def _rows(self) -> tuple[Trace, int]:
         """A trace that has the step's row and, for first-order rules, its memory; and which row it is."""
         trace, k = self.subject.trace, self.k
+        place = int(np.searchsorted(trace.index, k - 1))
+        kept = trace.index[place] == k - 1 and trace.index[place + 1] == k
+        if not kept and self.claim.backend == "torch":  # only what computed a run can repeat it exactly
+            before = max(place - 1, 0)
+            near = [grouped(int(trace.index[at]) + 1) for at in (before, place)]
+            raise BoundsError("E-STEP", "step.left_out", given=grouped(k), before=near[0], after=near[1])
         if isinstance(self.subject.solver, FIRST_ORDER):
             return first_order_run.window(self.subject.solver, self.subject.problem(), trace, k, 1), 0
-        return trace, int(np.searchsorted(trace.index, k - 1))
+        return trace, place
 
     def step(self) -> Step:
         """The record, with its remarks."""
