@@ -6,7 +6,6 @@ import json
 import math
 import shutil
 import sys
-import warnings
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -16,16 +15,14 @@ from katamuki import messages, report
 from katamuki.cli import values
 from katamuki.cli.arguments import usage
 from katamuki.cli.fitting import Outcome, certain, fitted, read
-from katamuki.cli.racing import race
+from katamuki.cli.racing import PICTURES, race
 from katamuki.cli.steps import trace
 from katamuki.cli.stories import explain
-from katamuki.cli.terminal import Terminal, utf8
+from katamuki.cli.terminal import CONTRADICTED, UNCONVERGED, Terminal, utf8
 from katamuki.errors import DataError, KatamukiError
 from katamuki.findings import extrapolates
 from katamuki.records import CheckReport
 
-UNCONVERGED, CONTRADICTED = 5, 6
-PICTURES = (".svg", ".png", ".pdf")
 REPLAY = ".html"
 
 
@@ -59,7 +56,7 @@ def fit(chosen: Namespace, terminal: Terminal) -> int:
         raise outcome.error
     judged = outcome.fit.check()
     if chosen.json:
-        terminal.print(_json(report.as_dict(outcome.fit, judged, terminal.lang)))
+        terminal.print_json(report.as_dict(outcome.fit, judged, terminal.lang))
     elif chosen.csv:
         _csv(outcome.fit, judged, chosen, terminal)
     elif chosen.quiet:
@@ -117,10 +114,6 @@ def _undetermined(fit: Any) -> KatamukiError:
     return KatamukiError("E-IDENT", key, text=one.text, value=report.number(one.value), **known)
 
 
-def _json(found: Any) -> str:
-    return json.dumps(found, allow_nan=False, ensure_ascii=not utf8(sys.stdout), indent=2)
-
-
 def _csv(fit: Any, judged: CheckReport, chosen: Namespace, terminal: Terminal) -> None:
     """One row with its header; --quiet leaves the header out, for loops."""
     names, cells = [], []
@@ -152,7 +145,7 @@ def check(chosen: Namespace, terminal: Terminal) -> int:
         raise outcome.error
     judged = outcome.fit.check()
     if chosen.json:
-        terminal.print(_json(report.check_dict(judged, terminal.lang)))
+        terminal.print_json(report.check_dict(judged, terminal.lang))
     else:
         lines = report.check_text(judged, outcome.fit.solution, terminal.lang, style=terminal.style, full=True)
         terminal.print("\n".join(lines))
@@ -178,11 +171,8 @@ def plot(chosen: Namespace, terminal: Terminal) -> int:
 
     of = None if chosen.of is None else [name.strip() for name in chosen.of.split(",") if name.strip()]
     more: dict[str, Any] = {"what": chosen.what or "fit", "of": of, "method": chosen.method or "slice"}
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with terminal.warning():
         pictures.save(outcome.fit, target, interval=chosen.interval, level=level, lang=terminal.lang, **more)
-    for one in caught:
-        terminal.warn(str(one.message))
     return 0
 
 

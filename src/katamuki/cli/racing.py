@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,10 @@ from katamuki import report
 from katamuki.cli import values
 from katamuki.cli.arguments import usage
 from katamuki.cli.fitting import Progress, encoded, read
-from katamuki.cli.terminal import Terminal
+from katamuki.cli.terminal import CONTRADICTED, Terminal
 from katamuki.records import CheckReport
 from katamuki.report import race as tables
 
-CONTRADICTED = 6
 PICTURES = (".svg", ".png", ".pdf")
 
 
@@ -64,8 +62,5 @@ def _show(run: Any, chosen: Namespace, terminal: Terminal) -> CheckReport:
 def _draw(run: Any, chosen: Namespace, terminal: Terminal) -> None:
     from katamuki.plot import racing
 
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with terminal.warning():
         racing.save(run, chosen.output, run.answer.solution.formula, terminal.lang)
-    for one in caught:
-        terminal.warn(str(one.message))

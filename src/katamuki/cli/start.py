@@ -8,10 +8,9 @@ from collections.abc import Sequence
 
 from katamuki import messages
 from katamuki.cli import arguments
-from katamuki.cli.terminal import Terminal
+from katamuki.cli.terminal import DATA, FORMULA, INTERRUPTED, OURS, UNCONVERGED, USAGE, Terminal
 from katamuki.errors import BackendError, BoundsError, DataError, FormulaError, KatamukiError, NotConverged
 
-OURS, USAGE, DATA, FORMULA, UNCONVERGED, INTERRUPTED = 1, 2, 3, 4, 5, 130
 CODES: dict[type[KatamukiError], int] = {
     FormulaError: FORMULA,
     DataError: DATA,

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import sys
+import warnings
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TextIO
 
 from katamuki import messages
 from katamuki.errors import KatamukiError
 
+OURS, USAGE, DATA, FORMULA, UNCONVERGED, CONTRADICTED, INTERRUPTED = 1, 2, 3, 4, 5, 6, 130  # exit codes
 ERROR_SCHEMA = "katamuki.error/1"
 COLOURS = {"strong": "1", "good": "32", "look": "33", "failed": "31", "warning": "33", "note": "2"}
 LOCALES = ("LC_ALL", "LC_MESSAGES", "LANG")  # the first that says anything decides
@@ -93,6 +96,15 @@ class Terminal:
         if not self.quiet:
             word = messages.sentence("cli.warning", self.lang)
             self._err(f"{self._painted('warning', word, sys.stderr)} {text}")
+
+    @contextmanager
+    def warning(self) -> Iterator[None]:
+        """Say what is warned of inside, when it is over."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield
+        for one in caught:
+            self.warn(str(one.message))
 
     def note(self, text: str) -> None:
         """Say something on standard error that is good to know."""
