@@ -119,6 +119,16 @@ class Cycle:
     middle: dict[str, float]
     half_width: dict[str, float]
 
+    def swings_by(self, width: float) -> bool:
+        """Whether every parameter's half-width is ``width``, to a fiftieth of it.
+
+        Example
+        -------
+        >>> Cycle(9, {"a": 0.0}, {"a": 1.0}, {"a": 0.5}, {"a": 0.5}).swings_by(0.501)
+        True
+        """
+        return all(abs(one - width) <= 0.02 * width for one in self.half_width.values())
+
 
 @dataclass(frozen=True, slots=True)
 class Combination:

@@ -25,7 +25,7 @@ from katamuki.solvers.levenberg_marquardt import EPSILON, minimise
 STAY = 0.05  # of the race: so long within a tolerance, and out again, is unsteady; shorter visits are swings
 COLUMNS = 300  # of the logarithmic picture: of each, the extremes of the path are kept
 STILL = 0.05  # of the race: so long without any change is a standstill
-HALF = 0.02  # how near to lr/2 a cycle's half-width is called lr/2
+BESIDE = 0.02  # of lr/2: farther from the answer, the middle of a cycle is beside it
 ROUNDING = 1e-9  # of the answer's size: nearer than this, nothing is left to say about the distance
 APART = 1e-6  # of a parameter: minima that differ by more are two
 
@@ -157,13 +157,12 @@ def remark(ran: Ran, found: Sequence[Reached], cycle: Cycle | None, lr: float | 
 
 
 def _cycle(cycle: Cycle, lr: float | None, reference: Reference) -> Became:
-    halves = list(cycle.half_width.values())
     apart = max(abs(cycle.middle[name] - reference.params[name]) for name in cycle.middle)
     facts = {"since": cycle.since, "half_width": dict(cycle.half_width), "middle": dict(cycle.middle)}
-    values = {"since": grouped(cycle.since), "width": brief(max(halves), 2)}
-    if lr is not None and all(abs(half - lr / 2) <= HALF * lr / 2 for half in halves):
+    values = {"since": grouped(cycle.since), "width": brief(max(cycle.half_width.values()), 2)}
+    if lr is not None and cycle.swings_by(lr / 2):
         values["width"] = brief(lr / 2, 2)
-        near = apart <= HALF * lr / 2
+        near = apart <= BESIDE * lr / 2
         return "cycle", Phrase("race.cycle.lr" if near else "race.cycle.lr.beside", **values), facts
     return "cycle", Phrase("race.cycle", **values), facts
 

@@ -51,7 +51,7 @@ def default_lanes(linear: bool, bends: Array) -> list[Entry]:
 
 def given_lanes(solvers: object, steps: int, linear: bool, free: Sequence[str]) -> list[Entry]:
     """The lanes that were asked for: names, records, or (label, name or record) pairs; doubles labelled apart."""
-    if isinstance(solvers, str) or resolvable(solvers):
+    if isinstance(solvers, str) or dataclasses.is_dataclass(solvers):  # one solver, where a list of them belongs
         raise BoundsError("E-USAGE", "race.one_solver", given=shown(solvers))
     if not isinstance(solvers, Iterable) or isinstance(solvers, Mapping):
         raise BoundsError("E-USAGE", "race.no_list", given=shown(solvers))
@@ -73,11 +73,6 @@ def given_lanes(solvers: object, steps: int, linear: bool, free: Sequence[str]) 
     if not found:
         raise BoundsError("E-USAGE", "race.no_lanes")
     return _apart(found)
-
-
-def resolvable(solvers: object) -> bool:
-    """Whether this is one solver, where a list of them belongs."""
-    return dataclasses.is_dataclass(solvers)
 
 
 def _check_steps(solver: Solver, steps: int) -> None:

@@ -230,7 +230,7 @@ def _two(found: NormalEquations, lines: list[str], columns: int) -> list[str]:
     (a, b, u), (c, d, v) = ([_bracketed(_digits(found, one)) for one in row] for row in rows)
     det, first, second = cramer(rows)
     more = 2
-    said = f"det = {d}·{a} {MINUS} {b}² = {_digits(found, det, more)}" if b == c else ""
+    said = f"det = {d}·{a} {MINUS} {b}² = {_digits(found, det, more)}"
     if width(lines[0]) + 8 + width(said) <= columns:
         lines = [lines[0] + " " * 8 + said, *lines[1:]]
     else:

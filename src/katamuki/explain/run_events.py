@@ -20,7 +20,6 @@ MOVED = 0.01  # of its range: by less a parameter has not moved
 TINY = 1e-2  # of the loss: less would a change of every parameter by its own size do, by the slope: a flat place
 JUMPS = 0.25  # of the steps on a plateau turn back: the run jumps to and fro
 FEW = 10  # parameters whose turning points are told; of more the farthest would be told by chance
-NEAR_HALF = 0.02  # how near to lr/2 a half-width is called lr/2
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,15 +187,14 @@ def _cycle(subject: Subject) -> dict[str, Any]:
     cycle = claim.cycle
     assert cycle is not None  # by _events()
     lr = claim.options.get("lr")
-    widths = list(cycle.half_width.values())
-    half = isinstance(lr, float) and all(abs(one - lr / 2.0) <= NEAR_HALF * lr / 2.0 for one in widths)
+    half = isinstance(lr, float) and cycle.swings_by(lr / 2.0)
     return {
         "low": dict(cycle.low),
         "high": dict(cycle.high),
         "middle": dict(cycle.middle),
         "half_width": dict(cycle.half_width),
         "lr": lr,
-        "half_lr": bool(half),
+        "half_lr": half,
         "above": claim.reason.get("floor"),
         "factor": _factor(subject) if half else None,
         "stability": claim.reason.get("stability"),

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from katamuki import messages
 from katamuki.records import Solution, Trace
 from katamuki.report.layout import Style, flow, hanging, noted, unstyled
@@ -165,12 +167,9 @@ def _floor(claim: Solution, floor: float, lang: str) -> str:
     cycle, reference = claim.cycle, claim.reference
     assert cycle is not None  # by ending()
     assert reference is not None  # by applies()
-    half = [cycle.high[name] - cycle.middle[name] for name in claim.free]
-    if isinstance(lr, float) and all(abs(abs(one) - lr / 2) <= HALF * lr / 2 for one in half):
-        signs = [math.copysign(1.0, one) for one in half]
-        bend = 0.5 * sum(
-            float(reference.curvature[i, j]) * signs[i] * signs[j] for i in range(len(half)) for j in range(len(half))
-        )
+    if isinstance(lr, float) and cycle.swings_by(lr / 2):
+        signs = np.sign([cycle.high[name] - cycle.low[name] for name in claim.free])
+        bend = 0.5 * float(signs @ reference.curvature @ signs)
         if abs(bend * (lr / 2) ** 2 - floor) <= 0.01 * abs(floor):
             return _say("cycle.floor.lr", lang, factor=brief(bend, 4), value=brief(floor, 3))
     return _say("cycle.floor", lang, value=brief(floor, 3))

@@ -37,7 +37,6 @@ def html(fit: Reported, check: CheckReport | None = None, lang: str = "en") -> s
     >>> "<td>0.500091</td>" in report.html(km.fit("y ~ a*x + b", km.datasets("tutorial")))
     True
     """
-
     spoken(lang)
 
     def say(key: str, **values: object) -> str:

@@ -286,7 +286,6 @@ def html(race: Raced, lang: str = "en") -> str:
     >>> "<th>closed form</th>" in race.html(km.race("y ~ a*x + b", km.datasets("tutorial"), ["linear"]))
     True
     """
-
     spoken(lang)
 
     def say(key: str, **values: object) -> str:
