@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from katamuki import covariance
 from katamuki.covariance import RANK, spread_of, uncertainty
 
 
@@ -182,3 +183,31 @@ def test_the_compiled_function_and_its_plain_python_agree(dependent: bool) -> No
     assert rank == found.rank == (3 if dependent else 4)
     np.testing.assert_allclose(plain[:32], found.buffer[:32], rtol=1e-12)
     np.testing.assert_allclose(plain[48:61], found.buffer[48:61], rtol=1e-12, atol=1e-16)
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("dependent", [False, True])
+def test_many_parameters_go_to_lapack_with_the_same_result(
+    dependent: bool, known: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jacobian = random_jacobian(14, 200, 70)
+    if dependent:
+        jacobian[:, 3] = jacobian[:, 0] - 2 * jacobian[:, 1]
+        jacobian[:, 60] = 0.0
+    r = triangle(jacobian)
+    blocked = uncertainty(r, 3.0, 200, known)
+    monkeypatch.setattr(covariance, "MANY", 100)
+    jacobi = uncertainty(r, 3.0, 200, known)
+    assert blocked.rank == jacobi.rank == (68 if dependent else 70)
+    assert blocked.dof == jacobi.dof
+    spread = np.nan_to_num(jacobi.stderr)
+    np.testing.assert_allclose(
+        blocked.covariance, jacobi.covariance, rtol=1e-9, atol=1e-11 * float(np.outer(spread, spread).max())
+    )
+    for name in ("stderr", "inflation", "length"):
+        np.testing.assert_allclose(getattr(blocked, name), getattr(jacobi, name), rtol=1e-10)
+    np.testing.assert_allclose(blocked.singular[:68], jacobi.singular[:68], rtol=1e-11)
+    unit = np.outer(jacobi.length, jacobi.length)
+    np.testing.assert_allclose(blocked.root @ blocked.root.T * unit, jacobi.root @ jacobi.root.T * unit, atol=1e-10)
+    assert blocked.null.shape == jacobi.null.shape
+    np.testing.assert_allclose((blocked.null != 0).any(axis=0), (jacobi.null != 0).any(axis=0))

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import katamuki as km
-from torch_models import DATA, ROWS, START, Net, adam, damped, small_net
+from torch_models import DATA, ROWS, START, Net, T, Y, adam, damped, small_net
 
 pytestmark = pytest.mark.filterwarnings("ignore::katamuki.FitWarning")
 

@@ -182,3 +182,29 @@ def test_a_network_with_more_weights_than_rows_is_fitted_and_says_what_it_cannot
     assert None in fit.stderr.values()
     assert fit.dof == 0
     assert len(str(fit).splitlines()) < 50
+
+
+class Coupled(nn.Module):
+    """Each row's prediction depends on all rows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(4)
+        self.layers = nn.Sequential(nn.Linear(3, 12), nn.Tanh(), nn.Linear(12, 1)).double()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layers(x - x.mean(dim=0))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("make", [Net, Coupled])
+def test_the_jacobian_by_rows_is_used_only_where_it_is_right(make: Any) -> None:
+    fit = km.fit(make(), ROWS, target="y", solver=adam(2))
+    problem: Any = fit._problem()
+    values = problem.values + 0.1
+    table = problem.tabled.table(values, 0, N, True)
+    assert problem.tabled.alone == (make is Net)
+    for k in (0, 7, len(values) - 1):
+        step = np.zeros(len(values))
+        step[k] = 1e-6
+        ahead, behind = (problem.tabled.table(values + by, 0, N, False)[0] for by in (step, -step))
+        np.testing.assert_allclose(table[1 + k], (ahead - behind) / 2e-6, rtol=1e-6, atol=1e-9)

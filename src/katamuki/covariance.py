@@ -27,6 +27,7 @@ RANK = 1e-13
 COMPONENT = 1e-10
 ROUNDING = 2.3e-14  # 100 epsilon; divided by the smallest singular value that counts
 SWEEPS = 40  # Jacobi needs 5 to 8
+MANY = 64  # parameters beyond which LAPACK's singular values, blocked, are worth their call
 
 
 class Uncertainty:
@@ -325,12 +326,42 @@ def uncertainty(
     if held is not None and held.any():
         return _conditional(r, rss, n, sigma_known, dof, held)
     r = np.require(r, np.float64, ("C", "W")) if r.dtype != np.float64 or not r.flags.carray else r
+    if p > MANY and np.isfinite(r).all():
+        return _by_lapack(r, rss, n, sigma_known, dof)
     buffer = np.empty(5 * p * p + 4 * p + 1)
     rank = spread_of(address_of(r), p, rss, n, -1.0 if dof is None else dof, sigma_known, address_of(buffer))
     if rank < 0:
         buffer.fill(math.nan)
         buffer[3 * p * p + 4 * p] = max(0, n - p)
     return Uncertainty(buffer, p, max(rank, 0))
+
+
+def _by_lapack(r: Array, rss: float, n: int, sigma_known: bool, dof: int | None) -> Uncertainty:
+    """:func:`spread_of` for many parameters; small singular values have fewer digits than Jacobi gives them."""
+    p = len(r)
+    largest = np.abs(r).max(axis=0)
+    largest[largest == 0.0] = 1.0
+    length = largest * np.linalg.norm(r / largest, axis=0)
+    length[length == 0.0] = 1.0
+    _, singular, vectors = np.linalg.svd(r / length)
+    rank = int((singular > RANK * singular[0]).sum())
+    found = Uncertainty(np.zeros(5 * p * p + 4 * p + 1), p, rank)
+    freedom = n - rank if dof is None else dof
+    found.buffer[3 * p * p + 4 * p] = freedom
+    variance = 1.0 if sigma_known else rss / freedom if freedom > 0 else math.nan
+    root = vectors[:rank].T / singular[:rank]
+    found.root[:, :rank] = root / length[:, None]
+    found.inflation[:] = (root * root).sum(axis=1)
+    found.covariance[:] = variance * (found.root @ found.root.T)
+    found.stderr[:] = np.sqrt(variance * found.inflation) / length
+    found.singular[:], found.length[:] = singular, length
+    if rank < p:
+        limit = max(COMPONENT, ROUNDING / singular[rank - 1] * singular[0] if rank else 0.0)
+        loose = np.linalg.norm(vectors[rank:], axis=0) > limit
+        found.null[:] = np.where(loose, vectors[rank:] / length, 0.0)
+        found.stderr[loose], found.inflation[loose] = math.nan, math.inf
+        found.covariance[loose], found.covariance[:, loose] = math.nan, math.nan
+    return found
 
 
 def _conditional(

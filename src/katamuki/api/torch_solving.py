@@ -23,8 +23,8 @@ from katamuki.api.plan import Plan
 from katamuki.api.preparing import Prepared
 from katamuki.api.solving import Run, Solver, descent_at, diagnosis, solve
 from katamuki.api.torch_plan import TorchPlan, table_of
-from katamuki.backends.torch_ import Place, check_place
-from katamuki.backends.torch_.loop import Ended, Task, Watch, threads, train
+from katamuki.backends.torch_ import Place, check_place, threads
+from katamuki.backends.torch_.loop import Ended, Task, Watch, train
 from katamuki.backends.torch_.models import Formula, Model
 from katamuki.backends.torch_.printing import source
 from katamuki.covariance import Uncertainty

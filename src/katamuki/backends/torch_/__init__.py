@@ -8,11 +8,14 @@ torch is imported when a fit asks for it, and nowhere outside this package but w
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from katamuki.errors import BackendError
 
+SMALL = 1 << 15  # rows up to which PyTorch works on one thread anyway; waking more would only cost
 DEVICE = re.compile(r"cpu|cuda(:\d+)?")
 
 
@@ -50,3 +53,19 @@ def check_place(place: Place) -> None:
 def name_of(dtype: Any) -> str:
     """A dtype of torch by its short name: "float32"."""
     return str(dtype).rpartition(".")[2]
+
+
+@contextmanager
+def threads(count: int | None, n: int) -> Iterator[None]:
+    """As many threads as asked for; one for small data; put back afterwards."""
+    torch = library()
+    before = torch.get_num_threads()
+    wanted = count or (1 if n <= SMALL else before)
+    if wanted == before:
+        yield
+        return
+    torch.set_num_threads(wanted)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

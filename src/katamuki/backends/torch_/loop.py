@@ -11,20 +11,18 @@ from __future__ import annotations
 import inspect
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from katamuki.backends.torch_ import Place, library
+from katamuki.backends.torch_ import Place, library, threads
 from katamuki.backends.torch_.models import Model, split, tensor
 from katamuki.errors import BackendError
 from katamuki.records import Array
 
-SMALL = 1 << 15  # rows up to which PyTorch works on one thread anyway; waking more would only cost
 PROGRESS = 0.05  # seconds between two calls of the caller's ``progress``
 Ending = Literal["steps_over", "diverged", "not_finite", "interrupted", "time_over"]
 # (params, gradient, step number) -> what the rule's memory adds to a row: divisors, or nothing
@@ -69,22 +67,6 @@ class Ended:
     watched: list[Array | None]
     steps: int
     evaluations: int
-
-
-@contextmanager
-def threads(count: int | None, n: int) -> Iterator[None]:
-    """As many threads as asked for; one for small data; put back afterwards."""
-    torch = library()
-    before = torch.get_num_threads()
-    wanted = count or (1 if n <= SMALL else before)
-    if wanted == before:
-        yield
-        return
-    torch.set_num_threads(wanted)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _known(optimizer: Any, options: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """Values and partial derivatives of a torch model at many rows, as tables of doubles.
 
-The Jacobian is taken by forward mode for several parameters at once (``torch.func.jvp`` under ``vmap``); where a
-model's operations have no forward rule or cannot be batched, by two reverse sweeps: Jᵀu is linear in u, and its
-derivative by u along each parameter is a column of J. Sources: Griewank & Walther 2008, section 3.1; Baydin et al.
-2018.
+The Jacobian is taken by forward mode for several parameters at once (``torch.func.jvp`` under ``vmap``). Of a network
+with many weights it is taken by one reverse sweep per row, many rows at once; that is right only where rows do not
+depend on each other, so the first one is compared with forward mode along one direction. Where a model's operations
+have no forward rule or cannot be batched, there are two reverse sweeps: Jᵀu is linear in u, and its derivative by u
+along each parameter is a column of J. Sources: Griewank & Walther 2008, section 3.1; Baydin et al. 2018.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from katamuki.backends.torch_ import Place, library
+from katamuki.backends.torch_ import Place, library, threads
 from katamuki.backends.torch_.models import Model, split, tensor
 from katamuki.errors import FormulaError
 from katamuki.records import Array
 
 ROOM = 1 << 19  # rows times directions that are differentiated at once
+MANY = 32  # weights from which a sweep per row is cheaper than a direction per weight
+SAME = 1e-9  # of the sizes of what is added: two ways to the same slope
+SEED = 20_240_229
 
 
 @cache
@@ -52,10 +56,17 @@ class Tables:
         self.columns = columns
         self.n = n
         self.batched = True
+        self.alone: bool | None = None  # each row's prediction depends on that row only; None: not looked at yet
         self._whole: Any = None
 
     def table(self, values: Array, first: int, last: int, want: bool) -> Array:
         """(1, m), or with ``want`` (1 + all parameters, m): values of rows first to last, then partial derivatives."""
+        if self.place.device != "cpu":
+            return self._table(values, first, last, want)
+        with threads(None, last - first):
+            return self._table(values, first, last, want)
+
+    def _table(self, values: Array, first: int, last: int, want: bool) -> Array:
         torch = library()
         inputs = self._inputs(first, last)
         point = torch.from_numpy(np.array(values)).to(self.place.device)
@@ -63,15 +74,26 @@ class Tables:
             with torch.no_grad():
                 found = self._predict(inputs, point, last - first)
             return np.ascontiguousarray(found.cpu().numpy())[None, :]
-        both = self._forward(inputs, point, last - first) if self.batched else None
-        if both is None:
-            self.batched = False
-            both = self._twice(inputs, point, last - first)
-        value, slopes = both
+        value, slopes = self._both(inputs, point, last - first)
         out = np.empty((1 + len(values), last - first))
         out[0] = value.detach().cpu().numpy()
         out[1:] = slopes.detach().cpu().numpy()
         return out
+
+    def _both(self, inputs: Any, point: Any, m: int) -> tuple[Any, Any]:
+        """The value (m,) and the partials (p, m), by the cheapest way that this model allows."""
+        if self.alone is None:
+            self.alone = self.model.network and len(point) > MANY and self._rows_are_alone(inputs, point, m)
+        if self.alone:
+            both = self._by_rows(inputs, point, m)
+            if both is not None:
+                return both
+        if self.batched:
+            both = self._forward(inputs, point, m)
+            if both is not None:
+                return both
+            self.batched = False
+        return self._twice(inputs, point, m)
 
     def _inputs(self, first: int, last: int) -> Any:
         if (first, last) != (0, self.n):
@@ -102,6 +124,37 @@ class Tables:
                 return self._predict(inputs, point, m), torch.cat(parts)
         except (RuntimeError, NotImplementedError, FormulaError):
             return None
+
+    def _by_rows(self, inputs: Any, point: Any, m: int) -> tuple[Any, Any] | None:
+        """The same by a reverse sweep per row of a matrix (m, k); None where the model cannot be batched so."""
+        torch = library()
+        func = torch.func
+
+        def one(here: Any, row: Any) -> Any:
+            return self._predict(row.unsqueeze(0), here, 1)[0]
+
+        try:
+            step = max(1, ROOM * 8 // len(point))
+            slopes = func.vmap(func.grad(one), (None, 0), chunk_size=step)(point, inputs)
+            with torch.no_grad():
+                return self._predict(inputs, point, m), slopes.T
+        except (RuntimeError, NotImplementedError, FormulaError, ValueError):
+            return None
+
+    def _rows_are_alone(self, inputs: Any, point: Any, m: int) -> bool:
+        """Whether sweeps by row give what forward mode gives for all rows together, along one direction."""
+        torch = library()
+        _load_forward_rules()
+        both = self._by_rows(inputs, point, m)
+        if both is None:
+            return False
+        drawn = torch.from_numpy(np.random.default_rng(SEED).standard_normal(len(point))).to(point.device)
+        try:
+            along = torch.func.jvp(lambda here: self._predict(inputs, here, m), (point,), (drawn,))[1]
+        except (RuntimeError, NotImplementedError, FormulaError):
+            return False
+        size = both[1].abs().T @ drawn.abs()
+        return bool((((both[1].T @ drawn) - along).abs() <= SAME * size).all())
 
     def _twice(self, inputs: Any, point: Any, m: int) -> tuple[Any, Any]:
         """The same by reverse sweeps: of the value, and then of the gradient by what it was multiplied with."""
