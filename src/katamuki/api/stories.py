@@ -103,8 +103,8 @@ class Stories:
         -------
         >>> import katamuki as km
         >>> fit = km.fit("y ~ a*exp(b*x)", {"x": [0.0, 1.0, 2.0], "y": [1.0, 3.0, 6.0]})
-        >>> print(fit.step(1).explain("glance").partition("\n")[0])
-        Step 1 of 9     LevenbergMarquardt     float64
+        >>> print(fit.step(1).explain("glance").partition("\\n")[0])
+        Step 1 of 11     LevenbergMarquardt     float64
         """
         from katamuki.explain.step_facts import step_of
 
