@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -261,3 +262,12 @@ def test_an_operation_that_torch_lacks_is_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(TABLE, "erf", lacking)
     with pytest.raises(km.BackendError, match=r"PyTorch lacks the operation erf"):
         km.fit("y ~ a*erf(x/10) + b", TUTORIAL, backend="torch")
+
+
+def test_a_saved_fit_still_says_who_computed_it(tmp_path: Path) -> None:
+    fit = km.fit("y ~ a*x + b", TUTORIAL, backend="torch", solver=km.SGD(lr=0.001, steps=5), start=START)
+    fit.save(tmp_path / "fit.json")
+    again = km.load(tmp_path / "fit.json")
+    assert again.solution.backend == "torch"
+    assert again.source == fit.source
+    assert "by PyTorch, float64 on cpu" in str(again)

@@ -42,7 +42,9 @@ def test_a_module_of_fifty_parameters_is_fitted_explained_and_checked() -> None:
     assert "44 more" in text
     assert fit._subject().graph is None
     assert fit._subject().problem().n == N
-    str(fit.explain())
+    assert fit.explain().events
+    assert fit.step(1).to_dict()["schema"] == "katamuki.step/1"
+    assert "layers.0.weight[0,0]" in str(fit.step(1).explain("numbers"))
 
 
 def test_a_functions_run_and_a_networks_are_explained() -> None:
@@ -51,7 +53,9 @@ def test_a_functions_run_and_a_networks_are_explained() -> None:
         km.fit(damped, DATA, target="y", start=START),
         km.fit(Net(), ROWS, target="y", solver=adam(20)),
     ):
-        assert str(fit.explain())
+        assert fit.explain().events
+        for level in ("glance", "numbers", "rules"):
+            assert str(fit.step(2).explain(level))
 
 
 def test_the_order_of_inputs_is_the_one_given_and_by_default_the_tables() -> None:
