@@ -14,6 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import katamuki as km
 from katamuki import formula
 from katamuki.backends.kernel import Kernel
 from katamuki.problem import SMALL, Problem
@@ -263,6 +264,14 @@ def test_a_start_at_a_perfect_answer_does_not_count_as_divergence(solver: FirstO
     run = minimise(solver, line(y=0.3 * X + 0.1), np.array([0.3, 0.1 + 1e-15]))
     assert run.ending == "steps_over"
     assert run.trace.loss[0] < 1e-28
+
+
+@pytest.mark.parametrize("backend", ["auto", "torch"])
+def test_a_run_that_never_left_its_start_is_no_fit(backend: str) -> None:
+    assert round(2.0 * float(((X + 1.0 - Y) * X).mean())) == 55  # the slope by a at the start, 1 and 1
+    with pytest.raises(km.NotConverged, match=r"SGD never left its start.*largest slope 55\)") as caught:
+        km.fit("y ~ a*x + b", {"x": X, "y": Y}, solver=SGD(lr=1e-30, steps=5), backend=backend)
+    assert caught.value.code == "E-CONVERGENCE"
 
 
 def test_ctrl_c_keeps_what_was_reached() -> None:

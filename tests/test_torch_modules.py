@@ -212,3 +212,56 @@ def test_the_jacobian_by_rows_is_used_only_where_it_is_right(make: Any) -> None:
         step[k] = 1e-6
         ahead, behind = (problem.tabled.table(values + by, 0, N, False)[0] for by in (step, -step))
         np.testing.assert_allclose(table[1 + k], (ahead - behind) / 2e-6, rtol=1e-6, atol=1e-9)
+
+
+def wide(bias: float) -> nn.Module:
+    """1501 parameters, of which all but the last bias are rectified away where ``bias`` is far below 0."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(1, 500), nn.ReLU(), nn.Linear(500, 1)).double()
+    with torch.no_grad():
+        model[0].bias.fill_(bias)  # type: ignore[union-attr,operator]
+        model[2].bias.zero_()  # type: ignore[union-attr,operator]
+    model[2].bias.requires_grad_(False)  # type: ignore[union-attr]
+    return model
+
+
+CURVE = {"x": np.linspace(-1.0, 1.0, 50), "y": np.linspace(-1.0, 1.0, 50) ** 2 + 3.0}
+
+
+@pytest.mark.parametrize(
+    ("model", "solver", "words"),
+    [
+        (wide(-10.0), "auto", "L-BFGS never left its start"),
+        (wide(-10.0), km.SGD(lr=0.1, steps=5), "SGD never left its start.*largest slope 0"),
+        (small_net(), km.LBFGS(tolerance_grad=1e3), "L-BFGS never left its start"),
+        (small_net(), km.LBFGS(tolerance_grad=1e3, steps=1), "L-BFGS never left its start"),
+        (small_net(), km.SGD(lr=1e-30, steps=5), "SGD never left its start"),
+    ],
+)
+def test_a_start_is_never_returned_as_a_result(model: nn.Module, solver: Any, words: str) -> None:
+    with pytest.raises(km.NotConverged, match=words) as caught:
+        km.fit(model, CURVE, target="y", solver=solver)
+    assert caught.value.code == "E-CONVERGENCE"
+    assert isinstance(caught.value.fit, km.Fit)
+
+
+def test_a_network_that_moved_is_returned_and_one_that_starts_at_its_minimum_is_too() -> None:
+    moved = km.fit(wide(0.0), CURVE, target="y")
+    assert moved.solution.steps > 0
+    line = nn.Linear(1, 1).double()
+    with torch.no_grad():
+        line.weight.fill_(2.0)
+        line.bias.fill_(1.0)
+    noise = np.tile([0.1, -0.1, -0.1, 0.1], 3)  # orthogonal to 1 and to x
+    x = np.arange(12.0)
+    there = km.fit(line, {"x": x, "y": 2.0 * x + 1.0 + noise}, target="y", solver=km.LBFGS())
+    assert there.state == "converged"
+
+
+def test_lbfgs_of_torch_stops_where_its_tolerances_let_nothing_move() -> None:
+    fit = km.fit(small_net(), CURVE, target="y", solver=km.LBFGS(tolerance_grad=1e-2, steps=50))
+    assert fit.state == "slow"
+    assert fit.solution.steps < 50
+    assert fit.solution.reason["still"] is True
+    longer = km.fit(small_net(), CURVE, target="y", solver=km.LBFGS(tolerance_grad=1e-2, steps=200))
+    assert longer.params == fit.params

@@ -12,6 +12,8 @@ import pytest
 import torch
 
 import katamuki as km
+from katamuki.api import torch_solving
+from katamuki.solvers import first_order_run
 
 pytestmark = pytest.mark.filterwarnings("ignore::katamuki.FitWarning")
 
@@ -179,3 +181,59 @@ def test_an_option_that_an_older_pytorch_lacks_is_left_out_only_where_it_says_no
     assert km.fit("y ~ a*x + b", TUTORIAL, solver=km.SGD(lr=0.001, steps=3), **common).solution.steps == 3
     with pytest.raises(km.BackendError, match=r"torch\.optim\.SGD refuses its options"):
         km.fit("y ~ a*x + b", TUTORIAL, solver=km.SGD(lr=0.001, momentum=0.5, steps=3), **common)
+
+
+def test_the_last_row_of_an_interrupted_run_is_loss_and_gradient_at_its_own_parameters() -> None:
+    def stop(step: int, loss: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(km.NotConverged) as caught:
+        km.fit("y ~ a*x + b", TUTORIAL, backend="torch", solver=km.SGD(lr=1e-3, steps=10**6), progress=stop)
+    fit = caught.value.fit
+    assert isinstance(fit, km.Fit)
+    trace = fit.trace
+    assert trace is not None
+    for row in (-2, -1):  # the row before shows that a row says so wherever no step was cut
+        a, b = trace.params[row]
+        residuals = Y - (a * X + b)
+        assert trace.loss[row] == pytest.approx((residuals**2).mean(), rel=1e-13)
+        slopes = [-2.0 * (residuals * X).mean(), -2.0 * residuals.mean()]
+        np.testing.assert_allclose(trace.gradient[row], slopes, rtol=1e-9)
+    assert trace.index[-1] == fit.solution.steps
+    assert np.isnan(trace.step[-1]).all()
+
+
+@pytest.mark.parametrize("where", ["optimizer", "watch"])
+def test_a_step_that_is_cut_is_dropped_with_its_memory(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    solver = km.RMSprop(lr=1e-3, steps=40)
+    whole = km.fit("y ~ a*x + b", TUTORIAL, backend="torch", solver=solver, start=START).trace
+    calls = [0]
+
+    def cut(real: Any) -> Any:
+        def cutting(*given: Any) -> Any:
+            found = real(*given)
+            calls[0] += 1
+            if calls[0] == 25:
+                raise KeyboardInterrupt
+            return found
+
+        return cutting
+
+    if where == "optimizer":  # the parameters have moved
+        monkeypatch.setattr(torch.optim.RMSprop, "step", cut(torch.optim.RMSprop.step))
+    else:  # our rule's memory has, too
+        monkeypatch.setattr(torch_solving.Memory, "step", cut(torch_solving.Memory.step))
+    memories = []
+    made = torch_solving.Memory
+    monkeypatch.setattr(torch_solving, "Memory", lambda *given: memories.append(made(*given)) or memories[-1])
+    with pytest.raises(km.NotConverged) as caught:
+        km.fit("y ~ a*x + b", TUTORIAL, backend="torch", solver=solver, start=START)
+    assert isinstance(caught.value.fit, km.Fit)
+    trace = caught.value.fit.trace
+    assert trace is not None
+    assert whole is not None
+    assert trace.index.tolist() == list(range(25))
+    np.testing.assert_array_equal(trace.params, whole.params[:25])
+    np.testing.assert_array_equal(trace.loss, whole.loss[:25])
+    np.testing.assert_array_equal(trace.gradient, whole.gradient[:25])
+    np.testing.assert_array_equal(memories[0].after(24)[:2], first_order_run.memory(solver, whole, 24)[:2])

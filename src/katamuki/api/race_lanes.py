@@ -165,7 +165,7 @@ def _stepping(label: str | Phrase, solver: Stepping, course: Course, left: float
         raise KeyboardInterrupt
     facts: dict[str, Any] = {"lr": solver.lr}
     if run.ending != "no_start":
-        told = diagnosis(solver, run, course.reference)
+        told = diagnosis(solver, problem, run, course.reference)
         facts |= {"cycle": told.cycle, "diverged": told.state == "diverged", **told.facts}
     errors, at = _every_error(solver, course, run.trace)
     ran = Ran(run.trace.params, run.trace.index, errors, at, run.ending)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,6 +20,7 @@ from katamuki.problem import Problem
 from katamuki.records import Array, Cycle, Reference, SigmaIs, Solution, State, Trace
 from katamuki.solvers import first_order_run, lbfgs, lbfgs_diagnosis, linear
 from katamuki.solvers.first_order import FIRST_ORDER, FirstOrder
+from katamuki.solvers.first_order_cycle import is_whole, since_when
 from katamuki.solvers.first_order_diagnosis import Diagnosis, diagnose
 from katamuki.solvers.lbfgs import LBFGS
 from katamuki.solvers.levenberg_marquardt import Descent, LevenbergMarquardt, minimise
@@ -49,6 +52,7 @@ class Run:
     reference: Reference | None = None
     reason: Mapping[str, Any] = field(default_factory=dict)
     zero_grad: bool = True
+    seconds: float = math.nan  # of the solver's own steps
 
 
 def resolve(solver: str | Solver) -> Solver | None:
@@ -99,6 +103,7 @@ def solve(
             raise BoundsError("E-BOUNDS", "api.linear_bounds")
     if chosen is None or isinstance(chosen, LevenbergMarquardt):
         solver = chosen or LM
+        began = time.perf_counter()
         descent = minimise(
             problem,
             problem.values,
@@ -108,9 +113,11 @@ def solve(
             max_seconds=max_seconds,
             progress=progress,
         )
-        return _run_of(
-            problem, descent, "levenbergmarquardt", {"max_steps": solver.max_steps}, sigma_is, bool(said.bounds)
-        )
+        seconds = time.perf_counter() - began
+        options = {"max_steps": solver.max_steps}
+        run = _run_of(problem, descent, "levenbergmarquardt", options, sigma_is, bool(said.bounds))
+        run.seconds = seconds
+        return run
     return _stepping(problem, is_linear, chosen, said, sigma_is, max_seconds, progress, accumulate, loop)
 
 
@@ -124,8 +131,11 @@ def _limits(said: Settings) -> tuple[Array | float, Array | float]:
 
 def _closed_form(problem: Problem, sigma_is: SigmaIs | None) -> Run:
     """Gauss–Newton from zero, and double-double where the condition asks for it."""
+    began = time.perf_counter()
     descent = minimise(problem, problem.full(0.0), linear=True, max_steps=1)
+    seconds = time.perf_counter() - began
     run = _run_of(problem, descent, "linear", {}, sigma_is, False)
+    run.seconds = seconds
     if run.failure is not None and run.failure != "stalled":
         return run
     if problem.compiled and not run.answer.uncertainty.condition <= linear.CONDITION:
@@ -182,11 +192,30 @@ def run_steps(
     )
 
 
-def diagnosis(solver: Stepping, ended: first_order_run.Run | lbfgs.Run, reference: Reference | None) -> Diagnosis:
+def diagnosis(
+    solver: Stepping, problem: Problem, ended: first_order_run.Run | lbfgs.Run, reference: Reference | None
+) -> Diagnosis:
     """How such a run ended."""
     if isinstance(solver, LBFGS):
         return lbfgs_diagnosis.diagnose(ended.trace, solver, reference, ended.ending)
-    return diagnose(ended.trace, solver, reference)
+    found = diagnose(ended.trace, solver, reference)
+    if found.cycle is None or is_whole(ended.trace):
+        return found
+    return dataclasses.replace(found, cycle=since_when(solver, problem, ended.trace, found.cycle))
+
+
+def unmoved(
+    solver: Stepping, ended: first_order_run.Run | lbfgs.Run, facts: Mapping[str, Any]
+) -> Mapping[str, Any] | None:
+    """Why a run is none: the facts with a message, where it never left its start; a start is never a result."""
+    if "key" in facts:
+        return facts
+    trace = ended.trace
+    if (trace.params != trace.params[0]).any():
+        return None
+    slope = float(np.abs(trace.gradient[-1]).max())
+    values = {"solver": type(solver).__name__, "loss": f"{trace.loss[-1]:.6g}", "slope": f"{slope:.3g}"}
+    return {**facts, "key": "first_order.unmoved", "values": values}
 
 
 def _stepping(
@@ -208,11 +237,12 @@ def _stepping(
     )
     finite = bool(np.isfinite(ended.values).all())
     reference = _reference(problem, is_linear, ended.values if finite else problem.values, sigma_is)
-    found = diagnosis(solver, ended, reference)
+    found = diagnosis(solver, problem, ended, reference)
+    facts = found.facts
     state: State = "interrupted" if ended.ending == "interrupted" else found.state
     failure = {"interrupted": "interrupted", "diverged": "diverged"}.get(state)
-    if state == "slow" and "key" in found.facts:
-        failure = "stalled"  # it never left its start
+    if state == "slow" and (said_why := unmoved(solver, ended, facts)):
+        facts, failure = said_why, "stalled"
     if ended.ending == "no_start":
         state, failure = "diverged", "no_start"
     answer = answer_of(problem, descent_at(problem, ended.values), sigma_is, False)
@@ -229,8 +259,9 @@ def _stepping(
         failure,
         found.cycle,
         reference,
-        found.facts,
+        facts,
         not accumulate,
+        ended.seconds,
     )
 
 

@@ -21,7 +21,7 @@ from katamuki.api.claims import Answer, answer_of
 from katamuki.api.computing import Computing, check_range
 from katamuki.api.plan import Plan
 from katamuki.api.preparing import Prepared
-from katamuki.api.solving import Run, Solver, descent_at, diagnosis, solve
+from katamuki.api.solving import Run, Solver, descent_at, diagnosis, solve, unmoved
 from katamuki.api.torch_plan import TorchPlan, table_of
 from katamuki.backends.torch_ import Place, check_place, threads
 from katamuki.backends.torch_.loop import Ended, Task, Watch, train
@@ -152,8 +152,9 @@ class Loop:
         ending: Any = ended.ending
         if ending in {"not_finite", "diverged"}:
             ending = "diverged" if ended.steps else "no_start"
-        state = np.empty(0) if memory is None else memory.state
-        return first_order_run.Run(ending, ended.values, state, trace, ended.steps, ended.evaluations)
+        state = np.empty(0) if memory is None else memory.after(ended.steps)
+        counts = (ended.steps, ended.evaluations, ended.seconds)
+        return first_order_run.Run(ending, ended.values, state, trace, *counts)
 
 
 class Memory:
@@ -162,17 +163,22 @@ class Memory:
     def __init__(self, solver: Any, p: int) -> None:
         self.solver, self.p = solver, p
         self.state = np.zeros(solver.blocks * p)
-        self.before: list[Array] = []
+        self.before, self.steps = self.state, 0
         self._options, self._work = solver.packed(), np.empty(2 * p)
 
     def step(self, params: Array, gradient: Array, number: int) -> Array:
         """The memory before this step; then it is brought on."""
-        before = self.state.copy()
+        self.before = before = self.state.copy()
         along = (params.ctypes.data, self.p, gradient.ctypes.data, self.p, number - 1, 1, self.p)
         recall(
             self.solver.rule.address, *along, self.state.ctypes.data, self._options.ctypes.data, self._work.ctypes.data
         )
+        self.steps = number
         return np.concatenate([before, self.state[-self.p :]])  # the divisor that the step used
+
+    def after(self, steps: int) -> Array:
+        """The memory after so many steps: all, or one less where the last one was cut."""
+        return self.state if steps == self.steps else self.before
 
 
 def _kept(steps: int, width: int) -> NDArray[np.int64]:
@@ -193,7 +199,7 @@ def _trace(names: tuple[str, ...], ended: Ended, memory: Memory | None, whole: b
         seen = np.full((count, (solver.blocks + 1) * p), np.nan)
         for k, one in enumerate(ended.watched):
             seen[k] = one
-        seen[-1, : solver.blocks * p] = memory.state
+        seen[-1, : solver.blocks * p] = memory.after(ended.steps)
         if solver.divides:
             extra["scale"] = seen[:, solver.blocks * p :]
         if not whole:
@@ -207,7 +213,8 @@ def _without_reference(ready: Prepared, loop: Loop, solver: Any, max_seconds: fl
     if ready.said.bounds:
         raise BoundsError("E-BOUNDS", "api.first_order_bounds", solver=name)
     ended = loop.minimise(solver, problem, problem.values, max_seconds=max_seconds, progress=progress)
-    found = diagnosis(solver, ended, None)
+    found = diagnosis(solver, problem, ended, None)
+    facts = found.facts
     state: State = "interrupted" if ended.ending == "interrupted" else found.state
     failure = {"interrupted": "interrupted", "diverged": "diverged"}.get(state)
     if ended.ending == "no_start":
@@ -219,9 +226,12 @@ def _without_reference(ready: Prepared, loop: Loop, solver: Any, max_seconds: fl
         answer = answer_of(problem, descent_at(problem, ended.values), ready.weighing, False)
     if state == "slow" and problem.n * problem.p <= CELLS and _stands_still(problem, ended.values):
         state = "not_identifiable" if answer.combinations else "converged"
+    if state == "slow" and (said := unmoved(solver, ended, facts)):
+        facts, failure = said, "stalled"
     options = {one.name: getattr(solver, one.name) for one in dataclasses.fields(solver)}
     counts = (ended.steps, ended.evaluations, lambda: ended.trace)
-    return Run(answer, state, name.lower(), options, *counts, failure, found.cycle, None, found.facts)
+    rest = (found.cycle, None, facts)
+    return Run(answer, state, name.lower(), options, *counts, failure, *rest, seconds=ended.seconds)
 
 
 def _bare(problem: Problem, values: Array) -> Answer:
@@ -242,6 +252,8 @@ def _stands_still(problem: Problem, values: Array) -> bool:
     size = np.linalg.norm(slopes, axis=1) * np.linalg.norm(residuals)
     with np.errstate(invalid="ignore", divide="ignore"):
         cosine = np.abs(slopes @ residuals) / size
+    if not slopes.any():
+        return False  # nothing that it computes depends on a parameter: no place is better than another
     return bool(np.nan_to_num(cosine, nan=0.0, posinf=0.0).max(initial=0.0) <= STILL)
 
 

@@ -55,6 +55,6 @@ def diagnose(trace: Trace, solver: LBFGS, reference: Reference | None, ending: E
         facts |= {"floor": float(trace.loss[-1]) - reference.loss, "cosine": cosine_of(trace, reference)}
         if is_there(trace, reference, facts["cosine"], COSINE_MET):
             return Diagnosis("converged", None, facts)
-    if ending == "still" and not (trace.params[-1] != trace.params[0]).any():
+    if ending != "interrupted" and not (trace.params[-1] != trace.params[0]).any():
         facts |= {"key": "lbfgs.unmoved", "values": {"loss": f"{trace.loss[-1]:.6g}"}}
     return Diagnosis("slow", None, facts)

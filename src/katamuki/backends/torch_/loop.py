@@ -3,7 +3,8 @@
 The optimizers are those of ``torch.optim``, used directly; a solver's class name names one, its options are passed on.
 A row of the trace is the state before a step: parameters, gradient, the step taken, the loss, and what the caller's
 ``watch`` says of the rule's memory (the divisors). Wide traces are thinned by the caller's choice of rows. Sums are
-PyTorch's; nothing here chooses a step.
+PyTorch's; nothing here chooses a step. L-BFGS is stopped where its tolerances let nothing move any more. A step that
+Ctrl-C cuts is dropped.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from katamuki.errors import BackendError
 from katamuki.records import Array
 
 PROGRESS = 0.05  # seconds between two calls of the caller's ``progress``
-Ending = Literal["steps_over", "diverged", "not_finite", "interrupted", "time_over"]
+Ending = Literal["steps_over", "still", "diverged", "not_finite", "interrupted", "time_over"]
 # (params, gradient, step number) -> what the rule's memory adds to a row: divisors, or nothing
 Watch = Callable[[Array, Array, int], Array | None]
 
@@ -67,6 +68,7 @@ class Ended:
     watched: list[Array | None]
     steps: int
     evaluations: int
+    seconds: float  # of the loop, nothing before or after it
 
 
 def _known(optimizer: Any, options: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,14 +110,16 @@ class Training:
 
     def cost(self) -> Any:
         """The loss: the mean of w (y − ŷ)², as a tensor."""
-        found = self.task.model.predict(self.inputs, self.tensors)
-        if found.dim() == 0:
-            found = found.expand_as(self.y)
         if self.task.loss is not None:
-            return self.task.loss(found, self.y)
+            return self.task.loss(self._predicted(), self.y)
         if self.weights is None:
-            return ((self.y - found) ** 2).mean()
-        return (self.weights * (self.y - found) ** 2).mean()
+            return ((self.y - self._predicted()) ** 2).mean()
+        return (self.weights * (self.y - self._predicted()) ** 2).mean()
+
+    def _predicted(self) -> Any:
+        """ŷ (n,); nobody keeps it longer than it is needed, which at many rows is a quarter of the time."""
+        found = self.task.model.predict(self.inputs, self.tensors)
+        return found.expand_as(self.y) if found.dim() == 0 else found
 
     def backward(self) -> Any:
         """Loss and gradients at the present parameters."""
@@ -165,6 +169,16 @@ class Training:
         """Their gradient (p,)."""
         return self._flat([one.grad for one in self.leaves])
 
+    def go_to(self, values: Array) -> None:
+        """Set the free parameters (p,)."""
+        torch = library()
+        whole = np.concatenate([one.detach().cpu().double().numpy().reshape(-1) for one in self.leaves])
+        whole[self.inside] = values
+        parts = np.split(whole, np.cumsum([one.numel() for one in self.leaves])[:-1])
+        with torch.no_grad():
+            for one, part in zip(self.leaves, parts, strict=True):
+                one.copy_(torch.from_numpy(part).reshape(one.shape))
+
     def _flat(self, tensors: list[Any]) -> Array:
         if self.scalars:
             return np.array([one.item() for one in tensors])
@@ -208,7 +222,7 @@ class Trace:
     def state(self, values: Array, gradient: Array, loss: float) -> None:
         """The state before a step, or at the end."""
         row, p = self.rows[len(self.marks)], self._p
-        row[:p], row[p : 2 * p], row[3 * p] = values, gradient, loss
+        row[:p], row[p : 2 * p], row[2 * p : 3 * p], row[3 * p] = values, gradient, np.nan, loss
 
     def step(self, number: int, step: Array, said: Array | None) -> None:
         """The step that followed the state."""
@@ -216,6 +230,12 @@ class Trace:
         self.marks.append(number)
         self.watched.append(said)
         self.wanted = next(self._kept, -1)
+
+    def drop(self, number: int) -> None:
+        """Forget this step and those after it."""
+        while self.marks and self.marks[-1] >= number:
+            self.marks.pop()
+        del self.watched[len(self.marks) :]
 
 
 def _loop(
@@ -225,7 +245,7 @@ def _loop(
     task = run.task
     trace = Trace(task.kept, len(task.free))
     began = told = time.perf_counter()
-    limit, done, over = task.limit, 0, False
+    limit, done, over, rested = task.limit, 0, False, 0
     values, loss, ending = run.params(), math.nan, "steps_over"
     gradient = np.full(len(values), np.nan)
     try:
@@ -248,21 +268,28 @@ def _loop(
             said = None if watch is None else watch(values, gradient, done + 1)
             if done == trace.wanted:
                 trace.step(done, after - values, said)
-            values = after
-            done += 1
+            rested = rested + 1 if task.optimizer == "LBFGS" and (after == values).all() else 0
+            values, done = after, done + 1  # in one line, which Ctrl-C cannot part
             now = time.perf_counter()
             if progress is not None and now - told > PROGRESS:
                 told = now
                 progress(done, loss)
             over = max_seconds is not None and now - began > max_seconds
+            if rested == 2:  # a third call would see what the second saw
+                over, done = True, done - rested
+                trace.drop(done)
         ending = "not_finite" if not math.isfinite(loss) else "diverged" if loss > limit else "steps_over"
         if ending == "steps_over" and done < task.steps:
-            ending = "time_over"
+            ending = "still" if rested == 2 else "time_over"
     except KeyboardInterrupt:
         ending = "interrupted"
+        trace.drop(done)
+        run.go_to(values)
+        loss, gradient = run.look()
         trace.state(values, gradient, loss)
+    seconds = time.perf_counter() - began
     found = task.start.copy()
     found[task.free] = values
     index = np.array([*trace.marks, done], dtype=np.int64)
     rows = trace.rows[: len(index)]
-    return Ended(ending, found, rows, index, trace.watched, done, run.evaluations)  # type: ignore[arg-type]
+    return Ended(ending, found, rows, index, trace.watched, done, run.evaluations, seconds)  # type: ignore[arg-type]
