@@ -9,7 +9,7 @@ import pytest
 
 import katamuki as km
 from katamuki import messages
-from katamuki.report import first_order, numbers
+from katamuki.report import numbers
 from katamuki.solvers.first_order import FIRST_ORDER, Rprop
 from test_first_order_run import X, Y
 
@@ -30,10 +30,6 @@ def plain(text: str) -> str:
 def finding(fit: km.Fit, code: str) -> Any:
     (one,) = (one for one in fit.findings if one.code == code)
     return one
-
-
-def test_every_first_order_solver_has_a_report() -> None:
-    assert {one.__name__.lower() for one in FIRST_ORDER} == first_order.SOLVERS
 
 
 @pytest.mark.parametrize("kind", FIRST_ORDER)

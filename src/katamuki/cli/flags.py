@@ -17,10 +17,12 @@ COMMANDS = (
 )  # fmt: skip
 SHELLS = ("bash", "zsh")
 LANGUAGES = messages.languages()
-FIRST_ORDER = (
-    "sgd", "asgd", "adagrad", "adadelta", "rmsprop", "rprop", "adam", "adamw", "adamax", "nadam", "radam", "lbfgs",
-)  # fmt: skip
-SOLVERS = ("auto", "linear", "lm", *FIRST_ORDER)
+CLASSES = {  # of the library, by what is typed: written here because --help must not load them
+    "linear": "Linear", "lm": "LevenbergMarquardt", "levenbergmarquardt": "LevenbergMarquardt",
+    "sgd": "SGD", "asgd": "ASGD", "adagrad": "Adagrad", "adadelta": "Adadelta", "rmsprop": "RMSprop", "rprop": "Rprop",
+    "adam": "Adam", "adamw": "AdamW", "adamax": "Adamax", "nadam": "NAdam", "radam": "RAdam", "lbfgs": "LBFGS",
+}  # fmt: skip
+SOLVERS = ("auto", *(name for name in CLASSES if name != "levenbergmarquardt"))
 FILES = {"bash": "_shtab_compgen_files", "zsh": "_files"}
 COLUMNS = {"bash": "_katamuki_columns", "zsh": "_katamuki_columns"}
 

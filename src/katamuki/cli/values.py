@@ -10,25 +10,8 @@ from typing import Any
 
 import katamuki as km
 from katamuki.cli.arguments import nearest, usage
-from katamuki.cli.flags import FIRST_ORDER
+from katamuki.cli.flags import CLASSES
 
-SOLVERS = {
-    "linear": "Linear",
-    "lm": "LevenbergMarquardt",
-    "levenbergmarquardt": "LevenbergMarquardt",
-    "sgd": "SGD",
-    "asgd": "ASGD",
-    "adagrad": "Adagrad",
-    "adadelta": "Adadelta",
-    "rmsprop": "RMSprop",
-    "rprop": "Rprop",
-    "adam": "Adam",
-    "adamw": "AdamW",
-    "adamax": "Adamax",
-    "nadam": "NAdam",
-    "radam": "RAdam",
-    "lbfgs": "LBFGS",
-}
 REFUSED = ("adafactor", "muon", "sparseadam")  # of torch.optim; the library says why
 
 PAIRS = {"--bounds": "a=0:1,b=0:", "--time": "t=s", "--solver": "sgd:lr=0.01,steps=1000"}  # what they may look like
@@ -183,16 +166,16 @@ def _made(text: str, short: Mapping[str, str | None]) -> Any:
     given = dict(pairs("--solver", [text])) if text else {}
     if name in REFUSED:
         return name
-    made = getattr(km, SOLVERS[name]) if name in SOLVERS else None
+    made = getattr(km, CLASSES[name]) if name in CLASSES else None
     if made is None and name != "auto":
-        known = ("auto", *SOLVERS)
+        known = ("auto", *CLASSES)
         near = nearest(name, known)
         raise usage("cli.solver" + ("_near" if near else ""), given=name, near=near, all=", ".join(known))
     fields = {} if made is None else {field.name: field for field in dataclasses.fields(made)}
     for option, value in short.items():
         if value is not None:
             if option not in fields:
-                having = [one for one in FIRST_ORDER if _has(one, option)]
+                having = [one for one in CLASSES if _has(one, option)]
                 raise usage("cli.meaningless", flag="--" + option, solver=name, all=", ".join(having))
             if option in given:
                 raise usage("cli.twice", flag="--solver", name=option)
@@ -209,7 +192,7 @@ def _made(text: str, short: Mapping[str, str | None]) -> Any:
 
 
 def _has(solver: str, option: str) -> bool:
-    return any(field.name == option for field in dataclasses.fields(getattr(km, SOLVERS[solver])))
+    return any(field.name == option for field in dataclasses.fields(getattr(km, CLASSES[solver])))
 
 
 def _typed(flag: str, text: str, kind: str) -> Any:

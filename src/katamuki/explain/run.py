@@ -15,7 +15,6 @@ from katamuki.errors import spoken
 from katamuki.messages import Phrase
 
 SCHEMA = "katamuki.run/1"
-STATIC = frozenset({"linear", "levenbergmarquardt"})  # solvers whose run is not a walk with a learning rate
 
 
 @dataclass(frozen=True, slots=True)

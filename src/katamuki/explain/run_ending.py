@@ -11,10 +11,9 @@ import numpy as np
 
 from katamuki.backends import numpy_
 from katamuki.explain import run_valley
-from katamuki.explain.run import STATIC, Event
+from katamuki.explain.run import Event
 from katamuki.explain.run_events import Shape, steady_until
 from katamuki.explain.run_path import Path
-from katamuki.explain.run_valley import FADING
 from katamuki.explain.subject import Subject
 from katamuki.messages import Phrase
 from katamuki.records import Array
@@ -23,7 +22,6 @@ from katamuki.report.numbers import brief, plain
 SAME = 6  # digits from which a result is called the answer
 FOR_EVER = 1e9  # steps: advice to take more of them is none
 KEPT_AWAY = ("pulled", "smallest", "nearer")  # what the diagnosis knows of runs that more steps would not help
-OWN_TESTS = frozenset({"lbfgs"})  # first-order solvers that may stop by themselves
 SATURATED = 1e-3  # of the residuals: so little does a parameter's own size move the curve where it is flat
 
 
@@ -54,13 +52,13 @@ def shape_of(subject: Subject, path: Path, curvature: Array | None) -> Shape:
     values, vectors = found
     kappa = run_valley.condition(values)
     until = steady_until(claim, path)
-    valley = run_valley.valley(path, values, vectors, lowest, until) if claim.solver not in STATIC else None
+    valley = run_valley.valley(path, values, vectors, lowest, until) if subject.walks else None
     centring = rest = None
     answer = claim.params if reference is None else reference.params
     if kappa is not None and kappa >= run_valley.NARROW:
         centring = run_valley.centring(subject, answer, kappa)
     kept_away = not claim.zero_grad or any(claim.reason.get(one) is not None for one in KEPT_AWAY)
-    if claim.state == "slow" and claim.solver not in STATIC and reference is not None and not kept_away:
+    if claim.state == "slow" and subject.walks and reference is not None and not kept_away:
         rest = run_valley.rest(subject, path, reference.curvature, reference.stderr)
     return Shape(lowest, values, kappa, valley, centring, rest)
 
@@ -126,7 +124,7 @@ def _events(subject: Subject, path: Path, curvature: Array | None) -> Iterator[E
     finite = len(path) == len(subject.trace)
     if not finite:
         yield Event(last, "not_finite", _not_finite(subject))
-    if claim.state == "diverged" and claim.solver not in STATIC and last > 0:
+    if claim.state == "diverged" and subject.walks and last > 0:
         yield Event(last + 1, "diverged", _diverged(subject, path))
     for one in KEPT_AWAY:
         if claim.state == "slow" and claim.reason.get(one) is not None:
@@ -135,8 +133,8 @@ def _events(subject: Subject, path: Path, curvature: Array | None) -> Iterator[E
     if claim.state == "interrupted":
         yield Event(last, "interrupted", {"asked": claim.options.get("steps")})
     asked = claim.options.get("steps")
-    if claim.state == "slow" and claim.solver not in STATIC and isinstance(asked, int) and last < asked:
-        yield Event(last, "stopped" if claim.solver in OWN_TESTS else "time_over", {"asked": asked})
+    if claim.state == "slow" and subject.walks and isinstance(asked, int) and last < asked:
+        yield Event(last, "stopped" if claim.reason.get("still") else "time_over", {"asked": asked})
     for tied in claim.combinations:
         values = {"names": list(tied.names), "text": tied.text, "value": tied.value, "exact": tied.exact}
         yield Event(last + 1, "undetermined", values)
@@ -182,7 +180,7 @@ def _diverged(subject: Subject, path: Path) -> dict[str, Any]:
 def _is_flat(subject: Subject, curvature: Array) -> bool:
     """Whether no parameter moves the curve where the run ended, though the residuals are large."""
     claim = subject.solution
-    if claim.reference is not None and claim.solver not in STATIC:  # the reference's curvature is not the end's
+    if claim.reference is not None and subject.walks:  # the reference's curvature is not the end's
         return False
     if not claim.loss > 0.0 or claim.loss * claim.n < 0.1 * claim.tss:
         return False
@@ -219,7 +217,7 @@ def advice(subject: Subject, told: tuple[Event, ...], result: dict[str, Any]) ->
     if not claim.zero_grad:
         return Phrase(key + "accumulates")
     if claim.state == "cycle":
-        return Phrase(key + ("cycle" if claim.solver in FADING else "cycle.smaller"))
+        return Phrase(key + ("cycle" if subject.solver.pace == "lr" else "cycle.smaller"))
     for one in (*KEPT_AWAY, "stopped"):
         if one in codes:
             return Phrase(key + one, solver=solver)

@@ -13,7 +13,7 @@ import numpy as np
 
 from katamuki.errors import spoken
 from katamuki.explain import run_descent, run_ending, run_events, run_path
-from katamuki.explain.run import STATIC, RunStory
+from katamuki.explain.run import RunStory
 from katamuki.explain.subject import Subject
 from katamuki.records import Array
 
@@ -38,17 +38,13 @@ def story_of_run(subject: Subject, lang: str = "en") -> RunStory:
     BoundsError
         If there is no such language.
     """
-    claim = subject.solution
     spoken(lang)
     best = _best(subject)
     path = run_path.path_of(subject.trace, best)
     curvature = run_ending.curvature_of(subject)
     header = _header(subject)
     shape = run_ending.shape_of(subject, path, curvature)
-    if claim.solver in STATIC:
-        events = run_descent.events(subject, path, curvature)
-    else:
-        events = run_events.events(subject, path, shape)
+    events = run_events.events(subject, path, shape) if subject.walks else run_descent.events(subject, path, curvature)
     result = run_ending.result(subject, path, shape)
     events = tuple(sorted((*events, *run_ending.events(subject, path, curvature)), key=lambda one: one.step))
     return RunStory(header, events, result, run_ending.advice(subject, events, result), lang)
@@ -58,7 +54,7 @@ def _best(subject: Subject) -> Array | None:
     """The answer (p,) that distances are measured to: the reference, or where a converging solver ended."""
     claim = subject.solution
     names = subject.trace.names
-    if claim.combinations and claim.solver not in STATIC:  # any of many answers
+    if claim.combinations and subject.walks:  # any of many answers
         return None
     if claim.reference is not None:
         found = claim.reference.params

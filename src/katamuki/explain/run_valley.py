@@ -44,8 +44,6 @@ TOLERANCES: Mapping[str, float] = {
     "arrived_digits": SIX_DIGITS,
     "speed_over": LATE,
 }
-FADING = frozenset({"rmsprop", "adam", "adamw", "adamax", "nadam", "radam"})  # their divisors shrink with the gradient
-LASTING = frozenset({"sgd", "adagrad"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +172,7 @@ def rest(subject: Subject, path: Path, curvature: Array, stderr: Mapping[str, fl
     between two ways: at the speed of the last tenth of the run, or shrinking the distance by the same factor.
     RMSprop comes to within lr only.
     """
-    solver = subject.solution.solver
+    solver, pace = subject.solution.solver, subject.solver.pace
     if path.best is None or path.away is None or len(path) < 10:
         return None
     last = path.away[-1]
@@ -189,13 +187,13 @@ def rest(subject: Subject, path: Path, curvature: Array, stderr: Mapping[str, fl
     far = last > goals
     if not far.any() or not (goals > 0.0).all():
         return None
-    if solver in LASTING:
+    if pace == "slope":
         part = _slowest(subject, curvature)
         if part is None or not 0.0 < part < 1.0:
             return None
         steps = math.log(float((last / goals).max())) / -math.log1p(-part)
         return Rest(steps, steps, "part", part)
-    if solver in FADING:
+    if pace == "lr":
         before = int(np.searchsorted(path.index, path.index[-1] * (1.0 - LATE)))
         earlier = path.away[before][far]
         last, goals, taken = last[far], goals[far], int(path.index[-1] - path.index[before])

@@ -166,7 +166,7 @@ class _Maker:
         after = blocks_of(solver.memory, state, self.free)
         name = type(solver).__name__.lower()
         names = {*self.claim.params, *self.claim.columns}
-        left = undecayed(name, self.claim.options)
+        left = undecayed(solver)
         updates = []
         for place, one in enumerate(self.free):
             moved = Moved(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from katamuki.graph import Graph
 from katamuki.problem import Problem
 from katamuki.records import Array, Solution, Trace
+from katamuki.solvers.pace import Paced
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +22,14 @@ class Subject:
 
     solution: Solution
     trace: Trace
-    solver: object
+    solver: Paced
     graph: Graph | None
     columns: Mapping[str, Array]
     y: Array
     weights: Array | None
     problem: Callable[[], Problem]
+
+    @property
+    def walks(self) -> bool:
+        """Whether the run is a walk with a learning rate, and not the closed form or Levenberg–Marquardt."""
+        return self.solver.pace != "none"

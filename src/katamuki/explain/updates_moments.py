@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from katamuki.explain.step import Equation
 from katamuki.explain.updates import (
     EPS_SHOWS,
@@ -22,6 +19,8 @@ from katamuki.explain.updates import (
     rprop,
     sgd,
 )
+from katamuki.solvers.first_order import FirstOrder
+from katamuki.solvers.first_order_stability import pull
 
 
 def _moments(at: Moved, lines: Lines, g: float) -> None:
@@ -165,16 +164,16 @@ def radam(at: Moved) -> Lines:
     return [*lines, Equation("step", rule, operands, at.step, None)]
 
 
-def undecayed(solver: str, options: Mapping[str, Any]) -> float:
+def undecayed(solver: FirstOrder) -> float:
     """What share of a parameter decoupled weight decay leaves before the step is subtracted.
 
     Example
     -------
-    >>> undecayed("adamw", {"lr": 0.1, "weight_decay": 0.01}), undecayed("adam", {"lr": 0.1, "weight_decay": 0.01})
+    >>> from katamuki.solvers.first_order import Adam, AdamW
+    >>> undecayed(AdamW(lr=0.1)), undecayed(Adam(lr=0.1, weight_decay=0.01))
     (0.999, 1.0)
     """
-    decoupled = solver == "adamw" or bool(options.get("decoupled_weight_decay"))
-    return 1.0 - float(options["lr"]) * float(options["weight_decay"]) if decoupled else 1.0
+    return 1.0 - solver.lr * pull(solver)[1] if getattr(solver, "decoupled_weight_decay", False) else 1.0
 
 
 MAKERS: dict[str, Maker] = {

@@ -18,7 +18,7 @@ from katamuki.plot.ran import Ran, stepped
 from katamuki.plot.thinning import Index, geometric
 from katamuki.records import Array
 from katamuki.solvers.first_order import FIRST_ORDER
-from katamuki.solvers.first_order_diagnosis import rate_and_limit
+from katamuki.solvers.first_order_stability import pull, rate_and_limit
 
 WORK = 3e8  # multiplications that the eigenvalues of a picture may cost
 ROWS = 1500  # steps at most
@@ -90,10 +90,8 @@ def curved(ran: Ran) -> Array:
     """The curvature (p, p) of what is minimised at the answer: of the loss, and of weight decay where it is coupled."""
     assert ran.solution.reference is not None  # by stability()
     curvature = np.asarray(ran.solution.reference.curvature, dtype=np.float64)
-    decay = getattr(ran.solver, "weight_decay", 0.0)
-    if decay and not getattr(ran.solver, "decoupled_weight_decay", type(ran.solver).__name__ == "AdamW"):
-        curvature = curvature + decay * np.eye(len(curvature))
-    return curvature
+    decay = pull(ran.solver)[0]
+    return curvature + decay * np.eye(len(curvature)) if decay else curvature
 
 
 def largest(curvature: Array, scale: Array, rate: float) -> Array:

@@ -16,7 +16,7 @@ import numpy as np
 
 from katamuki.backends.native import function
 from katamuki.records import Array, Cycle, Reference, State, Trace
-from katamuki.solvers.first_order import ASGD, SGD, Adam, Adamax, AdamW, FirstOrder, NAdam, RAdam, RMSprop, Rprop
+from katamuki.solvers.first_order import ASGD, SGD, FirstOrder, Rprop
 from katamuki.solvers.first_order_run import LOST
 from katamuki.solvers.first_order_stability import about_stability, pull, rate_and_limit, strided
 
@@ -24,7 +24,6 @@ __all__ = ["Diagnosis", "cosine_of", "diagnose", "find_cycle", "is_there", "rate
 
 REPEATS = 1e-3  # of lr: a parameter that comes back to this in two steps repeats itself
 SWINGS = 1e-2  # of lr: a parameter that moves less than this from step to step stands still
-STEP_IS_LR = (RMSprop, Adam, AdamW, Adamax, NAdam, RAdam)  # the others' steps are not measured in lr
 ORBIT = 20  # steps that must repeat before it is called a cycle
 STEADY = 0.1  # how much the swing may change from the first to the last of them
 ROUNDING = 1e-9  # of a parameter's size: smaller swings are rounding or nearly so
@@ -136,7 +135,7 @@ def find_cycle(trace: Trace, solver: FirstOrder) -> Cycle | None:
     before, here, one, two = x[-4:].tolist()
     swing = [abs(a - b) for a, b in zip(one, two, strict=True)]
     largest = max(swing)
-    unit = solver.lr if isinstance(solver, STEP_IS_LR) else largest
+    unit = solver.lr if solver.pace == "lr" else largest
     tolerance = REPEATS * unit
     if largest <= SWINGS * unit or all(a <= ROUNDING * abs(b) for a, b in zip(swing, two, strict=True)):
         return None

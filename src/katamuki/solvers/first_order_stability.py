@@ -58,11 +58,9 @@ def first_zigzag(step, stride, first, rows, p):  # type: ignore[no-untyped-def]
 def pull(solver: FirstOrder) -> tuple[float, float]:
     """How strongly a solver pulls parameters towards 0: as part of the gradient, and apart from it; 0 where not."""
     decay = float(getattr(solver, "weight_decay", 0.0))
-    if isinstance(solver, ASGD):
-        return decay, solver.lambd
-    if isinstance(solver, AdamW) or getattr(solver, "decoupled_weight_decay", False):
+    if getattr(solver, "decoupled_weight_decay", False):
         return 0.0, decay
-    return decay, 0.0
+    return decay, float(getattr(solver, "lambd", 0.0))
 
 
 def rate_and_limit(solver: FirstOrder, step: int | None = None) -> tuple[float, float] | None:

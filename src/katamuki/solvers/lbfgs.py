@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from katamuki.solvers import lbfgs_search as at
 from katamuki.solvers import lbfgs_step as core
 from katamuki.solvers.first_order_run import ROW_COST, SLICE, Progress
 from katamuki.solvers.first_order_steps import FAR, data_of, is_threaded
+from katamuki.solvers.pace import Pace
 
 PAIR_COST = 1e-8  # seconds per remembered pair and parameter: only to size a slice
 MOST = 100_000  # steps and remembered pairs: the trace has a row for each, the memory a place
@@ -75,6 +76,8 @@ class LBFGS:
     >>> fit.state, fit.solution.evaluations
     ('converged', 8)
     """
+
+    pace: ClassVar[Pace] = "own"
 
     lr: float = 1.0
     max_iter: int = 20
@@ -135,6 +138,7 @@ class Run:
     trace: Trace
     steps: int
     evaluations: int
+    seconds: float = math.nan  # of the loop, nothing before or after it
 
 
 def minimise(
@@ -184,13 +188,14 @@ def minimise(
     if status == core.GO_ON:
         _cut_short(state, here.options, rows, p)
         status = go(1)
+    seconds = time.perf_counter() - began
     steps = int(state[at.OUTER])
     here.values[problem.free] = rows[steps, :p]
     if status in (core.DIVERGED, core.NOT_FINITE):
         ending = "diverged" if steps else "no_start"
     over: Ending = "still" if status == core.STILL else "steps_over"
     trace = _trace(problem.free_names, rows[: steps + 1].copy())
-    return Run(ending or over, here.values, trace, steps, int(state[at.ALL_EVALS]))
+    return Run(ending or over, here.values, trace, steps, int(state[at.ALL_EVALS]), seconds)
 
 
 def evaluations(solver: LBFGS, problem: Problem, start: Array) -> Iterator[Array]:

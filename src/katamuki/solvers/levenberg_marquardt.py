@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from katamuki.errors import BoundsError
 from katamuki.problem import SMALL, Problem
 from katamuki.records import Array
 from katamuki.solvers import damped_step as core
+from katamuki.solvers.pace import Pace
 
 SLICE = 0.02  # seconds
 ROW_COST = 4e-9  # seconds per row, parameter and evaluation: only to size a slice
@@ -64,6 +65,8 @@ class LevenbergMarquardt:
     >>> fit.state
     'converged'
     """
+
+    pace: ClassVar[Pace] = "none"
 
     max_steps: int = 1000
 

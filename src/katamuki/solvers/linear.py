@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from decimal import Context, Decimal, localcontext
+from typing import ClassVar
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from katamuki.backends.native import address_of
 from katamuki.problem import Problem
 from katamuki.problem.double_double import double_double_pass
 from katamuki.records import Array
+from katamuki.solvers.pace import Pace
 
 CONDITION = 1e3  # of the scaled columns: beyond it QR in doubles leaves fewer than 12 digits
 DIGITS = 64
@@ -38,6 +40,8 @@ class Linear:
     >>> fit.state
     'exact'
     """
+
+    pace: ClassVar[Pace] = "none"
 
 
 @dataclass(frozen=True, slots=True)

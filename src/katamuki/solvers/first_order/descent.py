@@ -16,6 +16,7 @@ from katamuki.errors import BoundsError
 from katamuki.records import Array
 from katamuki.solvers.first_order.ranges import STEPS, check
 from katamuki.solvers.first_order.rules import asgd, rprop, sgd
+from katamuki.solvers.pace import Pace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +56,7 @@ class SGD:
     memory: ClassVar[tuple[str, ...]] = ("buffer",)
     blocks: ClassVar[int] = 1
     divides: ClassVar[bool] = False
+    pace: ClassVar[Pace] = "slope"
 
     lr: float = 1e-3
     momentum: float = 0.0
@@ -116,6 +118,7 @@ class ASGD:
     memory: ClassVar[tuple[str, ...]] = ("average",)
     blocks: ClassVar[int] = 1
     divides: ClassVar[bool] = False
+    pace: ClassVar[Pace] = "own"
 
     lr: float = 1e-2
     lambd: float = 1e-4
@@ -171,6 +174,7 @@ class Rprop:
     memory: ClassVar[tuple[str, ...]] = ("previous", "size")
     blocks: ClassVar[int] = 2
     divides: ClassVar[bool] = False
+    pace: ClassVar[Pace] = "own"
 
     lr: float = 1e-2
     etas: tuple[float, float] = (0.5, 1.2)

@@ -15,6 +15,7 @@ from katamuki.backends.native import Native
 from katamuki.records import Array
 from katamuki.solvers.first_order.ranges import STEPS, check
 from katamuki.solvers.first_order.rules import adam, adamax, nadam, radam
+from katamuki.solvers.pace import Pace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +61,7 @@ class Adam:
     memory: ClassVar[tuple[str, ...]] = ("m", "v", "largest", "divisor")
     blocks: ClassVar[int] = 4
     divides: ClassVar[bool] = True
+    pace: ClassVar[Pace] = "lr"
 
     lr: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.999)
@@ -120,6 +122,8 @@ class AdamW:
     memory: ClassVar[tuple[str, ...]] = ("m", "v", "largest", "divisor")
     blocks: ClassVar[int] = 4
     divides: ClassVar[bool] = True
+    pace: ClassVar[Pace] = "lr"
+    decoupled_weight_decay: ClassVar[bool] = True
 
     lr: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.999)
@@ -175,6 +179,7 @@ class Adamax:
     memory: ClassVar[tuple[str, ...]] = ("m", "u", "divisor")
     blocks: ClassVar[int] = 3
     divides: ClassVar[bool] = True
+    pace: ClassVar[Pace] = "lr"
 
     lr: float = 2e-3
     betas: tuple[float, float] = (0.9, 0.999)
@@ -234,6 +239,7 @@ class NAdam:
     memory: ClassVar[tuple[str, ...]] = ("m", "v", "product", "divisor")
     blocks: ClassVar[int] = 4
     divides: ClassVar[bool] = True
+    pace: ClassVar[Pace] = "lr"
 
     lr: float = 2e-3
     betas: tuple[float, float] = (0.9, 0.999)
@@ -295,6 +301,7 @@ class RAdam:
     memory: ClassVar[tuple[str, ...]] = ("m", "v", "divisor")
     blocks: ClassVar[int] = 3
     divides: ClassVar[bool] = True
+    pace: ClassVar[Pace] = "lr"
 
     lr: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.999)

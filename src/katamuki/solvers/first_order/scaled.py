@@ -15,6 +15,7 @@ from katamuki.backends.native import Native
 from katamuki.records import Array
 from katamuki.solvers.first_order.ranges import STEPS, check
 from katamuki.solvers.first_order.rules import adadelta, adagrad, rmsprop
+from katamuki.solvers.pace import Pace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +59,7 @@ class Adagrad:
     memory: ClassVar[tuple[str, ...]] = ("sum", "divisor")
     blocks: ClassVar[int] = 2
     divides: ClassVar[bool] = True
+    pace: ClassVar[Pace] = "slope"
 
     lr: float = 1e-2
     lr_decay: float = 0.0
@@ -115,6 +117,7 @@ class Adadelta:
     memory: ClassVar[tuple[str, ...]] = ("v", "delta", "divisor")
     blocks: ClassVar[int] = 3
     divides: ClassVar[bool] = True
+    pace: ClassVar[Pace] = "own"
 
     lr: float = 1.0
     rho: float = 0.9
@@ -171,6 +174,7 @@ class RMSprop:
     memory: ClassVar[tuple[str, ...]] = ("v", "mean", "buffer", "divisor")
     blocks: ClassVar[int] = 4
     divides: ClassVar[bool] = True
+    pace: ClassVar[Pace] = "lr"
 
     lr: float = 1e-2
     alpha: float = 0.99
