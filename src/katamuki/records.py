@@ -16,6 +16,7 @@ from katamuki.messages import Phrase
 
 Array = NDArray[np.float64]
 State = Literal["exact", "converged", "cycle", "slow", "diverged", "not_identifiable", "interrupted"]
+HAS_AN_ANSWER = ("exact", "converged", "not_identifiable")  # states that claim a minimum
 Verdict = Literal["good", "look", "failed"]
 Severity = Literal["note", "warning", "failure"]
 SigmaIs = Literal["known", "relative"]
@@ -184,7 +185,7 @@ class Solution:
     weighted: bool
     steps: int  # steps taken
     evaluations: int  # passes over the data
-    seconds: float
+    seconds: float  # of the solver's own steps: no reading, compiling or judging
     combinations: tuple[Combination, ...] = ()
     cycle: Cycle | None = None
     reference: Reference | None = None
@@ -193,6 +194,7 @@ class Solution:
     backend: str = "kernel"  # who computed: "kernel" or "torch"
     dtype: str = "float64"
     device: str = "cpu"
+    loss_by: str = "mean"  # the mean written out, or PyTorch's own "MSELoss", which rounds otherwise
     zero_grad: bool = True  # False: gradients were left to add up from step to step
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from katamuki.api.entry import judged, solution_of
 from katamuki.api.preparing import Prepared
 from katamuki.api.result import Fit
@@ -16,7 +14,6 @@ from katamuki.solvers.first_order import FIRST_ORDER
 
 def without_zero_grad(fit: Fit) -> Fit:
     """Run a fit's first-order solver again, its gradients left to add up; see ``Fit.without_zero_grad``."""
-    began = time.perf_counter()
     claim, plan = fit.solution, fit._plan
     solver = solver_of(claim)
     if not isinstance(solver, FIRST_ORDER) or claim.start is None:
@@ -29,6 +26,6 @@ def without_zero_grad(fit: Fit) -> Fit:
     ready = Prepared(plan, said, claim.sigma_is, claim.columns, columns, fit._problem())
     try:
         run = solve(ready.problem, claim.linear, solver, said, claim.sigma_is, None, None, accumulate=True)
-        return judged(plan, ready.problem, run, solution_of(ready, run, began), columns, fit.seed, depth=4)
+        return judged(plan, ready.problem, run, solution_of(ready, run), columns, fit.seed, depth=4)
     finally:
         ready.problem.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
@@ -141,7 +140,6 @@ def fit(
     >>> round(fit.params["a"], 6), round(fit.stderr["a"], 6), fit.verdict
     (0.500091, 0.117906, 'good')
     """
-    began = time.perf_counter()
     check_options(starts, seed, max_memory, threads, max_seconds, progress)
     check_names(start, bounds, fixed, params)
     kind = kind_of(model, target)
@@ -168,7 +166,7 @@ def fit(
         ready = prepare_torch(model, kind, data, how, target=target, inputs=inputs, **shared)
     try:
         run = _run(ready, how, chosen, max_seconds, progress)
-        solution = solution_of(ready, run, began, how)
+        solution = solution_of(ready, run, how)
         return judged(ready.plan, ready.problem, run, solution, ready.columns, seed)
     finally:
         ready.problem.close()
@@ -200,8 +198,8 @@ def _run(
 KERNEL = Computing("kernel", "float64", "cpu")
 
 
-def solution_of(ready: Prepared, run: Run, began: float, how: Computing = KERNEL) -> Solution:
-    """The claim as a record: plain numbers and text; ``began`` is when the work began."""
+def solution_of(ready: Prepared, run: Run, how: Computing = KERNEL) -> Solution:
+    """The claim as a record: plain numbers and text."""
     plan, said, problem = ready.plan, ready.said, ready.problem
     answer = run.answer
     free = problem.free_names
@@ -232,7 +230,7 @@ def solution_of(ready: Prepared, run: Run, began: float, how: Computing = KERNEL
         weighted=problem.weights is not None,
         steps=run.steps,
         evaluations=run.evaluations,
-        seconds=time.perf_counter() - began,
+        seconds=run.seconds,
         combinations=answer.combinations,
         cycle=run.cycle,
         reference=run.reference,
@@ -242,6 +240,7 @@ def solution_of(ready: Prepared, run: Run, began: float, how: Computing = KERNEL
         backend=how.backend,
         dtype=how.dtype,
         device=how.device,
+        loss_by="mean" if how.loss is None else type(how.loss).__name__,
     )
 
 

@@ -14,6 +14,7 @@ from katamuki.api.values import Limits, Settings, check_labels, check_sigma, set
 from katamuki.backends import numpy_
 from katamuki.data.selection import Missing
 from katamuki.errors import DataError
+from katamuki.messages import few
 from katamuki.problem import Problem
 from katamuki.records import Array, SigmaIs
 
@@ -63,12 +64,17 @@ def prepare(
     arrays = columns.arrays
     y = _response(plan, arrays)
     if len(y) < len(said.free):
-        raise DataError("E-TOOFEW", "api.too_few", free=len(said.free), rows=len(y), last=said.free[-1])
+        raise too_few(said.free, len(y))
     kept = None if columns.index is None else np.asarray(columns.index)
     w = weights_of(sigma, weights, arrays, len(rows), kept, len(y))
     problem = plan.problem([arrays[name] for name in plan.kernel.columns], y, w, said.start, said.free, threads)
     check_totals(problem, plan.model.response)
     return Prepared(plan, said, weighing, used, columns, problem)
+
+
+def too_few(free: Sequence[str], rows: int) -> DataError:
+    """More parameters than rows: which ones, since a mistyped column is one of them."""
+    return DataError("E-TOOFEW", "api.too_few", free=len(free), names=few(free), rows=rows, last=free[-1])
 
 
 def check_totals(problem: Problem, response: str) -> None:

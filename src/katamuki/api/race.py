@@ -265,7 +265,7 @@ def _run(
     free = ready.said.free
     linear = ready.plan.is_linear(free)
     given = None if solvers is None else race_lanes.given_lanes(solvers, steps, linear, free)
-    answer, reference = _answer(ready, linear, max_seconds, began)
+    answer, reference = _answer(ready, linear, max_seconds)
     bends = np.asarray(np.linalg.eigvalsh(reference.curvature), dtype=np.float64)
     entries = race_lanes.default_lanes(linear, bends) if given is None else given
     best = np.array([reference.params[name] for name in free])
@@ -296,11 +296,11 @@ def _tolerances(given: object) -> tuple[float, ...]:
     return tuple(sorted({float(one) for one in values}, reverse=True))
 
 
-def _answer(ready: Prepared, linear: bool, max_seconds: float | None, began: float) -> tuple[Fit, Reference]:
+def _answer(ready: Prepared, linear: bool, max_seconds: float | None) -> tuple[Fit, Reference]:
     """The fit that the lanes run to, also as the record that runs are compared with; an error where there is none."""
     problem = ready.problem
     run = solve(problem, linear, None, ready.said, ready.weighing, max_seconds, None)
-    solution = solution_of(ready, run, began)
+    solution = solution_of(ready, run)
     if run.failure is None and run.answer.uncertainty.rank < problem.p:
         parts = run.answer.combinations
         what = failures.undetermined(parts[0]) if parts else Phrase("api.undetermined_group", names=list(solution.free))

@@ -248,7 +248,7 @@ def _anything(value: Any) -> Any:
 def _solution(given: Mapping[str, Any]) -> Solution:
     """A solution, field by field; a field that this version does not know is not dropped in silence."""
     readers: dict[str, Callable[[Any], Any]] = dict.fromkeys(
-        ("formula", "response", "state", "solver", "kind", "backend", "dtype", "device"), _text
+        ("formula", "response", "state", "solver", "kind", "backend", "dtype", "device", "loss_by"), _text
     ) | dict.fromkeys(("loss", "rss", "tss", "seconds"), _float)
     readers |= dict.fromkeys(("n", "dof", "steps", "evaluations"), _whole)
     readers |= dict.fromkeys(("columns", "free", "at_bound"), _names)

@@ -16,7 +16,7 @@ from katamuki import data as sources
 from katamuki.api.computing import Computing, check_range
 from katamuki.api.options import shown
 from katamuki.api.plan import Kind
-from katamuki.api.preparing import Prepared, check_totals
+from katamuki.api.preparing import Prepared, check_totals, too_few
 from katamuki.api.torch_plan import TorchPlan
 from katamuki.api.values import Limits, check_labels, check_sigma, settings, weights_of
 from katamuki.backends.torch_ import Place, check_place, door
@@ -68,7 +68,7 @@ def prepare_torch(
     arrays = selected.arrays
     y, n = arrays[response], len(arrays[response])
     if n < len(said.free) and kind == "function":
-        raise DataError("E-TOOFEW", "api.too_few", free=len(said.free), rows=n, last=said.free[-1])
+        raise too_few(said.free, n)
     kept = None if selected.index is None else np.asarray(selected.index)
     w = weights_of(sigma, weights, arrays, len(rows), kept, n)
     check_range(how, arrays)

@@ -18,6 +18,7 @@ from katamuki.export.fitting import katamuki_fit
 from katamuki.export.least_squares import least_squares
 from katamuki.export.parts import TITLES, Exported
 from katamuki.export.runs import numpy_run, torch_run
+from katamuki.export.trial import other_end
 from katamuki.records import Array
 from katamuki.solvers.first_order import FIRST_ORDER
 
@@ -38,12 +39,20 @@ def to_code(facts: Exported, target: str, model: Model, y: Array) -> str:
         raise BackendError("E-EXPORT", "export.no_answer", state=facts.solution.state)
     if target == "katamuki":
         return katamuki_fit(facts)
+    if facts.solution.dtype != "float64" and target != "torch":
+        raise BackendError("E-EXPORT", "export.single", dtype=facts.solution.dtype, library=TITLES[target])
     if facts.solution.state == "not_identifiable" and not facts.runs:
         raise BackendError("E-EXPORT", "export.undetermined", names=", ".join(facts.free))
     if facts.runs:
         if target == "torch":
             return torch_run(facts)
         if target == "numpy" and isinstance(facts.solver, FIRST_ORDER):
+            elsewhere = other_end(facts, facts.solver, y)
+            if elsewhere is not None:
+                name, there = elsewhere
+                here = facts.solution.params[name]
+                values = {"name": name, "there": f"{there:.6g}", "here": f"{here:.6g}"}
+                raise BackendError("E-EXPORT", "export.magnified", **values)
             return numpy_run(facts)
         if not facts.settled:
             solver = type(facts.solver).__name__

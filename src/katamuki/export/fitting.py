@@ -34,9 +34,12 @@ def katamuki_fit(facts: Exported) -> str:
     if facts.weights is not None:
         lines += _weighing(facts.weights, solution.sigma_is, data)
     lines.append(f"solver={_solver(facts)}")
+    lines += _computing(facts)
     inside = "".join(f"    {line},\n" for line in [repr(solution.formula), "data", *lines])
     imports = ["import base64", ""] if any("base64." in one for one in data) else []
     imports += ["import numpy as np", "", "import katamuki as km"]
+    if solution.loss_by == "MSELoss":
+        imports.insert(-1, "import torch\n")
     fit = f"fit = km.fit(\n{inside})"
     if facts.runs and not facts.settled:
         imports.insert(imports.index("import numpy as np"), "import warnings\n")
@@ -53,6 +56,16 @@ def katamuki_fit(facts: Exported) -> str:
         )
         + "\n"
     )
+
+
+def _computing(facts: Exported) -> list[str]:
+    """What PyTorch computed in, where it was PyTorch: other numbers round to another end."""
+    solution = facts.solution
+    if solution.backend != "torch":
+        return []
+    lines = ["loss=torch.nn.MSELoss()"] if solution.loss_by == "MSELoss" else []
+    lines += [f"backend={solution.backend!r}", f"dtype={solution.dtype!r}"]
+    return lines if solution.device == "cpu" else [*lines, f"device={solution.device!r}"]
 
 
 def _end(value: float) -> float | None:

@@ -49,6 +49,8 @@ def torch_run(facts: Exported) -> str:
     tensors = [names["parameter", name] for name in facts.free]
     squares = f"({prediction} - {yi})**2"
     loss = f"({squares}).mean()" if facts.weights is None else f"(Wi*{squares}).mean()"
+    if facts.solution.loss_by == "MSELoss":
+        loss = f"torch.nn.functional.mse_loss({prediction}, {yi})"
     forward = [*text.lines, f"{prediction} = {text.outputs[0]}", f"loss = {loss}"]
     data = [*columns(facts, names, "torch"), *more, *constants(facts, names, "torch.tensor({})")]
     data += [] if facts.weights is None else [array("Wi", facts.weights, "torch")]
@@ -72,9 +74,9 @@ def torch_run(facts: Exported) -> str:
     return (
         "\n\n".join(
             [
-                head(facts, "PyTorch", say("run", solver=title, steps=facts.solution.steps)),
+                head(facts, "PyTorch", _run(title, facts)),
                 "\n".join([*imports("".join(data)), "import torch"]),
-                f"torch.set_default_dtype(torch.{facts.solution.dtype})",
+                "\n".join(_defaults(facts)),
                 "\n".join(data),
                 "\n".join(made),
                 loop,
@@ -83,6 +85,19 @@ def torch_run(facts: Exported) -> str:
         )
         + "\n"
     )
+
+
+def _run(title: str, facts: Exported) -> str:
+    """The run in words."""
+    steps = facts.solution.steps
+    return say("run.one" if steps == 1 else "run", solver=title, steps=steps)
+
+
+def _defaults(facts: Exported) -> list[str]:
+    """What PyTorch computes in, and on."""
+    lines = [f"torch.set_default_dtype(torch.{facts.solution.dtype})"]
+    device = facts.solution.device
+    return lines if device == "cpu" else [*lines, f"torch.set_default_device({device!r})"]
 
 
 def numpy_run(facts: Exported) -> str:
@@ -114,7 +129,7 @@ def numpy_run(facts: Exported) -> str:
     return (
         "\n\n".join(
             [
-                head(facts, "NumPy", say("run", solver=title, steps=facts.solution.steps)),
+                head(facts, "NumPy", _run(title, facts)),
                 "\n".join([*imports("".join([*data, model, rule])), "import numpy as np"]),
                 "\n".join(data),
                 "\n" + model + "\n\n\n" + rule + "\n",

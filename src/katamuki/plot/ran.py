@@ -12,13 +12,12 @@ import numpy as np
 from katamuki.errors import BoundsError
 from katamuki.graph import Graph
 from katamuki.problem import Problem
-from katamuki.records import Array, Solution, Trace
+from katamuki.records import HAS_AN_ANSWER, Array, Solution, Trace
 from katamuki.report.numbers import plain
 
 MARKED = frozenset(
     {"valley", "stability_limit", "zigzag", "cycle", "burst", "plateau", "swings", "diverged", "not_finite"}
 )
-HAS_AN_ANSWER = ("exact", "converged", "not_identifiable")
 
 
 @dataclass(frozen=True, slots=True)

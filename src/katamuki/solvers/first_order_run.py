@@ -59,6 +59,7 @@ class Run:
     trace: Trace
     steps: int
     evaluations: int
+    seconds: float = math.nan  # of the loop, nothing before or after it
 
 
 def minimise(
@@ -123,13 +124,14 @@ def minimise(
     place = steps if whole else int(np.searchsorted(kept, steps))
     if status == GO_ON:
         status = go(0, rows[place:], 0)
+    seconds = time.perf_counter() - began
     if not whole:
         states[place] = state
     index = np.arange(steps + 1, dtype=np.int64) if whole else np.append(kept[:place], steps)
     trace = _trace(problem.free_names, index, rows[: place + 1], solver.divides, states[: place + 1])
     if status != GO_ON:
         ending = "diverged" if steps else "no_start"
-    return Run(ending or "steps_over", here.values, state, trace, steps, steps + 1)
+    return Run(ending or "steps_over", here.values, state, trace, steps, steps + 1, seconds)
 
 
 def _slice(problem: Problem) -> int:
