@@ -112,13 +112,16 @@ def _tables(lines: list[str], head: str) -> tuple[Table, list[str]]:
 
 def _forward(story: Story) -> Iterator[Claim]:
     table, rest = _tables(story.parts["1"], "i")
+    rest = _joined(rest, r" {7}\S")
     story.values = table
-    said = rest[0] + "".join("  " + line for line in rest[1:] if re.match(r"   [A-Za-z_]\w* = [−\d]", line))
+    said = rest[0] + "".join("  " + line for line in rest[1:] if re.fullmatch(r"(   [A-Za-z_]\w* = [−\d]\S*)+", line))
     for name, number in re.findall(rf"(?<=  )([A-Za-z_]\w*) = ({NUMBER})(?=\s|$)", said):
         if f"{name} = mean" not in said:
             story.params.setdefault(name, printed(number))
     for line in rest[1:]:
-        if found := re.fullmatch(rf"   (\S+) = (.+) = ({NUMBER})   \(.*\)", line):
+        if found := re.fullmatch(rf"   (\S+) = ({NUMBER})   \(.*\)", line):
+            story.shared[found[1]] = printed(found[2])
+        elif found := re.fullmatch(rf"   (\S+) = (.+) = ({NUMBER})   \(.*\)", line):
             story.shared[found[1]] = printed(found[3])
             for term in found[2].split(" = "):
                 yield Claim(line.strip(), printed(found[3]), evaluate(term, story.params | story.shared))
@@ -174,12 +177,13 @@ def _backward(story: Story) -> Iterator[Claim]:
         if found and not line.strip().startswith("checked"):
             terms = [term.strip() for term in found[2].removeprefix("= ").split(" = ")]
             yield from _gradient(story, found[1], terms)
-    for line in rest:
-        if found := re.match(r"   checked by differences: ([^ ,]+(?:, [^ ,]+)*)", line):
-            wanted = [f"∂L/∂{name}" for name in story.params if f"∂L/∂{name}" in story.gradients]
-            for name, number in zip(wanted, found[1].split(", "), strict=True):
-                near, shown = story.gradients[name], printed(number)
-                yield Claim(f"{name} by differences", shown, Interval(near.low - near.half, near.high + near.half))
+    text = "\n".join(rest)
+    found = re.search(r"checked by differences: ([^ ,]+(?:, [^ ,]+)*)\s+agree to (\S+)", text)
+    if found and printed(found[2]).high < 1e-8:  # in units of what is summed up, which may be much more than the sum
+        wanted = [f"∂L/∂{name}" for name in story.params if f"∂L/∂{name}" in story.gradients]
+        for name, number in zip(wanted, found[1].split(", "), strict=True):
+            near, shown = story.gradients[name], printed(number)
+            yield Claim(f"{name} by differences", shown, Interval(near.low - near.half, near.high + near.half))
     yield from _sums(story)
 
 
@@ -245,9 +249,9 @@ def _solver(story: Story, moves: dict[str, tuple[Interval | None, Interval]]) ->
             continue
         if len(terms) == 2:
             yield Claim(f"{name}: {found[2]} = {found[3]}", shown, evaluate(terms[0], {}))
-        if found[2] == "kept":
+        if found[2].rstrip("_") == "kept":
             kept = shown
-        elif found[2] == "step":
+        elif found[2].rstrip("_") == "step":
             moves[name] = (kept, shown)
 
 

@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 
 import katamuki as km
 from intervals import Interval, evaluate, printed
+from katamuki.graph import Graph
+from katamuki.graph import text as text_of
+from random_formulas import graphs
 from story_reader import claims
 
 FORMULAS = {
@@ -25,6 +28,8 @@ FORMULAS = {
     "y ~ a*exp(-b*x)*cos(c*x + d)": {"a": 1.5, "b": 0.2, "c": 1.9, "d": 0.3},
     "y ~ a*x if x > 2 else b*x**2": {"a": 0.5, "b": 0.3},
     "log(y) ~ a + b*x": {"a": 0.1, "b": 0.2},
+    "y ~ lr*x + weight_decay": {"lr": 0.5, "weight_decay": 0.5},
+    "y ~ g*x + eta*exp(-step*x)": {"g": 0.1, "eta": 0.5, "step": 0.3},
 }
 SOLVERS = [
     km.SGD(lr=1e-3, steps=12),
@@ -89,6 +94,24 @@ def test_every_formula_with_every_solver_is_read(formula: str, solver: object) -
     for k in (1, 2, 11):
         for one in claims(fit.step(k).explain()):
             assert one.holds, (one, fit.step(k).explain())
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(graph=graphs(depth=3), seed=st.integers(0, 1000))
+def test_the_story_of_any_formula_follows_from_itself(graph: Graph, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    data = {name: rng.uniform(0.5, 1.5, 6).round(2) for name in (*graph.columns, "y")}
+    start = {name: round(float(rng.uniform(0.5, 1.5)), 2) for name in graph.parameters}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", km.FitWarning)
+            solver = km.Adam(lr=1e-3, steps=2)
+            fit = km.fit(f"y ~ {text_of(graph, graph.outputs[0])}", data, start=start, solver=solver)
+    except km.KatamukiError:
+        return  # a formula without a value, or without a parameter
+    text = fit.step(2).explain(row=4)
+    wrong = [one for one in claims(text) if not one.holds]
+    assert not wrong, f"{text}\n{wrong}"
 
 
 def test_a_wrong_digit_is_noticed_wherever_it_stands() -> None:

@@ -16,6 +16,9 @@ from katamuki.report.numbers import DASH, MINUS, brief, number
 MOST_DECIMALS = 12
 LEAST_PLAIN = 1e-7  # smaller numbers are written with a power of ten
 PLACE = re.compile(r"\{([^{}]+)\}")
+EPS_SHOWS = 2e-7  # of a divisor: below, adding eps changes none of six digits
+DIVISOR = re.compile(r"\(√\{([^{}]+)\} \+ \{eps\}\)")
+LARGEST = re.compile(r"\|\{([^{}]+)\}\| \+ \{eps\}")
 
 
 def plainly(value: float) -> str:
@@ -78,7 +81,22 @@ def filled(equation: Equation) -> str:
     >>> filled(Equation("v", "{alpha}·{v} + {g}²", {"alpha": 0.99, "v": -1.0, "g": -5.0}, 24.01))
     '0.99·(−1) + (−5)²'
     """
-    return _put(equation.rule, {name: short(value) for name, value in equation.operands.items()})
+    return _put(_shown(equation), {name: short(value) for name, value in equation.operands.items()})
+
+
+def hides_eps(equation: Equation) -> bool | None:
+    """Whether eps is left out of the numbers, since it changes none of their digits; None where the rule has none."""
+    return _shown(equation) != equation.rule if "{eps}" in equation.rule else None
+
+
+def _shown(equation: Equation) -> str:
+    """The rule without an eps that changes no digit shown: √v for (√v + eps), |g| for |g| + eps."""
+    rule, operands = equation.rule, equation.operands
+    if (found := DIVISOR.search(rule)) and operands["eps"] < EPS_SHOWS * math.sqrt(max(operands[found[1]], 0.0)):
+        return rule.replace(found[0], f"√{{{found[1]}}}")
+    if (found := LARGEST.search(rule)) and operands["eps"] < EPS_SHOWS * abs(operands[found[1]]):
+        return rule.replace(found[0], f"|{{{found[1]}}}|")
+    return rule
 
 
 def lettered(equation: Equation) -> str:

@@ -41,7 +41,8 @@ class Equation:
 class Update:
     """What the solver did with one parameter: its equations in order. The one called "step" is what is subtracted.
 
-    It is subtracted from the parameter, or from what an equation called "kept" has left of it.
+    It is subtracted from the parameter, or from what an equation called "kept" has left of it. In the rules the
+    parameter is p and its gradient ∂L/∂p. A symbol that is also a name of the formula has underscores behind it.
     """
 
     parameter: str

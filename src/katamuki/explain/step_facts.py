@@ -140,7 +140,7 @@ class _Maker:
         if subject.graph is None:
             prediction = predicted(subject, [self.params[name] for name in self.free])
             return opaque(prediction, subject.y, subject.weights, self.claim.response)
-        sketch = sketch_of(subject.graph, self.claim.response, self.free, frozenset({"g", "Δ", *symbols}))
+        sketch = sketch_of(subject.graph, self.claim.response, self.free, frozenset({"g", "p", "Δ", *symbols}))
         return record(sketch, subject.columns, subject.y, subject.weights, self.params)
 
     def _left(self) -> dict[str, float] | None:

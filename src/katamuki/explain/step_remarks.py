@@ -6,7 +6,7 @@ Tolerances stand here by name: a remark is a claim, and says what "equal", "gone
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -14,12 +14,12 @@ from katamuki.explain import curvature
 from katamuki.explain.step import Remark, Step
 from katamuki.records import Array, Trace
 from katamuki.solvers.first_order import FIRST_ORDER
-from katamuki.solvers.first_order_diagnosis import rate_and_limit
+from katamuki.solvers.first_order_stability import largest, pull, rate_and_limit
 
-EQUAL = 1e-2  # two steps are equal to this share
+EQUAL = 1e-6  # two steps are equal to this share: six digits
+NEARLY = 1e-2  # and nearly equal to this one
 FOLD = 2.0  # gradients differ if one is this many times the other
 NEAR = 0.75  # of the stability limit: from here on the step says how near it is
-HALF = 1e-2  # of lr/2: a half width that is lr/2
 NOTHING = 1e-2  # of what was promised: the change is nothing beside it
 ROSE = 1e-6  # of what was promised: a loss that rises by more did rise
 SURE = 1e-3  # of a distance: a parameter moves away only if it does by more
@@ -48,21 +48,26 @@ def remarks(step: Step, trace: Trace, row: int) -> tuple[Remark, ...]:
     return (*found, *_stability(step, trace, row))
 
 
-Finder = Callable[[Step], Iterator[Remark]]
-
-
 def _moves(step: Step) -> Array:
     return np.array([step.after[name] - step.before[name] for name in step.free])
 
 
 def _equal_steps(step: Step) -> Iterator[Remark]:
-    """Steps of one length though the gradients differ."""
-    moves, slopes = np.abs(_moves(step)), np.abs(np.array([step.gradient[name] for name in step.free]))
+    """Steps of one length, or nearly, though the gradients differ: what dividing by a gradient's own size does."""
+    left = step.left or {}
+    moves = np.abs(_moves(step))
+    slopes = np.abs(np.array([step.gradient[name] + left.get(name, 0.0) for name in step.free]))
     if len(moves) < 2 or not (moves > 0.0).all() or not (slopes > 0.0).all() or not step.updates:
         return
-    if moves.max() > (1.0 + EQUAL) * moves.min() or slopes.max() < FOLD * slopes.min():
+    if not getattr(step.subject.solver, "divides", False) and step.solver != "rprop":
+        return
+    apart = float(moves.max() / moves.min()) - 1.0
+    if apart > NEARLY or slopes.max() < FOLD * slopes.min():
         return
     values = {"fold": float(slopes.max() / slopes.min())}
+    if apart > EQUAL:
+        yield Remark("equal_steps.nearly", values | {"apart": apart, "tolerance": NEARLY})
+        return
     plain = not step.options.get("weight_decay") and step.left is None
     key = "equal_steps"
     if step.solver == "rprop":
@@ -92,11 +97,38 @@ def _rose(step: Step) -> Iterator[Remark]:
     refused = step.attempt is not None and not step.attempt.accepted
     if helped.change > ROSE * abs(helped.promise) and not refused:
         if helped.promise >= 0.0:
-            yield Remark("rose.uphill", {})
+            yield Remark("rose.uphill" + _uphill(step), {})
         elif helped.bend is not None and helped.bend > -helped.promise:
             yield Remark("rose.bend", {})
         else:
             yield Remark("rose", {})
+
+
+def _uphill(step: Step) -> str:
+    """What carried a step uphill: the gradient that the rule saw was another than the loss's, or momentum did it."""
+    solver = step.subject.solver
+    if not isinstance(solver, FIRST_ORDER):
+        return ""
+    coupled, apart = pull(solver)
+    if step.left is not None and _along(step, step.left, 0.0, apart) < 0.0:
+        return ".accumulated"
+    if (coupled or apart) and _along(step, step.left or {}, coupled, apart) < 0.0:
+        return ".decay"
+    betas = step.options.get("betas")
+    if step.options.get("momentum") or (betas and betas[0]):
+        return ".momentum"
+    return ".accumulated" if step.left is not None else ""
+
+
+def _along(step: Step, left: Mapping[str, float], coupled: float, apart: float) -> float:
+    """What the gradient that a rule saw promised for the step that it took; below 0 it went downhill by that."""
+    lr = float(step.options["lr"])
+    total = 0.0
+    for name in step.free:
+        value = step.before[name]
+        move = step.after[name] - value * (1.0 - lr * apart)
+        total += (step.gradient[name] + left.get(name, 0.0) + coupled * value) * move
+    return total
 
 
 def _nothing_gained(step: Step) -> Iterator[Remark]:
@@ -130,7 +162,8 @@ def _away(step: Step) -> Iterator[Remark]:
         far = np.abs(column[place:] - reference.params[name])
         if np.isfinite(far).all() and far[-1] < far[0]:
             peak = place + int(far.argmax())
-            yield Remark("back", {"name": name, "value": float(column[peak]), "step": int(trace.index[peak]) + 1})
+            key = "back" if column[peak] > reference.params[name] else "back.low"
+            yield Remark(key, {"name": name, "value": float(column[peak]), "step": int(trace.index[peak]) + 1})
 
 
 def _shape(step: Step, name: str, move: float) -> str:
@@ -157,8 +190,7 @@ def _repeats(step: Step) -> Iterator[Remark]:
     if cycle is None or not _cycling(step):
         return
     lr = float(step.options["lr"])
-    half = list(cycle.half_width.values())
-    in_lr = all(abs(one - lr / 2.0) <= HALF * lr / 2.0 for one in half)
+    in_lr = cycle.swings_by(lr / 2.0)
     reference = step.subject.solution.reference
     there = reference is not None and all(
         abs(cycle.middle[name] - reference.params[name]) <= 1e-6 * max(abs(reference.params[name]), 1e-300)
@@ -171,18 +203,12 @@ def _repeats(step: Step) -> Iterator[Remark]:
 
 def _floor(step: Step) -> Iterator[Remark]:
     """In a cycle of half width lr/2: how far the loss stays above the minimum."""
-    cycle = step.subject.solution.cycle
-    h, reference = step.helped.curvature, step.subject.solution.reference
-    if cycle is None or not _cycling(step) or h is None or reference is None:
+    factor, reference = step.subject.solution.reason.get("factor"), step.subject.solution.reference
+    if factor is None or not _cycling(step) or step.helped.curvature is None or reference is None:
         return
-    lr = float(step.options["lr"])
-    half = np.array([(cycle.high[name] - cycle.low[name]) / 2.0 for name in step.free])
-    if not np.allclose(np.abs(half), lr / 2.0, rtol=HALF):
-        return
-    whole = float(np.sign(half) @ reference.curvature @ np.sign(half))
-    floor = 0.5 * whole * (lr / 2.0) ** 2
+    floor = factor * (float(step.options["lr"]) / 2.0) ** 2
     if abs(step.loss - reference.loss - floor) <= NOTHING * floor:
-        yield Remark("floor", {"whole": whole, "half": whole / 2.0, "value": floor})
+        yield Remark("floor", {"whole": 2.0 * factor, "half": factor, "value": floor})
 
 
 def _stability(step: Step, trace: Trace, row: int) -> Iterator[Remark]:
@@ -195,8 +221,8 @@ def _stability(step: Step, trace: Trace, row: int) -> Iterator[Remark]:
     if acting is None or (scale is None and solver.divides):
         return
     rate, limit = acting
-    value = _largest(h, rate, None if scale is None else scale[row])
-    if value is None or value < NEAR * limit:
+    value = float(largest(h, rate, None if scale is None else scale[row]))
+    if not value >= NEAR * limit:
         return
     kind = ".rmsprop" if step.solver == "rmsprop" else ".divided" if scale is not None else ""
     facts = step.subject.solution.reason
@@ -209,16 +235,6 @@ def _stability(step: Step, trace: Trace, row: int) -> Iterator[Remark]:
         place = int(np.searchsorted(whole.index, earlier - 1))
         reference = step.subject.solution.reference
         if earlier < int(passed) and whole.index[place] == earlier - 1 and reference is not None:
-            before = _largest(reference.curvature, rate, whole.extra["scale"][place])
-            if before is not None and before < limit:
+            before = float(largest(reference.curvature, rate, whole.extra["scale"][place]))
+            if before < limit:
                 yield Remark("passed", {"limit": limit, "step": int(passed), "before": before, "earlier": earlier})
-
-
-def _largest(h: Array, rate: float, scale: Array | None) -> float | None:
-    """The largest eigenvalue of rate·diag(1/scale)·H; None where a divisor is not a positive number."""
-    if scale is None:
-        return float(rate * np.linalg.eigvalsh(h)[-1])
-    if not ((scale > 0.0) & np.isfinite(scale)).all():
-        return None
-    root = np.sqrt(rate / scale)
-    return float(np.linalg.eigvalsh(h * (root[:, None] * root))[-1])

@@ -89,7 +89,7 @@ def remarks(step: Step, lang: str) -> list[Block]:
     return [Words(text) for text in texts]
 
 
-GOES_ON = {"back", "passed"}
+GOES_ON = {"back", "back.low", "passed"}
 
 
 def remark_text(remark: Remark, lang: str) -> str:
@@ -102,7 +102,7 @@ def _spelled(remark: Remark, lang: str) -> Mapping[str, Any]:
     values = dict(remark.values)
     if remark.key.startswith("away"):
         values["other"] = values["other"] or messages.Phrase("step.the_others")
-    elif remark.key == "back":
+    elif remark.key.startswith("back"):
         values |= {"value": short(values["value"], 4), "step": grouped(values["step"])}
     elif remark.key.startswith("repeats"):
         values["middle"] = ", ".join(number(one) for one in values["middle"].values())

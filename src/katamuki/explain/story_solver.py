@@ -11,7 +11,7 @@ from katamuki import messages
 from katamuki.backends.numpy_ import evaluate
 from katamuki.explain import curvature, torch_lines
 from katamuki.explain.blocks import Block, Head, Line, Table, Words, flow, left, width
-from katamuki.explain.figures import filled, lettered, plainly
+from katamuki.explain.figures import filled, hides_eps, lettered, plainly
 from katamuki.explain.notation import short
 from katamuki.explain.step import Attempt, Equation, Step, Update
 from katamuki.explain.story_forward import MOST_PARAMS, skipped
@@ -57,9 +57,12 @@ def solver(step: Step, shown: Sequence[int], level: str, lang: str) -> list[Bloc
         blocks += _update(update, room, lang)
     if len(step.updates) > MOST_PARAMS:
         blocks.append(Line(messages.sentence("step.more_params", lang, count=len(step.updates) - MOST_PARAMS)))
+    hidden = {hides_eps(one) for update in step.updates[:MOST_PARAMS] for one in update.equations}
+    if {True, False} <= hidden:
+        blocks.append(Words(messages.sentence("step.eps", lang)))
     for remark in step.remarks:
         if remark.key.startswith("equal_steps"):
-            values = {name: short(value, 4) for name, value in remark.values.items()}
+            values = {name: short(value, 2 if name == "apart" else 4) for name, value in remark.values.items()}
             blocks.append(Words(messages.sentence("step.remark." + remark.key, lang, **values)))
     return blocks
 

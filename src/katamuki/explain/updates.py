@@ -2,11 +2,13 @@
 
 The values come from the solver's own rule (:mod:`katamuki.solvers.first_order`): its memory before the step, and after
 it. The equations say in algebra what the rule did; tests hold each to the rule's numbers. Letters are the names of the
-memory's blocks: v, m, u, buffer, sum, …
+memory's blocks: v, m, u, buffer, sum, …; the parameter is called p and its gradient ∂L/∂p, whatever the user calls
+them, so that no name of a formula stands for an option.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +18,8 @@ import numpy as np
 from katamuki.explain.step import Equation, Update
 from katamuki.records import Array
 
-EPS_SHOWS = 2e-7  # of a divisor: below, adding eps changes none of six digits
 ONE_LR = 1e-3  # a step is "one whole lr" to this share
+ROUNDED = 2.0  # spacings of the parameter's numbers: how far subtraction may take a step from its rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +61,20 @@ def _spelled(key: str) -> str:
     return key.removeprefix("bar_") + "'" if key.startswith("bar_") else key
 
 
-def divided(at: Moved, top: str, under: str, square: float, eps: float) -> tuple[str, dict[str, float]]:
-    """``top / √under``, with eps where it shows among six digits."""
-    if eps < EPS_SHOWS * abs(square) ** 0.5:
-        return f"{top} / √{{{under}}}", {}
-    return f"{top} / (√{{{under}}} + {{eps}})", {"eps": eps}
+def subtracted(at: Moved, rule: str, value: float, /, **operands: float) -> Equation:
+    """The equation of the step; ``value`` is what the rule gives, ``at.step`` what is left of it after subtraction.
+
+    They differ by the rounding of the parameter. A step that is lost in it, and moves nothing, is noted.
+    """
+    lost = at.step == 0.0 != value
+    near = abs(value - at.step) <= ROUNDED * float(np.spacing(max(abs(at.value), abs(at.value - at.step))))
+    one = equation("step", rule, value if near else at.step, **operands)
+    return Equation(one.symbol, one.rule, one.operands, one.value, "lost" if lost and near else None)
+
+
+def over(top: float, under: float) -> float:
+    """A quotient; NaN where the divisor is 0."""
+    return top / under if under else math.nan
 
 
 def gradient_of(at: Moved, lines: Lines) -> float:
@@ -72,17 +83,16 @@ def gradient_of(at: Moved, lines: Lines) -> float:
     if decay == 0.0 or at.options.get("decoupled_weight_decay"):
         return at.gradient
     g = at.gradient + decay * at.value
-    operands = {f"∂L/∂{at.name}": at.gradient, "weight_decay": decay, at.name: at.value}
-    lines.append(Equation("g", f"{{∂L/∂{at.name}}} + {{weight_decay}}·{{{at.name}}}", operands, g, None))
+    operands = {"∂L/∂p": at.gradient, "weight_decay": decay, "p": at.value}
+    lines.append(equation("g", "{∂L/∂p} + {weight_decay}·{p}", g, **operands))
     return g
 
 
 def kept(at: Moved, lines: Lines) -> None:
     """Decoupled weight decay: what is left of the parameter before the step is subtracted."""
     decay, lr = at.option("weight_decay"), at.option("lr")
-    operands = {at.name: at.value, "lr": lr, "weight_decay": decay}
     value = at.value * (1.0 - lr * decay)
-    lines.append(Equation("kept", f"{{{at.name}}}·(1 − {{lr}}·{{weight_decay}})", operands, value, None))
+    lines.append(equation("kept", "{p}·(1 − {lr}·{weight_decay})", value, p=at.value, lr=lr, weight_decay=decay))
 
 
 def sgd(at: Moved) -> Lines:
@@ -90,7 +100,7 @@ def sgd(at: Moved) -> Lines:
     lines: Lines = []
     g, lr, momentum, dampening = gradient_of(at, lines), at.option("lr"), at.option("momentum"), at.option("dampening")
     if momentum == 0.0:
-        return [*lines, equation("step", "{lr} · {g}", at.step, lr=lr, g=g)]
+        return [*lines, subtracted(at, "{lr} · {g}", lr * g, lr=lr, g=g)]
     before, buffer = at.before["buffer"], at.after["buffer"]
     if at.t == 1:
         lines.append(equation("buffer", "{g}", buffer, g=g))
@@ -111,8 +121,8 @@ def sgd(at: Moved) -> Lines:
     if at.options.get("nesterov"):
         ahead = g + momentum * buffer
         lines.append(equation("ahead", "{g} + {momentum}·{buffer}", ahead, g=g, momentum=momentum, buffer=buffer))
-        return [*lines, equation("step", "{lr} · {ahead}", at.step, lr=lr, ahead=ahead)]
-    return [*lines, equation("step", "{lr} · {buffer}", at.step, lr=lr, buffer=buffer)]
+        return [*lines, subtracted(at, "{lr} · {ahead}", lr * ahead, lr=lr, ahead=ahead)]
+    return [*lines, subtracted(at, "{lr} · {buffer}", lr * buffer, lr=lr, buffer=buffer)]
 
 
 def asgd(at: Moved) -> Lines:
@@ -120,28 +130,17 @@ def asgd(at: Moved) -> Lines:
     lines: Lines = []
     g, lr, lambd, alpha, t = gradient_of(at, lines), at.option("lr"), at.option("lambd"), at.option("alpha"), at.t
     eta = lr / (1.0 + lambd * lr * (t - 1)) ** alpha
-    lines.append(
-        equation(
-            "eta",
-            "{lr} / (1 + {lambd}·{lr}·{one_less_t})^{alpha}".replace("one_less_t", "t − 1"),
-            eta,
-            **{"lr": lr, "lambd": lambd, "t − 1": t - 1, "alpha": alpha},
-        )
-    )
-    pull = Equation(
-        "step",
-        f"{{eta}} · {{g}} + {{lambd}}·{{eta}}·{{{at.name}}}",
-        {"eta": eta, "g": g, "lambd": lambd, at.name: at.value},
-        at.step,
-        None,
-    )
+    operands = {"lr": lr, "lambd": lambd, "t − 1": t - 1.0, "alpha": alpha}
+    lines.append(equation("eta", "{lr} / (1 + {lambd}·{lr}·{t − 1})^{alpha}", eta, **operands))
+    value = eta * g + lambd * eta * at.value
+    operands = {"eta": eta, "g": g, "lambd": lambd, "p": at.value}
+    lines.append(subtracted(at, "{eta} · {g} + {lambd}·{eta}·{p}", value, **operands))
     share = 1.0 / max(1.0, t - 1.0 - at.option("t0"))
-    operands = {at.name: at.value, "step": at.step}
-    rule = f"{{{at.name}}} − {{step}}"
+    operands, rule = {"p": at.value, "step": lines[-1].value}, "{p} − {step}"
     if share != 1.0:
         operands |= {"average": at.before["average"], "share": share}
-        rule = f"{{average}} + ({rule} − {{average}})·{{share}}"
-    return [*lines, pull, Equation("average", rule, operands, at.after["average"], None)]
+        rule = "{average} + ({p} − {step} − {average})·{share}"
+    return [*lines, equation("average", rule, at.after["average"], **operands)]
 
 
 def rprop(at: Moved) -> Lines:
@@ -167,7 +166,7 @@ def rprop(at: Moved) -> Lines:
     lines.append(Equation("size", rule, operands, size, None))
     if agreed < 0.0:
         return [*lines, Equation("step", "0", {}, at.step, "turned")]
-    return [*lines, equation("step", "{size}·sign({g})", at.step, size=size, g=g)]
+    return [*lines, subtracted(at, "{size}·sign({g})", size * float(np.sign(g)), size=size, g=g)]
 
 
 def adagrad(at: Moved) -> Lines:
@@ -182,8 +181,10 @@ def adagrad(at: Moved) -> Lines:
         rate, name = lr / (1.0 + (at.t - 1) * decay), "rate"
         operands = {"lr": lr, "t − 1": float(at.t - 1), "lr_decay": decay}
         lines.append(Equation("rate", "{lr} / (1 + {t − 1}·{lr_decay})", operands, rate, None))
-    rule, more = divided(at, f"{{{name}}} · {{g}}", "sum", total, at.option("eps"))
-    return [*lines, equation("step", rule, at.step, **{name: rate}, g=g, sum=total, **more)]
+    eps = at.option("eps")
+    value = over(rate * g, math.sqrt(total) + eps)
+    rule = f"{{{name}}} · {{g}} / (√{{sum}} + {{eps}})"
+    return [*lines, subtracted(at, rule, value, **{name: rate}, g=g, sum=total, eps=eps)]
 
 
 def adadelta(at: Moved) -> Lines:
@@ -207,7 +208,7 @@ def adadelta(at: Moved) -> Lines:
             move=move,
         )
     )
-    return [*lines, equation("step", "{lr} · {move}", at.step, lr=lr, move=move)]
+    return [*lines, subtracted(at, "{lr} · {move}", lr * move, lr=lr, move=move)]
 
 
 def rmsprop(at: Moved) -> Lines:
@@ -223,13 +224,16 @@ def rmsprop(at: Moved) -> Lines:
         lines.append(equation("mean", "{alpha}·{mean} + {one_less_alpha}·{g}", mean, **operands))
         lines.append(equation("spread", "{v} − {mean}²", square - mean * mean, v=square, mean=mean))
         square -= mean * mean
+    eps, rule = at.option("eps"), "{g} / (√{" + under + "} + {eps})"
+    operands = {"g": g, under: square, "eps": eps}
     if momentum == 0.0:
-        rule, more = divided(at, "{lr} · {g}", under, square, at.option("eps"))
-        return [*lines, _measured(at, equation("step", rule, at.step, lr=lr, g=g, **{under: square}, **more))]
-    rule, more = divided(at, "{momentum}·{buffer} + {g}", under, square, at.option("eps"))
+        value = over(lr * g, math.sqrt(max(square, 0.0)) + eps)
+        return [*lines, _measured(at, subtracted(at, "{lr} · " + rule, value, lr=lr, **operands))]
     before, buffer = at.before["buffer"], at.after["buffer"]
-    lines.append(equation("buffer", rule, buffer, momentum=momentum, buffer=before, g=g, **{under: square}, **more))
-    return [*lines, equation("step", "{lr} · {buffer}", at.step, lr=lr, buffer=buffer)]
+    lines.append(
+        equation("buffer", "{momentum}·{buffer} + " + rule, buffer, momentum=momentum, buffer=before, **operands)
+    )
+    return [*lines, subtracted(at, "{lr} · {buffer}", lr * buffer, lr=lr, buffer=buffer)]
 
 
 def _measured(at: Moved, step: Equation) -> Equation:
@@ -241,23 +245,28 @@ def _measured(at: Moved, step: Equation) -> Equation:
 
 
 def update_of(solver: str, at: Moved, makers: Mapping[str, Maker], names: Collection[str]) -> Update:
-    """The equations of one parameter; a symbol that is also the name of a parameter or column gets an underscore."""
+    """The equations of one parameter; a symbol that is also the name of a parameter or column gets underscores."""
     lines = makers[solver](at)
-    clashes = {one.symbol for one in lines} & (set(names) | {at.name})
-    return Update(at.name, tuple(_renamed(one, clashes, at.name) for one in lines))
+    taken = {*names, at.name}
+    spelled = {one.symbol: _free(one.symbol, taken) for one in lines}
+    if taken.isdisjoint(spelled):
+        return Update(at.name, tuple(lines))
+    return Update(at.name, tuple(_renamed(one, spelled) for one in lines))
 
 
-def _renamed(one: Equation, clashes: Collection[str], parameter: str) -> Equation:
-    if not clashes:
-        return one
-    del parameter
-    rule, operands = one.rule, dict(one.operands)
-    for name in clashes:
-        if name in operands:
-            rule = rule.replace("{" + name + "}", "{" + name + "_}")
-            operands[name + "_"] = operands.pop(name)
-    symbol = one.symbol + "_" if one.symbol in clashes else one.symbol
-    return Equation(symbol, rule, operands, one.value, one.note)
+def _free(symbol: str, taken: Collection[str]) -> str:
+    while symbol in taken:
+        symbol += "_"
+    return symbol
+
+
+def _renamed(one: Equation, spelled: Mapping[str, str]) -> Equation:
+    rule, operands = one.rule, {}
+    for name, value in one.operands.items():
+        said = spelled.get(name, name)
+        rule = rule.replace("{" + name + "}", "{" + said + "}")
+        operands[said] = value
+    return Equation(spelled[one.symbol], rule, operands, one.value, one.note)
 
 
 def blocks_of(memory: tuple[str, ...], state: Array, free: tuple[str, ...]) -> dict[str, dict[str, float]]:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import math
+
 from katamuki.explain.step import Equation
 from katamuki.explain.updates import (
-    EPS_SHOWS,
     Lines,
     Maker,
     Moved,
     adadelta,
     adagrad,
     asgd,
-    divided,
     equation,
     gradient_of,
     kept,
+    over,
     rmsprop,
     rprop,
     sgd,
+    subtracted,
 )
 from katamuki.solvers.first_order import FirstOrder
 from katamuki.solvers.first_order_stability import pull
@@ -94,8 +96,10 @@ def _adam(at: Moved, adamw: bool) -> Lines:
         square = largest
     first = _corrected(at, lines, "m", at.after["m"], "beta1", beta1)
     second = _corrected(at, lines, name, square, "beta2", beta2)
-    rule, more = divided(at, "{lr} · {bar_m}", "bar_v", second, at.option("eps"))
-    return [*lines, equation("step", rule, at.step, lr=at.option("lr"), bar_m=first, bar_v=second, **more)]
+    lr, eps = at.option("lr"), at.option("eps")
+    value = over(lr * first, math.sqrt(second) + eps)
+    rule = "{lr} · {bar_m} / (√{bar_v} + {eps})"
+    return [*lines, subtracted(at, rule, value, lr=lr, bar_m=first, bar_v=second, eps=eps)]
 
 
 def adamax(at: Moved) -> Lines:
@@ -105,13 +109,10 @@ def adamax(at: Moved) -> Lines:
     _moments(at, lines, g)
     beta1, beta2 = at.options["betas"]
     u, eps = at.after["u"], at.option("eps")
-    operands = {"beta2": beta2, "u": at.before["u"], "g": g}
-    if eps < EPS_SHOWS * abs(g):
-        lines.append(equation("u", "max({beta2}·{u}, |{g}|)", u, **operands))
-    else:
-        lines.append(equation("u", "max({beta2}·{u}, |{g}| + {eps})", u, **operands, eps=eps))
-    first = _corrected(at, lines, "m", at.after["m"], "beta1", beta1)
-    return [*lines, equation("step", "{lr} · {bar_m} / {u}", at.step, lr=at.option("lr"), bar_m=first, u=u)]
+    operands = {"beta2": beta2, "u": at.before["u"], "g": g, "eps": eps}
+    lines.append(equation("u", "max({beta2}·{u}, |{g}| + {eps})", u, **operands))
+    first, lr = _corrected(at, lines, "m", at.after["m"], "beta1", beta1), at.option("lr")
+    return [*lines, subtracted(at, "{lr} · {bar_m} / {u}", over(lr * first, u), lr=lr, bar_m=first, u=u)]
 
 
 def nadam(at: Moved) -> Lines:
@@ -137,8 +138,10 @@ def nadam(at: Moved) -> Lines:
     rule = "(1 − {mu}) / (1 − {product}) · {g} + {next} / (1 − {product}·{next}) · {m}"
     lines.append(Equation("ahead", rule, {"mu": mu, "product": product, "g": g, "next": ahead, "m": m}, look, None))
     second = _corrected(at, lines, "v", at.after["v"], "beta2", beta2)
-    rule, more = divided(at, "{lr} · {ahead}", "bar_v", second, at.option("eps"))
-    return [*lines, equation("step", rule, at.step, lr=at.option("lr"), ahead=look, bar_v=second, **more)]
+    lr, eps = at.option("lr"), at.option("eps")
+    value = over(lr * look, math.sqrt(second) + eps)
+    rule = "{lr} · {ahead} / (√{bar_v} + {eps})"
+    return [*lines, subtracted(at, rule, value, lr=lr, ahead=look, bar_v=second, eps=eps)]
 
 
 def radam(at: Moved) -> Lines:
@@ -155,13 +158,15 @@ def radam(at: Moved) -> Lines:
     note = None if trusted else "untrusted"
     lines.append(Equation("rho", rule, {"beta2": beta2, "t": float(t)}, length, note))
     if not trusted:
-        return [*lines, equation("step", "{lr} · {bar_m}", at.step, lr=lr, bar_m=first)]
+        return [*lines, subtracted(at, "{lr} · {bar_m}", lr * first, lr=lr, bar_m=first)]
     rectify = ((length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length)) ** 0.5
     rule = "√(({rho} − 4)·({rho} − 2)·{longest} / (({longest} − 4)·({longest} − 2)·{rho}))"
     lines.append(Equation("r", rule, {"rho": length, "longest": longest}, rectify, None))
-    rule, more = divided(at, "{lr} · {m'} · {r} · √(1 − {beta2}^{t})", "v", v, at.option("eps"))
-    operands = {"lr": lr, "m'": first, "r": rectify, "beta2": beta2, "t": float(t), "v": v, **more}
-    return [*lines, Equation("step", rule, operands, at.step, None)]
+    eps = at.option("eps")
+    value = over(lr * first * rectify * math.sqrt(1.0 - beta2**t), math.sqrt(v) + eps)
+    rule = "{lr} · {m'} · {r} · √(1 − {beta2}^{t}) / (√{v} + {eps})"
+    operands = {"lr": lr, "m'": first, "r": rectify, "beta2": beta2, "t": float(t), "v": v, "eps": eps}
+    return [*lines, subtracted(at, rule, value, **operands)]
 
 
 def undecayed(solver: FirstOrder) -> float:
