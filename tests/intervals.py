@@ -25,15 +25,14 @@ COMPARE: dict[str, Callable[[float, float], bool]] = {
     "≠": float.__ne__,
 }
 FUNCTIONS: dict[str, Callable[..., float]] = {
-    "exp": math.exp,
-    "log": math.log,
-    "sin": math.sin,
-    "cos": math.cos,
-    "tanh": math.tanh,
-    "sqrt": math.sqrt,
+    **{name: getattr(math, name) for name in ("exp", "log", "log10", "log2", "log1p", "expm1", "cbrt", "erf", "erfc")},
+    **{name: getattr(math, name) for name in ("sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh")},
     "max": max,
     "min": min,
     "sign": lambda x: float((x > 0) - (x < 0)),
+    "heaviside": lambda x: 0.5 * (1 + (x > 0) - (x < 0)),
+    "sigmoid": lambda x: 1 / (1 + math.exp(-x)),
+    "softplus": lambda x: math.log1p(math.exp(x)),
 }
 
 
@@ -141,6 +140,8 @@ class _Reader:
         condition = self.comparison()
         assert self.take() == "else"
         other = self.comparison()
+        if condition.low != condition.high:  # the digits do not tell
+            return Interval(min(first.low, other.low), max(first.high, other.high))
         return first if condition.middle != 0.0 else other
 
     def comparison(self) -> Interval:
@@ -148,7 +149,10 @@ class _Reader:
         if not self.peek(*COMPARE):
             return one
         compare = COMPARE[self.take()]
-        true = float(compare(one.middle, self.sum().middle))
+        two = self.sum()
+        if one.low <= two.high and two.low <= one.high:
+            return Interval(0.0, 1.0)
+        true = float(compare(one.middle, two.middle))
         return Interval(true, true)
 
     def sum(self) -> Interval:

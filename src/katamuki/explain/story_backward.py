@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from katamuki import messages
 from katamuki.explain import torch_lines
-from katamuki.explain.blocks import COLUMNS, INDENT, Block, Head, Line, Rules, Table, flow
+from katamuki.explain.blocks import COLUMNS, INDENT, Block, Head, Line, Rules, Table, Words, flow
 from katamuki.explain.notation import LOWERED, short, written
 from katamuki.explain.sketch import adjoint_name
 from katamuki.explain.step import Step
@@ -27,6 +29,7 @@ class _Walk:
         self.rules = rules
         self.lang = lang
         self.n = "n" if rules else str(step.n)
+        self.step = step
         self.weight = "" if tape.weight is None else tape.nodes[tape.weight].name
         self.apart: list[int] = []  # flows whose sums have no short form: their rows stand in a table
         self.uses: dict[int, int] = {}
@@ -58,6 +61,8 @@ class _Walk:
             rows.append(self._flow(place, one, op))
             if one.part and one.part == self.uses[one.target]:
                 rows.append(self._gathered(one.target))
+        reached = {node.name for node in tape.nodes if node.op == "parameter" and node.adjoint is not None}
+        rows += [("", adjoint_name(name), ("0",), "") for name in self.step.free if name not in reached]
         return rows
 
     def _row(self, op: str, name: str, terms: tuple[str, ...], value: float) -> Row:
@@ -81,14 +86,17 @@ class _Walk:
         rule = written(one.rule, spaced=True)
         if target.shared and not source.shared:
             text = f"Σ {rule}" if not _loose(rule) else f"Σ ({rule})"
-            short_form = self._short_sum(one.factor, one.sign, one.total) if one.sign else ()
+            total = one.total if one.part else as_run(self.step, target.name, one.total)
+            short_form = self._short_sum(one.factor, one.sign, total) if one.sign else ()
             if not short_form:
                 self.apart.append(place)
             if self.rules:
                 word = self._word(op)
                 return word, adjoint_name(name), (text, *short_form[:1]), ""
-            return self._row(op, name, (text, *short_form), one.total)
+            return self._row(op, name, (text, *short_form), total)
         value = tape.carried(one, self.row)
+        if target.op == "parameter" and not one.part:
+            value = as_run(self.step, target.name, value)
         if plain:
             return self._row(op, name, (f"{rule} · 1",), value)
         numbers = written(one.rule, self._number, spaced=True)
@@ -117,7 +125,16 @@ class _Walk:
         parts = [one for one in tape.flows if one.target == target]
         letters = " + ".join(adjoint_name(name) + str(one.part).translate(LOWERED) for one in parts)
         numbers = " + ".join(short(tape.share(one, self.row)) for one in parts)
-        return self._row("", name, (letters, numbers), tape.back(target, self.row))
+        return self._row("", name, (letters, numbers), as_run(self.step, name, tape.back(target, self.row)))
+
+
+def as_run(step: Step, name: str, total: float) -> float:
+    """The sum over the rows as the run had it, where the two differ by the rounding of the summands alone: n·ulp."""
+    found = step.gradient.get(name)
+    if found is None or step.differences is None:
+        return total
+    bound = step.n * float(np.finfo(step.dtype).eps) * step.differences.summands[name]
+    return found if abs(found - total) <= bound else total
 
 
 def _loose(rule: str) -> bool:
@@ -145,7 +162,25 @@ def backward(step: Step, tape: Tape, row: int, shown: Sequence[int], level: str,
         blocks.append(_sums_table(step, tape, walk.apart, shown, lang))
     if step.differences is not None:
         blocks += [Line(one) for one in flow(_checked(step, lang), COLUMNS - INDENT)]
+        if step.differences.kink:
+            blocks.append(Words(messages.sentence("step.kink", lang)))
+    blocks += _other_sums(step, tape, lang)
     return [*blocks, *left_over(step, lang)]
+
+
+def _other_sums(step: Step, tape: Tape, lang: str) -> list[Block]:
+    """Gradients of which the rows give other digits than the run had: by rounding, or by more."""
+    rounded, others = [], []
+    for name in step.free[:MOST_PARAMS]:
+        found, total = step.gradient[name], tape.gradient(name)
+        if short(found) != short(total):
+            (rounded if as_run(step, name, total) == found else others).append(name)
+    blocks: list[Block] = []
+    if rounded:
+        names = messages.Listing([adjoint_name(name) for name in rounded])
+        blocks.append(Words(messages.sentence("step.rounded", lang, names=names, rows=step.n)))
+    said = [f"{adjoint_name(name)} = {short(step.gradient[name])}" for name in others]
+    return [*blocks, *([Words(messages.sentence("step.in_run", lang, values="   ".join(said)))] if said else [])]
 
 
 def _checked(step: Step, lang: str) -> list[str]:
