@@ -69,6 +69,7 @@ def test_the_tutorial_ends_in_the_cycle_that_ux_describes() -> None:
     assert found.facts["stability"] == pytest.approx(2.0, abs=1e-4)
     assert found.facts["stability_limit"] == 2.0
     assert found.facts["floor"] == pytest.approx(110 * 0.0005**2, rel=1e-5)
+    assert found.facts["factor"] == pytest.approx(float(((X + 1.0) ** 2).mean()), rel=1e-12)
     assert trace.loss[-1] == pytest.approx(1.25118, abs=5e-6)
 
 
@@ -275,6 +276,7 @@ def test_the_middle_of_a_cycle_with_weight_decay_is_not_the_answer() -> None:
     assert found.cycle is not None
     assert list(found.cycle.middle.values()) == pytest.approx(penalised(0.1), abs=1e-6)
     assert found.facts["pulled"] is True
+    assert "factor" not in found.facts
     assert "pulled" not in judged(RMSprop(lr=0.001))[1].facts
     assert "pulled" not in judged(RMSprop(lr=0.001, weight_decay=1e-12))[1].facts
 

@@ -22,7 +22,7 @@ from katamuki.solvers.first_order import (
     RMSprop,
     Rprop,
 )
-from katamuki.solvers.first_order_stability import rate_and_limit
+from katamuki.solvers.first_order_stability import largest, rate_and_limit, scaled
 from test_first_order_diagnosis import ANSWER, judged
 
 LATE = 10_000  # a step at which corrections for the beginning are over
@@ -127,3 +127,21 @@ def test_stability_and_the_step_that_passes_its_limit_are_numpys(solver: FirstOr
 def test_rules_whose_divisor_shrinks_end_at_the_limit(solver: FirstOrder) -> None:
     facts = judged(solver)[1].facts
     assert facts["stability"] == pytest.approx(facts["stability_limit"], rel=1e-3)
+
+
+def test_the_largest_eigenvalue_is_numpys_of_the_matrix_that_is_not_symmetric() -> None:
+    rng = np.random.default_rng(3)
+    j = rng.normal(size=(9, 4))
+    h, scale = j.T @ j, 10.0 ** rng.uniform(-3, 3, size=(5, 4))
+    plain = [np.sort(np.linalg.eigvals(0.3 * np.diag(1.0 / one) @ h).real) for one in scale]
+    assert largest(h, 0.3, scale) == pytest.approx([one[-1] for one in plain], rel=1e-12)
+    assert largest(h, 0.3, scale[1]) == pytest.approx(plain[1][-1], rel=1e-12)
+    assert largest(h, 0.3) == pytest.approx(0.3 * np.linalg.eigvals(h).real.max(), rel=1e-12)
+    assert np.linalg.eigvalsh(scaled(h, 0.3, scale[2])) == pytest.approx(plain[2], rel=1e-9)
+
+
+@pytest.mark.parametrize("bad", [0.0, -1.0, math.inf, math.nan])
+def test_a_divisor_that_is_no_positive_number_has_no_eigenvalue(bad: float) -> None:
+    found = largest(np.eye(2), 1.0, np.array([[1.0, 1.0], [bad, 1.0]]))
+    assert found[0] == 1.0
+    assert math.isnan(found[1])

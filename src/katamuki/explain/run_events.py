@@ -196,21 +196,9 @@ def _cycle(subject: Subject) -> dict[str, Any]:
         "lr": lr,
         "half_lr": half,
         "above": claim.reason.get("floor"),
-        "factor": _factor(subject) if half else None,
+        "factor": claim.reason.get("factor"),
         "stability": claim.reason.get("stability"),
     }
-
-
-def _factor(subject: Subject) -> float | None:
-    """What times (lr/2)² is the loss above the minimum: ½ ΣΣ H with the signs of the swing; None where it is not."""
-    claim = subject.solution
-    cycle, reference, lr = claim.cycle, claim.reference, claim.options["lr"]
-    above = claim.reason.get("floor")
-    if cycle is None or reference is None or above is None:
-        return None
-    signs = np.sign([cycle.high[name] - cycle.low[name] for name in subject.trace.names])
-    bend = 0.5 * float(signs @ reference.curvature @ signs)
-    return bend if abs(bend * (lr / 2.0) ** 2 - above) <= 0.01 * abs(above) else None
 
 
 def _unsteady(subject: Subject, path: Path) -> Iterator[Event]:

@@ -22,6 +22,7 @@ from katamuki.explain.run_path import Path
 from katamuki.explain.subject import Subject
 from katamuki.graph import derivative
 from katamuki.records import Array, Trace
+from katamuki.solvers.first_order_stability import scaled
 
 MOST = 200  # parameters whose eigenvalues are computed
 NARROW = 100.0  # a condition number from which there is a valley to speak of
@@ -214,8 +215,7 @@ def _slowest(subject: Subject, curvature: Array) -> float | None:
     if not lasting or not 0.0 <= momentum < 1.0 or (subject.solution.solver != "sgd" and scale is None):
         return None
     rate = lr * (1.0 - float(options.get("dampening") or 0.0) if momentum else 1.0)
-    root = np.sqrt(np.full(len(curvature), rate) if scale is None else rate / scale)
-    found = eigenvalues(curvature * (root[:, None] * root))
+    found = eigenvalues(scaled(curvature, rate, np.ones(len(curvature)) if scale is None else scale))
     if found is None:
         return None
     bends = found[0]

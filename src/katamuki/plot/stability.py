@@ -7,7 +7,6 @@ have one value for the whole run. Levenberg–Marquardt has no such number: its 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,7 +17,7 @@ from katamuki.plot.ran import Ran, stepped
 from katamuki.plot.thinning import Index, geometric
 from katamuki.records import Array
 from katamuki.solvers.first_order import FIRST_ORDER
-from katamuki.solvers.first_order_stability import pull, rate_and_limit
+from katamuki.solvers.first_order_stability import largest, pull, rate_and_limit
 
 WORK = 3e8  # multiplications that the eigenvalues of a picture may cost
 ROWS = 1500  # steps at most
@@ -78,12 +77,12 @@ def stability(ran: Ran, rows: Index | None = None) -> Stability:
     steps = len(trace) - 1  # no divisor stands in the last row: no step was taken there
     if scale is None:
         kept = np.array([0, steps]) if rows is None else rows
-        return Stability("constant", kept, np.full(len(kept), rate * float(np.linalg.eigvalsh(curvature)[-1])), limit)
+        return Stability("constant", kept, np.full(len(kept), float(largest(curvature, rate))), limit)
     if rows is None:
         most = int(min(ROWS, max(20.0, WORK / len(curvature) ** 3)))
         near = [int(np.searchsorted(trace.index, mark.step - 1)) for mark in ran.marks]
         rows = np.union1d(geometric(max(steps, 1), most), [row for row in near if row < steps]).astype(np.int64)
-    return Stability("divided", rows, largest(curvature, np.asarray(scale)[rows], rate), limit)
+    return Stability("divided", rows, largest(curvature, rate, np.asarray(scale)[rows]), limit)
 
 
 def curved(ran: Ran) -> Array:
@@ -92,19 +91,6 @@ def curved(ran: Ran) -> Array:
     curvature = np.asarray(ran.solution.reference.curvature, dtype=np.float64)
     decay = pull(ran.solver)[0]
     return curvature + decay * np.eye(len(curvature)) if decay else curvature
-
-
-def largest(curvature: Array, scale: Array, rate: float) -> Array:
-    """λmax of rate·diag(1/scale)·H for each row of ``scale`` (m, p); NaN where a divisor is 0 or not finite."""
-    found = np.full(len(scale), math.nan)
-    usable = np.flatnonzero((np.isfinite(scale) & (scale > 0.0)).all(axis=1))
-    step = max(1, int(4e6 / len(curvature) ** 2))
-    for first in range(0, len(usable), step):
-        rows = usable[first : first + step]
-        root = np.sqrt(rate / scale[rows])
-        scaled = curvature * root[:, :, None] * root[:, None, :]  # the same eigenvalues, and symmetric
-        found[rows] = np.linalg.eigvalsh(scaled)[:, -1]
-    return found
 
 
 def _limits(ran: Ran) -> tuple[float, float]:

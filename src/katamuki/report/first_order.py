@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from katamuki import messages
 from katamuki.records import Solution, Trace
 from katamuki.report.layout import Style, flow, hanging, noted, unstyled
@@ -158,16 +156,10 @@ def _cycle(claim: Solution, lang: str, columns: int, style: Style) -> list[str]:
 
 
 def _floor(claim: Solution, floor: float, lang: str) -> str:
-    """The loss above the minimum; ½ΣΣH (lr/2)² where every parameter swings by lr/2 in step (sign by cycle)."""
-    lr = claim.options.get("lr")
-    cycle, reference = claim.cycle, claim.reference
-    assert cycle is not None  # by ending()
-    assert reference is not None  # by applies()
-    if isinstance(lr, float) and cycle.swings_by(lr / 2):
-        signs = np.sign([cycle.high[name] - cycle.low[name] for name in claim.free])
-        bend = 0.5 * float(signs @ reference.curvature @ signs)
-        if abs(bend * (lr / 2) ** 2 - floor) <= 0.01 * abs(floor):
-            return _say("cycle.floor.lr", lang, factor=brief(bend, 4), value=brief(floor, 3))
+    """The loss above the minimum; in a cycle of half-width lr/2 with its factor of (lr/2)²."""
+    factor = claim.reason.get("factor")
+    if factor is not None:
+        return _say("cycle.floor.lr", lang, factor=brief(factor, 4), value=brief(floor, 3))
     return _say("cycle.floor", lang, value=brief(floor, 3))
 
 

@@ -32,6 +32,7 @@ COSINE_MET = 1e-9  # between residuals and any column of J: the gradient has van
 DIGITS_ENOUGH = 1e-10  # where residuals vanish too, their cosine says nothing; ten shared digits do
 AT_REST = 1e-6  # of the pull of weight decay: the gradient holds it to six digits
 NEARER = 0.5  # of the loss above the minimum: a step that was so much nearer than the end was left again
+FLOOR_MET = 0.01  # of the loss above the minimum: what a cycle's curvature says it is
 EDGE = 0.5  # of the stability limit: from here on it is the limit that keeps a run away
 
 
@@ -54,6 +55,18 @@ def last_unrepeated(params, stride, rows, p, tolerance):  # type: ignore[no-unty
     return -1
 
 
+@function("int64(double*, int64, int64, int64, int64, double, double)")
+def last_unsteady(params, stride, first, rows, p, largest, tolerance):  # type: ignore[no-untyped-def]
+    """The last row from ``first`` on whose largest swing is not ``largest`` to a tolerance; −1 if there is none."""
+    for row in range(rows - 2, first - 1, -1):
+        swing = 0.0
+        for k in range(p):
+            swing = max(swing, abs(params[(row + 1) * stride + k] - params[row * stride + k]))
+        if not abs(swing - largest) <= tolerance:
+            return row
+    return -1
+
+
 def diagnose(trace: Trace, solver: FirstOrder, reference: Reference | None) -> Diagnosis:
     """Say how a run ended.
 
@@ -70,14 +83,15 @@ def diagnose(trace: Trace, solver: FirstOrder, reference: Reference | None) -> D
     -------
     Diagnosis
         State "cycle", "diverged", "converged" or "slow". Facts, each only where it has a meaning: ``cosine`` (the
-        largest between residuals and a column of J), ``floor`` (the loss above the least-squares one), ``stability``
+        largest between residuals and a column of J), ``floor`` (the loss above the least-squares one), ``factor`` (of a
+        cycle of half-width lr/2: ½ΣΣH with the signs of the swing, where times (lr/2)² it is that floor), ``stability``
         and ``stability_limit`` (largest eigenvalue at the end and what it must stay below, no unit), ``passed`` (the
         first step above the limit), ``zigzag`` (the first step after it that turns back, and the next one again),
         ``largest_lr`` (SGD, ASGD) and ``fastest_lr`` (SGD), ``step`` (before which it had diverged), ``key`` and
-        ``values`` of a message. What keeps a run away, however many steps it takes: ``pulled`` (True: weight decay
-        and gradient hold each other, so that it rests, or the middle of its cycle is, elsewhere), ``pull`` (True: it
-        would come to that), ``smallest`` (the step that Rprop cannot go below), ``nearer`` (the step before which it
-        was nearer than at its end, where steps at the stability limit led away again).
+        ``values`` of a message. What keeps a run away, however many steps it takes: ``pulled`` (True: weight decay and
+        gradient hold each other, so that it rests, or the middle of its cycle is, elsewhere), ``pull`` (True: it would
+        come to that), ``smallest`` (the step that Rprop cannot go below), ``nearer`` (the step before which it was
+        nearer than at its end, where steps at the stability limit led away again).
 
     Source
     ------
@@ -105,6 +119,8 @@ def diagnose(trace: Trace, solver: FirstOrder, reference: Reference | None) -> D
     if cycle is not None:
         if reference is not None and any(pull(solver)) and _apart(cycle.middle, reference) > DIGITS_MET:
             facts["pulled"] = True
+        if reference is not None:
+            facts |= _factor(cycle, trace.names, solver.lr, reference, facts["floor"])
         return Diagnosis("cycle", cycle, facts)
     if loss > LOST * trace.loss[0] and loss >= trace.loss.max():
         return Diagnosis("diverged", None, facts | _divergence(trace, solver, facts))
@@ -142,13 +158,13 @@ def find_cycle(trace: Trace, solver: FirstOrder) -> Cycle | None:
     if any(abs(a - b) > tolerance for a, b in zip(before + here, one + two, strict=True)):
         return None
     window, stride = strided(x[first:])
-    begin = last_unrepeated(window.ctypes.data, stride, rows, len(trace.names), tolerance) + 1
-    swings = np.abs(window[begin + 1 :] - window[begin:-1]).max(axis=1)
-    unsteady = np.flatnonzero(np.abs(swings - largest) > STEADY * largest)
-    if len(unsteady):
-        if 2 * unsteady[-1] > len(swings):
+    start, p = window.ctypes.data, len(trace.names)
+    begin = last_unrepeated(start, stride, rows, p, tolerance) + 1
+    unsteady = last_unsteady(start, stride, begin, rows, p, largest, STEADY * largest)
+    if unsteady >= 0:
+        if 2 * (unsteady - begin) > rows - begin - 1:
             return None
-        begin += int(unsteady[-1]) + 1
+        begin = unsteady + 1
     if rows - begin < ORBIT + 3:
         return None
     moving = next(k for k, size in enumerate(swing) if size > SWINGS * unit)
@@ -161,6 +177,15 @@ def find_cycle(trace: Trace, solver: FirstOrder) -> Cycle | None:
         middle={name: (a + b) / 2 for name, a, b in zip(names, low, high, strict=True)},
         half_width={name: size / 2 for name, size in zip(names, swing, strict=True)},
     )
+
+
+def _factor(cycle: Cycle, names: tuple[str, ...], lr: float, reference: Reference, floor: float) -> dict[str, float]:
+    """What times (lr/2)² is the loss above the minimum, if every parameter swings by lr/2: ½ΣΣH, its signs theirs."""
+    if not cycle.swings_by(lr / 2.0):
+        return {}
+    signs = np.sign([cycle.high[name] - cycle.low[name] for name in names])
+    factor = 0.5 * float(signs @ reference.curvature @ signs)
+    return {"factor": factor} if abs(factor * (lr / 2.0) ** 2 - floor) <= FLOOR_MET * abs(floor) else {}
 
 
 def _what_keeps_it_away(

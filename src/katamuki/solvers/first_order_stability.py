@@ -22,6 +22,7 @@ from katamuki.records import Array, Trace
 from katamuki.solvers.first_order import ASGD, SGD, Adam, Adamax, AdamW, FirstOrder, RAdam, RMSprop, Rprop
 
 WORK = 2e8  # multiplications that the search for the stability limit may cost; beyond, that fact is left out
+ROOM = 4e6  # numbers that matrices may take at once
 
 
 @function("int64(double*, int64, int64, int64, double*, double, double*)")
@@ -88,6 +89,35 @@ def rate_and_limit(solver: FirstOrder, step: int | None = None) -> tuple[float, 
     return solver.lr, limit * (1.0 - solver.lr * pull(solver)[1] / 2.0)
 
 
+def scaled(curvature: Array, rate: float, scale: Array) -> Array:
+    """A symmetric matrix (…, p, p) with the eigenvalues of rate·diag(1/scale)·H, for divisors (…, p)."""
+    root = np.sqrt(rate / scale)
+    found: Array = curvature * root[..., :, None] * root[..., None, :]
+    return found
+
+
+def largest(curvature: Array, rate: float, scale: Array | None = None) -> Array:
+    """The largest eigenvalue (…) of rate·diag(1/scale)·H for divisors (…, p), all 1 if not given.
+
+    NaN where a divisor is not a positive number.
+
+    Example
+    -------
+    >>> largest(np.diag([1.0, 3.0]), 0.5, np.array([[1.0, 1.0], [1.0, 6.0], [0.0, 1.0]])).tolist()
+    [1.5, 0.5, nan]
+    """
+    if scale is None:
+        return np.asarray(rate * np.linalg.eigvalsh(curvature)[-1])
+    rows = scale.reshape(-1, len(curvature))
+    found = np.full(len(rows), math.nan)
+    usable = np.flatnonzero((np.isfinite(rows) & (rows > 0.0)).all(axis=1))
+    step = max(1, int(ROOM / len(curvature) ** 2))
+    for first in range(0, len(usable), step):
+        some = usable[first : first + step]
+        found[some] = np.linalg.eigvalsh(scaled(curvature, rate, rows[some]))[:, -1]
+    return found.reshape(scale.shape[:-1])
+
+
 def about_stability(trace: Trace, solver: FirstOrder, curvature: Array) -> dict[str, Any]:
     """Facts about stability, each only where it has a meaning; the names are those of ``diagnose``."""
     p, steps = len(trace.names), len(trace) - 1
@@ -107,8 +137,7 @@ def about_stability(trace: Trace, solver: FirstOrder, curvature: Array) -> dict[
     last = scale[steps - 1]
     if not all(0.0 < one < math.inf for one in last.tolist()):
         return {}
-    root = np.sqrt(rate / last)
-    facts["stability"] = float(np.linalg.eigvalsh(curvature * (root[:, None] * root))[-1])
+    facts["stability"] = float(largest(curvature, rate, last))
     if limit <= 0.0 or steps * (p**3 / 6 + p) > WORK:
         return facts
     curvature, work = np.ascontiguousarray(curvature), np.empty(p * p)
