@@ -203,17 +203,6 @@ def test_any_number_survives_a_flag(value: float) -> None:
     assert (name, values.number("--start", text)) == ("a", value)
 
 
-@given(st.text(max_size=8), st.text(max_size=8))
-def test_the_edit_distance_is_a_metric_like_its_textbook(one: str, other: str) -> None:
-    # the stranger: the definition of Wagner and Fischer (1974) as a full table
-    table = [[max(i, j) if 0 in (i, j) else 0 for j in range(len(other) + 1)] for i in range(len(one) + 1)]
-    for i in range(1, len(one) + 1):
-        for j in range(1, len(other) + 1):
-            differ = one[i - 1] != other[j - 1]
-            table[i][j] = min(table[i - 1][j] + 1, table[i][j - 1] + 1, table[i - 1][j - 1] + differ)
-    assert arguments.edits(one, other) == table[-1][-1]
-
-
 @pytest.mark.parametrize("command", arguments.COMMANDS)
 def test_every_command_has_a_page_of_80_columns(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from katamuki.api.options import shown
-from katamuki.data import nearest
 from katamuki.data.convert import number, plain, root
 from katamuki.errors import BoundsError, DataError
 from katamuki.formula.naming import normal
 from katamuki.records import Array, SigmaIs
+from katamuki.spelling import nearest
 
 Limits = Mapping[str, tuple[float | None, float | None]]
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from katamuki import messages
+from katamuki import messages, spelling
 from katamuki.cli.flags import COMMANDS, FILES, FLAGS, FREE, LANGUAGES, MODELLED, SHELLS, Flag
 from katamuki.cli.terminal import Terminal, spoken
 from katamuki.errors import KatamukiError
@@ -170,27 +170,14 @@ def _suggested(key: str, word: str, known: Iterable[str], **values: Any) -> Kata
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word at most two edits away, the nearest first.
+    """The known word at most two edits away, of a short word fewer; the nearest first.
 
     Example
     -------
     >>> nearest("--sovler", ["--solver", "--start"]), nearest("fti", ["fit", "data"]), nearest("race", ["fit"])
     ('--solver', 'fit', None)
     """
-    distances = sorted((edits(word, one), one) for one in known)
-    if not distances or distances[0][0] > min(NEAR, max(1, len(word.strip("-")) - 1)):
-        return None
-    return distances[0][1]
-
-
-def edits(one: str, other: str) -> int:
-    """Levenshtein's distance (1966): insertions, deletions and replacements between two words."""
-    row = list(range(len(other) + 1))
-    for i, a in enumerate(one, start=1):
-        last, row[0] = row[0], i
-        for j, b in enumerate(other, start=1):
-            last, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, last + (a != b))
-    return row[-1]
+    return spelling.nearest(word, sorted(known), min(NEAR, max(1, len(word.strip("-")) - 1)))
 
 
 def _check(chosen: argparse.Namespace) -> None:

@@ -6,9 +6,8 @@ formula and starts no database; a DuckDB relation is asked for its columns throu
 """
 
 from katamuki.data.builtin import datasets
-from katamuki.data.names import nearest
 from katamuki.data.selection import Columns, select
 from katamuki.data.sources import read, rows
 from katamuki.data.table import Table
 
-__all__ = ["Columns", "Table", "datasets", "nearest", "read", "rows", "select"]
+__all__ = ["Columns", "Table", "datasets", "read", "rows", "select"]

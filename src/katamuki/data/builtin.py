@@ -10,9 +10,10 @@ from dataclasses import replace
 from typing import overload
 
 from katamuki.data.files import SETS, from_path
-from katamuki.data.names import nearest, some
+from katamuki.data.names import some
 from katamuki.data.table import Table
 from katamuki.errors import DataError
+from katamuki.spelling import nearest
 
 
 @overload

@@ -17,11 +17,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from katamuki.data.names import STANDARD_INPUT, Place, nearest, some
+from katamuki.data.names import STANDARD_INPUT, Place, some
 from katamuki.data.table import Table
 from katamuki.data.text import TextFile
 from katamuki.errors import DataError
 from katamuki.records import Source
+from katamuki.spelling import nearest
 
 SETS = Path(__file__).parent / "sets"  # the built-in data
 HASHED = 1 << 30  # bytes up to which a file's sha256 is taken: half a second

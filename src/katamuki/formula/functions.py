@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from katamuki.data.names import nearest
 from katamuki.errors import FormulaError
 from katamuki.formula.pointing import at_place, pointed
 from katamuki.formula.tokens import Token
 from katamuki.graph import Span
 from katamuki.messages import Phrase
 from katamuki.ops import TABLE
+from katamuki.spelling import nearest
 
 FUNCTIONS = tuple(name for name, op in TABLE.items() if op.callable)
 MANY = frozenset({"min", "max"})  # take two or more

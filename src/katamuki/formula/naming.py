@@ -9,13 +9,14 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-from katamuki.data.names import distance, nearest, some
+from katamuki.data.names import some
 from katamuki.errors import FormulaError
 from katamuki.formula.functions import FUNCTIONS
 from katamuki.formula.pointing import at_place
 from katamuki.formula.tokens import Token
 from katamuki.graph import RESERVED, Span
 from katamuki.messages import Phrase
+from katamuki.spelling import distance, nearest
 
 # Letters of other scripts that look like Latin ones.
 LOOKS_LIKE = str.maketrans(
