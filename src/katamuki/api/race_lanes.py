@@ -103,8 +103,7 @@ def _label(solver: Solver) -> str | Phrase:
         if one.name == "lr" and not (isinstance(solver, LBFGS) and value == one.default):
             parts.append(f"{value:.6g}")
         elif one.name != "steps" and value != one.default:
-            text = "/".join(map(plain, value)) if isinstance(value, tuple) else plain(value)
-            parts.append(one.name if value is True else f"{one.name} {text}")
+            parts.append(one.name if value is True else f"{one.name} {plain(value)}")
     return " ".join(parts)
 
 

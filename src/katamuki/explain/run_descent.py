@@ -18,6 +18,7 @@ from katamuki.explain.run import Event
 from katamuki.explain.run_path import Path
 from katamuki.explain.subject import Subject
 from katamuki.records import Array
+from katamuki.solvers.digits import unit
 
 FIRST = (1, 2, 3)  # attempts of the table, then 5, 10, 20, 50, 100, …; and the last
 DOUBLES = 1.6  # times the gain before: quadratic, as far as rounding lets it be seen
@@ -74,8 +75,7 @@ def _digits(subject: Subject, path: Path) -> list[float | None] | None:
     claim = subject.solution
     if path.best is None or path.away is None:
         return None
-    sizes = np.array([max(abs(float(best)), (claim.stderr.get(name) or 0.0) / 1000.0)
-                      for name, best in zip(path.names, path.best, strict=True)])  # fmt: skip
+    sizes = np.array([unit(best, claim.stderr.get(name)) for name, best in zip(path.names, path.best, strict=True)])
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         worst = np.where(path.away > 0.0, path.away / sizes, 0.0).max(axis=1)
         shared = -np.log10(worst)

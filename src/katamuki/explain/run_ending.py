@@ -16,8 +16,9 @@ from katamuki.explain.run_events import Shape, steady_until
 from katamuki.explain.run_path import Path
 from katamuki.explain.subject import Subject
 from katamuki.messages import Phrase
-from katamuki.records import Array
+from katamuki.records import Array, Reference, Solution
 from katamuki.report.numbers import brief, plain
+from katamuki.solvers.digits import apart
 
 SAME = 6  # digits from which a result is called the answer
 FOR_EVER = 1e9  # steps: advice to take more of them is none
@@ -99,18 +100,14 @@ def result(subject: Subject, path: Path, shape: Shape) -> dict[str, Any]:
         "in_stderr": {name: abs(one) / error if (error := errors[name]) else None for name, one in away.items()},
         "in_lr": {name: one / lr for name, one in away.items()} if isinstance(lr, float) and lr > 0.0 else None,
         "above": claim.loss - reference.loss,
-        "shared_digits": _shared(away, {name: reference.params[name] for name in away}, errors),
+        "shared_digits": _shared(claim, reference),
     }
 
 
-def _shared(away: dict[str, float], answer: dict[str, float], errors: dict[str, float | None]) -> float:
-    """Digits shared with the answer, the worst parameter's, near 0 of a thousandth of its standard error."""
-    found = 15.0
-    for name, one in away.items():
-        size = max(abs(answer[name]), (errors[name] or 0.0) / 1000.0)
-        if one:
-            found = min(found, -math.log10(abs(one) / size) if size > 0.0 else 0.0)
-    return max(found, 0.0)
+def _shared(claim: Solution, reference: Reference) -> float:
+    """Digits shared with the answer, the worst parameter's; 15 at most."""
+    worst = max(apart(claim.params[name], reference.params[name], reference.stderr.get(name)) for name in claim.free)
+    return min(max(-math.log10(worst), 0.0), 15.0) if worst else 15.0
 
 
 def events(subject: Subject, path: Path, curvature: Array | None) -> tuple[Event, ...]:

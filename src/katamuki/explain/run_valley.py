@@ -22,6 +22,7 @@ from katamuki.explain.run_path import Path
 from katamuki.explain.subject import Subject
 from katamuki.graph import derivative
 from katamuki.records import Array, Trace
+from katamuki.solvers.digits import unit
 from katamuki.solvers.first_order_stability import scaled
 
 MOST = 200  # parameters whose eigenvalues are computed
@@ -177,11 +178,8 @@ def rest(subject: Subject, path: Path, curvature: Array, stderr: Mapping[str, fl
     if path.best is None or path.away is None or len(path) < 10:
         return None
     last = path.away[-1]
-    goals = np.array(
-        [
-            SIX_DIGITS * max(abs(float(best)), (stderr.get(name) or 0.0) / 1000.0)
-            for name, best in zip(path.names, path.best, strict=True)
-        ]
+    goals = SIX_DIGITS * np.array(
+        [unit(best, stderr.get(name)) for name, best in zip(path.names, path.best, strict=True)]
     )
     if solver == "rmsprop":
         goals = np.maximum(goals, float(subject.solution.options["lr"]))

@@ -94,7 +94,7 @@ def _head_parts(story: RunStory, lang: str) -> tuple[str, str]:
     name = messages.optional("report.solver." + header["solver"], lang) or str(header["solver"])
     lr = header["options"].get("lr")
     parts = [name] if lr is None else [name, f"lr {plain(lr)}"]
-    parts += [f"{option} {_option(value)}" for option, value in header["changed"].items()]
+    parts += [f"{option} {plain(value)}" for option, value in header["changed"].items()]
     count = grouped(header["steps"])
     if header["solver"] == "linear":
         parts.append(say("head.no_steps", lang))
@@ -110,11 +110,6 @@ def _head_parts(story: RunStory, lang: str) -> tuple[str, str]:
     rows = say("head.row" if header["rows"] == 1 else "head.rows", lang, rows=grouped(header["rows"]))
     where = [rows, header["dtype"]] + (["torch"] if header["backend"] == "torch" else [])
     return said, comma.join(where)
-
-
-def _option(value: Any) -> str:
-    """An option as it is typed."""
-    return "/".join(map(plain, value)) if isinstance(value, list | tuple) else plain(value)
 
 
 def _head(story: RunStory, lang: str, columns: int) -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 MINUS = "−"  # U+2212
@@ -129,14 +129,18 @@ def correlation(value: float) -> str:
     return f"{value:.{-math.floor(math.log10(rest))}f}".replace("-", MINUS)
 
 
-def plain(value: float) -> str:
-    """A number that somebody chose, as they would type it: ``0.001``, ``1e-08``, ``6000``.
+def plain(value: float | str | Sequence[float]) -> str:
+    """What somebody chose, as they would type it: ``0.001``, ``1e-08``, ``6000``, ``0.9/0.999``.
 
     Example
     -------
-    >>> plain(0.001), plain(1e-8), plain(3.0), plain(True)
-    ('0.001', '1e-08', '3', 'true')
+    >>> plain(0.001), plain(1e-8), plain(3.0), plain(True), plain((0.9, 0.999)), plain("strong_wolfe")
+    ('0.001', '1e-08', '3', 'true', '0.9/0.999', 'strong_wolfe')
     """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Sequence):
+        return "/".join(map(plain, value))
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value).removesuffix(".0")

@@ -190,7 +190,7 @@ def _method(claim: Solution, lang: str) -> str:
     name = _say("solver." + claim.solver, lang)
     usual = LBFGS if claim.solver == "lbfgs" else {}
     options = [
-        f"{option} {_option(value)}"
+        f"{option} {plain(value)}"
         for option, value in claim.options.items()
         if option != "steps" and value is not False and value is not None and (value != 0.0 or option in NUMBERS)
         if usual.get(option) != value
@@ -198,13 +198,6 @@ def _method(claim: Solution, lang: str) -> str:
     if claim.solver == "levenbergmarquardt":
         return _say("solver.exact", lang) if claim.state == "exact" else name
     return " ".join([name, *options])
-
-
-def _option(value: object) -> str:
-    """A solver's option, as the head of a report shows it."""
-    if isinstance(value, str):
-        return value
-    return "/".join(plain(one) for one in value) if isinstance(value, (tuple, list)) else plain(value)  # type: ignore[arg-type]
 
 
 def _parameters(fit: Reported, lang: str, columns: int, style: Style) -> list[str]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from katamuki.backends.native import function
 from katamuki.records import Array, Cycle, Reference, State, Trace
+from katamuki.solvers.digits import apart
 from katamuki.solvers.first_order import ASGD, SGD, FirstOrder, Rprop
 from katamuki.solvers.first_order_run import LOST
 from katamuki.solvers.first_order_stability import about_stability, pull, rate_and_limit, strided
@@ -255,13 +256,8 @@ def is_there(trace: Trace, reference: Reference, cosine: float, still: float = C
 
 def _apart(params: Mapping[str, float], reference: Reference) -> float:
     """The largest distance from the answer, relative to the answer or to a thousandth of its standard error."""
-    worst = 0.0
-    for name, value in params.items():
-        answer, error = reference.params[name], reference.stderr.get(name)
-        size = max(abs(answer), (error or 0.0) / 1000.0)
-        apart = abs(value - answer)
-        worst = max(worst, apart / size if size > 0.0 else math.inf if apart else 0.0)
-    return worst
+    distances = (apart(value, reference.params[name], reference.stderr.get(name)) for name, value in params.items())
+    return max(distances, default=0.0)
 
 
 def _last_gap(trace: Trace) -> int:
