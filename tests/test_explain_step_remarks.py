@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 
 import numpy as np
@@ -71,3 +72,48 @@ def test_what_carried_a_step_uphill_is_what_the_run_has() -> None:
     assert uphill(km.RMSprop(lr=0.01, weight_decay=1.0, steps=300)) <= {"rose.uphill.decay"}
     assert uphill(km.AdamW(lr=0.01, betas=(0.0, 0.99), weight_decay=10.0, steps=300)) == {"rose.uphill.decay"}
     assert not uphill(km.RMSprop(lr=0.01, steps=300))
+
+
+def test_the_story_has_one_gradient_though_rows_sum_to_another() -> None:
+    """At a minimum the parts used to print −2.08167e−16 beside −1.84423e−16, and a product of −9e−17 as 0."""
+    solver = km.Adam(lr=0.05, steps=3000)
+    fit = km.fit("y ~ a*exp(-b*t) + c", DECAY, start={"a": 2.0, "b": 1.0, "c": 0.1}, solver=solver)
+    lost = rounded = 0
+    for k in range(2500, 3001, 50):
+        step = fit.step(k)
+        text = step.explain()
+        for name in "abc":
+            shown = re.search(rf"∂L/∂{name}  = .* = (\S+)$", re.sub(r"\n {10,}= ", " = ", text), re.M)
+            assert shown is not None, text
+            (line,) = [one for one in text.splitlines() if re.match(rf"   {name}   m = ", one)]
+            used = re.search(r"\+ 0\.1·\(?(\S+?)\)? = ", line)
+            assert used is not None
+            assert used[1] == shown[1]
+        rounded += "as the run summed" in " ".join(text.split())
+        lost += "nothing moves" in text
+        assert not re.search(r"step = .* · −?[1-9].* = 0(\s|$)", text)
+        for update in step.updates:
+            for one in update.equations:
+                if one.note == "lost":
+                    assert step.after[update.parameter] == step.before[update.parameter]
+                    assert one.value != 0.0
+    assert rounded
+    assert lost  # and steps of less than the rounding of the parameter
+
+
+def test_differences_across_a_kink_say_so() -> None:
+    data = {"t": [0.0, 1.0, 2.0, 3.0, 4.0], "y": [2.1, 1.0, 0.1, 0.9, 2.2]}
+    solver = km.SGD(lr=1e-3, steps=2)
+    at_kink = km.fit("y ~ a*abs(t - b)", data, start={"a": 1.0, "b": 2.0005}, solver=solver).step(1)
+    assert at_kink.differences is not None
+    assert at_kink.differences.kink
+    assert at_kink.differences.apart is not None
+    assert at_kink.differences.apart > 1e-6  # as far apart as the kink makes them
+    assert "kink" in at_kink.explain()
+    beside = km.fit("y ~ a*abs(t - b)", data, start={"a": 1.0, "b": 2.5}, solver=solver).step(1)
+    assert beside.differences is not None
+    assert not beside.differences.kink
+    assert "kink" not in beside.explain()
+    choice = km.fit("y ~ a*t if t > b else a*t + c", data, start={"a": 1.0, "b": 2.0, "c": 0.1}, solver=solver).step(1)
+    assert choice.differences is not None
+    assert choice.differences.kink

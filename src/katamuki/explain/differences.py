@@ -23,11 +23,16 @@ LEAST = 1e-7  # of a parameter: nearer, rounding is all there is
 CHUNK = 8192
 OFFSETS = np.array([1.0, -1.0, 0.5, -0.5])
 
+SIDES: Mapping[str, Callable[..., Array]] = {  # operations with a kink or a jump, and the side that they are on
+    **dict.fromkeys(("abs", "sign", "heaviside"), np.sign),
+    **dict.fromkeys(("max", "min", "lt", "le", "gt", "ge", "eq", "ne"), lambda u, v: np.sign(u - v)),
+}
 Losses = Callable[[Array], Array]
+Turns = Callable[[Array], bool]
 
 
 def differences(losses: Losses, values: Array, slopes: Array, size: float, gradient: Array, summands: Array,
-                names: tuple[str, ...]) -> Differences:  # fmt: skip
+                names: tuple[str, ...], turns: Turns | None = None) -> Differences:  # fmt: skip
     """The gradient by central differences, and how far it is from the one given.
 
     Parameters
@@ -44,6 +49,8 @@ def differences(losses: Losses, values: Array, slopes: Array, size: float, gradi
         The gradient to compare with, and the sum of the sizes of its summands.
     names : tuple of str
         The parameters.
+    turns : function, optional
+        Whether a kink of the loss lies between points (m, p); without it none is looked for.
 
     Returns
     -------
@@ -76,7 +83,8 @@ def differences(losses: Losses, values: Array, slopes: Array, size: float, gradi
         apart = np.abs(found - gradient) / np.where(summands > 0.0, summands, 1.0)
     worst = float(apart.max()) if p else 0.0
     by_name = dict(zip(names, found.tolist(), strict=True))
-    return Differences(by_name, worst if math.isfinite(worst) else None)
+    kink = turns is not None and turns(np.concatenate([values[None, :], points]))
+    return Differences(by_name, worst if math.isfinite(worst) else None, kink, {})
 
 
 def losses_of(
@@ -102,3 +110,30 @@ def losses_of(
         return total / len(y)
 
     return losses
+
+
+def turns_of(
+    graph: Graph,
+    columns: Mapping[str, Array],
+    params: Mapping[str, float],
+    free: tuple[str, ...],
+) -> Turns | None:
+    """Whether some operation with a kink is on other sides at some of many points; None where the formula has none."""
+    places = [k for k, node in enumerate(graph.nodes) if node.op in SIDES]
+    if not places:
+        return None
+
+    def turns(points: Array) -> bool:
+        several = {name: points[:, k : k + 1] for k, name in enumerate(free)}
+        n = max((len(columns[name]) for name in graph.columns), default=1)
+        for start in range(0, n, CHUNK):
+            here = {name: columns[name][start : start + CHUNK] for name in graph.columns}
+            values = node_values(graph, here, {**params, **several})  # type: ignore[dict-item]
+            for k in places:
+                node = graph.nodes[k]
+                side = SIDES[node.op](*(values[a] for a in node.args))
+                if np.ndim(side) == 2 and (side != side[:1]).any():
+                    return True
+        return False
+
+    return turns

@@ -54,11 +54,15 @@ class Differences:
     """The gradient by central differences of the loss, and how far it is from the derivative's.
 
     ``apart`` is the largest |difference − derivative| in units of the summands: (2/n) Σ w |e ∂f|; None where the loss
-    has no finite value close by.
+    has no finite value close by. ``kink``: within the differences an operation such as abs, max or a condition changes
+    sides in some row, so that they need not agree. ``rounding`` bounds by how much two sums over the rows may differ
+    in the run's precision.
     """
 
     values: Mapping[str, float]
     apart: float | None
+    kink: bool
+    rounding: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import numpy as np
 from katamuki.errors import BoundsError
 from katamuki.explain import curvature, step_remarks
 from katamuki.explain.attempt import attempt_at
-from katamuki.explain.differences import differences, losses_of
+from katamuki.explain.differences import differences, losses_of, turns_of
 from katamuki.explain.iterations import iterations_of
 from katamuki.explain.sketch import sketch_of
 from katamuki.explain.step import Attempt, Differences, Helped, Iteration, Step, Update
@@ -206,7 +206,11 @@ class _Maker:
         size = math.sqrt(float((w * subject.y * subject.y).mean())) or 1.0
         losses = losses_of(subject.graph, subject.columns, subject.y, subject.weights, self.params, self.free)
         here, gradient = self.trace.params[self.row], self.trace.gradient[self.row]
-        return differences(losses, here, slopes, size, gradient, summands, self.free)
+        turns = turns_of(subject.graph, subject.columns, self.params, self.free)
+        found = differences(losses, here, slopes, size, gradient, summands, self.free, turns)
+        ulp = float(np.finfo(self.claim.dtype).eps)
+        rounding = ulp * (len(subject.y) * summands + 2.0 * len(subject.graph.nodes) * slopes * size)
+        return replace(found, rounding=self._named(rounding))
 
     def _sizes(self) -> tuple[Array, Array]:
         """For each free parameter the mean size of √w ∂f, and (2/n) Σ w |e ∂f|."""

@@ -22,6 +22,7 @@ FOLD = 2.0  # gradients differ if one is this many times the other
 NEAR = 0.75  # of the stability limit: from here on the step says how near it is
 NOTHING = 1e-2  # of what was promised: the change is nothing beside it
 ROSE = 1e-6  # of what was promised: a loss that rises by more did rise
+ROUNDING = 1e-14  # of the loss: it fell or rose only if it did by more
 SURE = 1e-3  # of a distance: a parameter moves away only if it does by more
 
 
@@ -95,7 +96,7 @@ def _refused(step: Step) -> Iterator[Remark]:
 def _rose(step: Step) -> Iterator[Remark]:
     helped = step.helped
     refused = step.attempt is not None and not step.attempt.accepted
-    if helped.change > ROSE * abs(helped.promise) and not refused:
+    if helped.change > max(ROSE * abs(helped.promise), ROUNDING * step.loss) and not refused:
         if helped.promise >= 0.0:
             yield Remark("rose.uphill" + _uphill(step), {})
         elif helped.bend is not None and helped.bend > -helped.promise:
@@ -141,7 +142,7 @@ def _nothing_gained(step: Step) -> Iterator[Remark]:
 
 def _away(step: Step) -> Iterator[Remark]:
     """Parameters that move away from their answer, downhill all the same; and whether they come back."""
-    if step.helped.distance is None or not step.helped.change < 0.0 or _cycling(step):
+    if step.helped.distance is None or not step.helped.change < -ROUNDING * step.loss or _cycling(step):
         return
     reference = step.subject.solution.reference
     if reference is None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from katamuki import messages
 from katamuki.explain import torch_lines
 from katamuki.explain.blocks import COLUMNS, INDENT, Block, Head, Line, Rules, Table, Words, flow
@@ -129,12 +127,11 @@ class _Walk:
 
 
 def as_run(step: Step, name: str, total: float) -> float:
-    """The sum over the rows as the run had it, where the two differ by the rounding of the summands alone: n·ulp."""
+    """The sum over the rows as the run had it, where the two differ by rounding alone."""
     found = step.gradient.get(name)
     if found is None or step.differences is None:
         return total
-    bound = step.n * float(np.finfo(step.dtype).eps) * step.differences.summands[name]
-    return found if abs(found - total) <= bound else total
+    return found if abs(found - total) <= step.differences.rounding[name] else total
 
 
 def _loose(rule: str) -> bool:
@@ -170,7 +167,8 @@ def backward(step: Step, tape: Tape, row: int, shown: Sequence[int], level: str,
 
 def _other_sums(step: Step, tape: Tape, lang: str) -> list[Block]:
     """Gradients of which the rows give other digits than the run had: by rounding, or by more."""
-    rounded, others = [], []
+    rounded: list[str] = []
+    others: list[str] = []
     for name in step.free[:MOST_PARAMS]:
         found, total = step.gradient[name], tape.gradient(name)
         if short(found) != short(total):
@@ -178,7 +176,7 @@ def _other_sums(step: Step, tape: Tape, lang: str) -> list[Block]:
     blocks: list[Block] = []
     if rounded:
         names = messages.Listing([adjoint_name(name) for name in rounded])
-        blocks.append(Words(messages.sentence("step.rounded", lang, names=names, rows=step.n)))
+        blocks.append(Words(messages.sentence("step.rounded", lang, names=names)))
     said = [f"{adjoint_name(name)} = {short(step.gradient[name])}" for name in others]
     return [*blocks, *([Words(messages.sentence("step.in_run", lang, values="   ".join(said)))] if said else [])]
 
