@@ -68,6 +68,60 @@ def test_a_formula_without_a_value_is_said_whatever_the_solver(command: Command)
     assert "log(x-20)" in stepped.stdout
 
 
+def test_a_story_says_first_which_names_are_parameters(command: Command) -> None:
+    # a mistyped column used to become a parameter in silence
+    for given in ([], RMSPROP, [*RMSPROP, "--step", "1"], [*DIVERGED, "--lang", "ja"]):
+        fit = command("fit", *LINE, *given[: given.index("--step") if "--step" in given else None])
+        told = command("explain", *LINE, *given)
+        first, empty = told.stdout.split("\n")[:2]
+        assert first.startswith("y ~ a*x + b")
+        assert not empty
+        assert fit.stdout.split("\n")[0] in (first, "")  # the report of a run that diverged is none
+    typed = command("explain", "y ~ a*speed + b", "tutorial.csv", *RMSPROP)
+    assert "no variable, parameters a speed b" in typed.stdout
+    told = command("explain", *LINE, "--json")
+    assert json.loads(told.stdout)
+
+
+def test_a_formula_that_loses_its_value_on_the_way_is_not_said_to_diverge(command: Command) -> None:
+    # this used to add the growth of the loss, which was not what ended the run
+    left = command("explain", "y ~ a*log(b-x)", "tutorial.csv", "--solver", "sgd", "--lr", "0.5", "--start", "b=30")
+    assert "log(b-x) has no finite value in 9 of 11 rows" in left.stdout
+    assert "diverged" not in left.stdout
+    grew = command("explain", "y ~ a*x + b", "tutorial.csv", *DIVERGED)
+    assert "diverged" in grew.stdout
+
+
+@pytest.mark.parametrize("what", ["surface", "steps", "stability", "replay"])
+def test_a_diverged_run_is_drawn_and_its_failure_said(command: Command, what: str) -> None:
+    kind = ["-o", "run.html"] if what == "replay" else ["--what", what, "-o", "run.svg"]
+    done = command("plot", *LINE, *DIVERGED, *kind)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.startswith("warning: diverged")
+    as_fit = command("plot", *LINE, *DIVERGED, "-o", "fit.svg")
+    assert as_fit.returncode == 5
+    assert "E-DIVERGED" in as_fit.stderr
+    never = command("plot", "y ~ a*log(b-x)", "tutorial.csv", "--solver", "sgd", *kind)
+    assert never.returncode == 5
+    assert "E-DOMAIN" in never.stderr
+
+
+def test_quiet_gives_no_error_bars_to_a_run_that_ended_elsewhere(command: Command) -> None:
+    for steps in ("500", "6000"):
+        done = command("fit", *LINE, *RMSPROP[:-4], "--steps", steps, *RMSPROP[-2:], "--quiet")
+        lines = done.stdout.splitlines()
+        assert [len(line.split()) for line in lines] == [2, 2]
+    there = command("fit", *LINE, "--quiet").stdout.splitlines()
+    assert [line.split()[2] for line in there] == ["±", "±"]
+
+
+def test_a_band_that_is_not_drawn_is_said(command: Command) -> None:
+    for given, said in ((RMSPROP, True), ([], False)):
+        done = command("plot", *LINE, *given, "--interval", "mean", "-o", "fit.svg")
+        assert done.returncode == 0
+        assert ("no band is drawn" in done.stderr) is said
+
+
 def test_a_run_that_diverged_is_told_with_the_largest_safe_rate(command: Command) -> None:
     done = command("explain", *LINE, *DIVERGED)
     assert done.returncode == 0

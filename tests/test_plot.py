@@ -110,7 +110,7 @@ def test_the_figure_holds_the_data_the_curve_the_band_and_the_residuals() -> Non
 
 
 def test_many_points_do_not_hide_the_curve_and_few_lie_on_it() -> None:
-    for rows, hidden in ((30_000, True), (30, False)):
+    for rows, hidden in ((30_000, True), (5_000, True), (30, False)):
         x = np.linspace(0.0, 1.0, rows)
         axes = plot.figure(km.fit("y ~ a*x + b", {"x": x, "y": 2 * x + np.sin(40 * x)})).axes[0]
         curve, points = axes.lines
@@ -128,6 +128,37 @@ def test_no_band_is_drawn_where_an_error_bar_is_missing() -> None:
     from fake_fit import claim
 
     assert not plot.figure(claim(stderr={"a": None, "b": 1.0})).axes[0].collections
+
+
+def test_more_points_are_smaller_and_fainter_but_seen_in_the_legend() -> None:
+    seen = []
+    for rows in (50, 500, 5_000):
+        x = np.linspace(0.0, 1.0, rows)
+        axes = plot.figure(km.fit("y ~ a*x + b", {"x": x, "y": 2 * x + np.sin(40 * x)})).axes[0]
+        curve, points = axes.lines
+        wide = {".": 0.5, "o": 1.0}[str(points.get_marker())]
+        seen.append((wide * points.get_markersize(), points.get_alpha()))
+        shown = axes.get_legend().legend_handles[-1]
+        assert (shown.get_markersize(), shown.get_alpha()) >= (4.5, 0.9)
+        assert curve.get_linewidth() < axes.collections[0].get_linewidth()[0] or rows == 50
+    assert seen == sorted(seen, reverse=True)
+    assert len(set(seen)) == 3
+
+
+@pytest.mark.parametrize(("state", "steps", "said"), [("slow", 500, "500 steps of RMSprop"), ("cycle", 1, "1 step of")])
+def test_a_run_that_ended_elsewhere_says_so_and_has_no_error_bars(state: str, steps: int, said: str) -> None:
+    # this used to look like an answer, band and all
+    from fake_fit import claim
+
+    axes = plot.figure(claim(state=state, solver="rmsprop", steps=steps)).axes[0]
+    assert f"state after {said}" in axes.get_title(loc="left")
+    assert "not the least-squares answer" in axes.get_title(loc="left")
+    assert "±" not in axes.get_title(loc="left")
+    assert not axes.collections
+    there = plot.figure(claim(state="converged", solver="rmsprop", steps=steps)).axes[0]
+    assert "±" in there.get_title(loc="left")
+    assert "state after" not in there.get_title(loc="left")
+    assert len(there.collections) == 1
 
 
 def test_a_dollar_in_a_name_is_a_dollar(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import katamuki as km
+from katamuki.plot import racing
 from katamuki.records import Lane
 from katamuki.report.numbers import width
 
@@ -88,9 +89,41 @@ def test_html_escapes_what_a_user_wrote() -> None:
 
 def test_the_picture_has_a_line_for_each_lane(tutorial: km.Race) -> None:
     (axes,) = tutorial.plot().axes
-    labels = [line.get_label() for line in axes.get_lines() if not str(line.get_label()).startswith("_")]
-    assert labels == [str(lane.label) for lane in tutorial.lanes]
+    lines = [line for line in axes.get_lines() if not str(line.get_label()).startswith("_")]
+    for line, lane in zip(lines, tutorial.lanes, strict=True):
+        drawn = len(line.get_xdata()) > 0
+        assert drawn is (lane.ending != "exact")
+        assert line.get_label() == str(lane.label) if drawn else "no curve" in str(line.get_label())
     assert axes.get_xscale() == axes.get_yscale() == "log"
-    line = next(line for line in axes.get_lines() if line.get_label() == "Adagrad")
+    line = next(line for line in lines if line.get_label() == "Adagrad")
     lane = lane_of(tutorial, "Adagrad")
-    np.testing.assert_array_equal(line.get_xdata(), lane.path[lane.path >= 1])
+    there = dict(zip(lane.path.tolist(), lane.errors.tolist(), strict=True))
+    for step, error in zip(line.get_xdata(), line.get_ydata(), strict=True):  # each point is one of the run
+        assert error == max(there[int(step)], axes.get_ylim()[0])
+    assert line.get_xdata()[0] == 1
+    assert line.get_xdata()[-1] == lane.path[-1]
+
+
+def test_no_two_curves_look_alike(tutorial: km.Race) -> None:
+    # the tenth lane used to have the first one's colour
+    assert len({racing.style(k) for k in range(60)}) == 60
+    (axes,) = tutorial.plot().axes
+    lines = [one for one in axes.get_lines() if len(one.get_xdata()) and not str(one.get_label()).startswith("_")]
+    assert len({(one.get_color(), str(one.get_linestyle())) for one in lines}) == len(lines)
+
+
+def test_the_heights_of_a_burst_are_kept_and_its_line_is_thin() -> None:
+    rng = np.random.default_rng(7)
+    path = np.arange(1, 5001)
+    errors = np.where(path < 1000, 10.0 / path**2, 10.0 ** rng.uniform(-8, -1, 5000))
+    rows, bars = racing.outlined(path, errors, 5000)
+    assert (np.diff(rows) > 0).all()
+    assert (rows[0], rows[-1]) == (0, 4999)
+    assert len(rows) <= racing.STRETCHES + 2
+    place = np.floor(np.log(path) * (racing.STRETCHES / np.log(5000)))
+    for one in np.unique(place):
+        inside = np.flatnonzero(place == one)
+        assert errors[inside].max() in errors[rows]
+        if one > place[1000] and len(inside) >= 12:  # few heights may rise or fall alone
+            assert any(low == errors[inside].min() and high == errors[inside].max() for _, low, high in bars)
+    assert bars[:, 0].min() >= 990  # nothing of the calm part

@@ -48,8 +48,8 @@ class Exports:
         Raises
         ------
         BackendError
-            If the library cannot repeat the fit: SciPy has no RMSprop, NumPy no answer where the data leave it open, and
-            neither computes in float32 as PyTorch did.
+            If the library cannot repeat the fit: SciPy has no RMSprop, NumPy no answer where the data leave it open,
+            and neither computes in float32 as PyTorch did.
 
         Source
         ------

@@ -7,6 +7,7 @@ import math
 import shutil
 import sys
 from argparse import Namespace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +16,24 @@ from katamuki import messages, report
 from katamuki.cli import values
 from katamuki.cli.arguments import usage
 from katamuki.cli.fitting import Outcome, certain, fitted, read
-from katamuki.cli.racing import PICTURES, race
-from katamuki.cli.steps import trace
-from katamuki.cli.stories import explain
 from katamuki.cli.terminal import CONTRADICTED, UNCONVERGED, Terminal, utf8
 from katamuki.errors import DataError, KatamukiError
 from katamuki.findings import extrapolates
-from katamuki.records import CheckReport
+from katamuki.records import HAS_AN_ANSWER, CheckReport
 
 REPLAY = ".html"
+ELSEWHERE = {"explain": "stories", "race": "racing", "trace": "steps"}  # modules that only their commands need
 
 
 def run(chosen: Namespace, terminal: Terminal) -> int:
     """Run the command that was chosen; its exit code."""
+    if chosen.command in ELSEWHERE:
+        module = import_module(f"katamuki.cli.{ELSEWHERE[chosen.command]}")
+        code: int = getattr(module, chosen.command)(chosen, terminal)
+        return code
     commands = {
         "fit": fit,
-        "explain": explain,
         "check": check,
-        "race": race,
-        "trace": trace,
         "plot": plot,
         "predict": predict,
         "export": export,
@@ -132,10 +132,11 @@ def _csv(fit: Any, judged: CheckReport, chosen: Namespace, terminal: Terminal) -
 
 
 def _numbers(fit: Any, terminal: Terminal) -> None:
-    """``--quiet``: the parameters and nothing else."""
+    """``--quiet``: the parameters and nothing else; where a run ended away from the minimum, without error bars."""
     for name, value in fit.params.items():
         bar = fit.stderr[name]
-        terminal.print(f"{name} {report.number(value)} " + (f"± {report.number(bar)}" if bar is not None else "±—"))
+        said = f" ± {report.number(bar)}" if bar is not None else " ±—"
+        terminal.print(f"{name} {report.number(value)}" + (said if fit.state in HAS_AN_ANSWER else ""))
 
 
 def check(chosen: Namespace, terminal: Terminal) -> int:
@@ -154,16 +155,20 @@ def check(chosen: Namespace, terminal: Terminal) -> int:
 
 def plot(chosen: Namespace, terminal: Terminal) -> int:
     """``katamuki plot``: a picture in the terminal, or in a file; an .html file is a replay of the run."""
+    from katamuki.cli.racing import PICTURES
+
     target = None if chosen.output is None else Path(chosen.output)
     kind = "" if target is None else target.suffix.lower()
     if target is not None and kind not in (*PICTURES, REPLAY):
         raise usage("cli.picture", given=chosen.output, all=", ".join((*PICTURES, REPLAY)))
     level = _level(chosen)
     _check_picture(chosen, target, kind)
-    outcome = certain(chosen, terminal)
+    outcome = _pictured(chosen, kind, terminal)
     if target is None:
         terminal.print(_picture(outcome.fit, terminal))
         return 0
+    if chosen.interval is not None and outcome.fit.state not in HAS_AN_ANSWER:
+        terminal.warn(messages.sentence("cli.no_band", terminal.lang))
     if kind == REPLAY:
         target.write_text(outcome.fit.replay_html(lang=terminal.lang), encoding="utf-8")
         return 0
@@ -174,6 +179,20 @@ def plot(chosen: Namespace, terminal: Terminal) -> int:
     with terminal.warning():
         pictures.save(outcome.fit, target, interval=chosen.interval, level=level, lang=terminal.lang, **more)
     return 0
+
+
+def _pictured(chosen: Namespace, kind: str, terminal: Terminal) -> Outcome:
+    """The fit to draw; of a run that failed, its steps are drawn and the failure is a warning."""
+    if kind != REPLAY and (chosen.what or "fit") == "fit":
+        return certain(chosen, terminal)
+    outcome = fitted(chosen, terminal)
+    if outcome.error is not None:
+        if outcome.fit.state == "interrupted" or outcome.fit.trace is None or len(outcome.fit.trace) < 2:
+            raise outcome.error  # there is nothing to draw
+        terminal.warn(outcome.error.text(terminal.lang))
+    for text in outcome.warned:
+        terminal.warn(text)
+    return outcome
 
 
 def _check_picture(chosen: Namespace, target: Path | None, kind: str) -> None:

@@ -10,6 +10,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from katamuki import report
 from katamuki.cli import values
 from katamuki.cli.arguments import usage
 from katamuki.cli.fitting import fitted
@@ -29,7 +30,7 @@ def explain(chosen: Namespace, terminal: Terminal) -> int:
         if chosen.json:
             terminal.print_json(story.to_dict())
         else:
-            terminal.print(story.text(terminal.lang))
+            _tell(fit, story.text(terminal.lang), terminal)
         return 0
     told = fit.step(step)
     if chosen.graph:
@@ -40,8 +41,13 @@ def explain(chosen: Namespace, terminal: Terminal) -> int:
         terminal.print_json(told.to_dict())
     else:
         level = chosen.detail or "numbers"
-        terminal.print(told.explain(level=level, row=1 if row is None else row, lang=terminal.lang))
+        _tell(fit, told.explain(level=level, row=1 if row is None else row, lang=terminal.lang), terminal)
     return 0
+
+
+def _tell(fit: Any, story: str, terminal: Terminal) -> None:
+    """Print a story; above it which names are data and which parameters: a mistyped column is one of them."""
+    terminal.print("\n".join([*report.understood(fit, terminal.lang), "", story]))
 
 
 def _checked(chosen: Namespace) -> tuple[int | None, int | None]:

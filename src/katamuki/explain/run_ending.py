@@ -17,7 +17,7 @@ from katamuki.explain.run_path import Path
 from katamuki.explain.subject import Subject
 from katamuki.messages import Phrase
 from katamuki.records import Array, Reference, Solution
-from katamuki.report.numbers import brief, plain
+from katamuki.report.numbers import Brief
 from katamuki.solvers.digits import apart
 
 SAME = 6  # digits from which a result is called the answer
@@ -119,9 +119,12 @@ def _events(subject: Subject, path: Path, curvature: Array | None) -> Iterator[E
     claim = subject.solution
     last = int(subject.trace.index[-1])
     finite = len(path) == len(subject.trace)
+    undefined = False
     if not finite:
-        yield Event(last, "not_finite", _not_finite(subject))
-    if claim.state == "diverged" and subject.walks and last > 0:
+        facts = _not_finite(subject)
+        undefined = facts.get("domain") is not None  # it stepped out of where the formula has a value
+        yield Event(last, "not_finite", facts)
+    if claim.state == "diverged" and not undefined and subject.walks and last > 0:
         yield Event(last + 1, "diverged", _diverged(subject, path))
     for one in KEPT_AWAY:
         if claim.state == "slow" and claim.reason.get(one) is not None:
@@ -202,11 +205,11 @@ def advice(subject: Subject, told: tuple[Event, ...], result: dict[str, Any]) ->
         largest, fastest = codes["diverged"]["largest_lr"], codes["diverged"]["fastest_lr"]
         lr = codes["diverged"]["lr"]
         if largest is None or not isinstance(lr, float) or lr < largest:
-            lower = brief(lr / 10.0, 2) if isinstance(lr, float) else ""
+            lower = Brief(lr / 10.0, 2) if isinstance(lr, float) else ""
             return Phrase(key + "diverged", solver=solver, lower=lower)
         if fastest is None:
-            return Phrase(key + "diverged.largest", solver=solver, largest=brief(largest, 5))
-        return Phrase(key + "diverged.fastest", solver=solver, largest=brief(largest, 5), fastest=brief(fastest, 5))
+            return Phrase(key + "diverged.largest", solver=solver, largest=Brief(largest, 5))
+        return Phrase(key + "diverged.fastest", solver=solver, largest=Brief(largest, 5), fastest=Brief(fastest, 5))
     if "saturated" in codes or ("plateau" in codes and codes["plateau"]["kind"] == "flat"):
         return Phrase(key + "flat")
     if claim.state == "interrupted":
@@ -231,11 +234,8 @@ def _when_slow(result: dict[str, Any], solver: str) -> Phrase:
     centred, rest = result["centring"], result["rest"]
     soon = rest is not None and rest["high"] <= result["steps"]
     if centred is not None and not soon:
-        before, after = (plain(float(brief(one, 3).replace("−", "-"))) for one in (
-            result["condition"], centred["condition"]))  # fmt: skip
-        return Phrase(
-            "explain.run.next.centre", columns=list(centred["columns"]), before=before, after=after, solver=solver
-        )
+        told = {name: Brief(one["condition"], 3) for name, one in (("before", result), ("after", centred))}
+        return Phrase("explain.run.next.centre", columns=list(centred["columns"]), solver=solver, **told)
     if rest is not None and rest["high"] < FOR_EVER:
-        return Phrase("explain.run.next.more", steps=brief(rest["high"], 2), solver=solver)
+        return Phrase("explain.run.next.more", steps=Brief(rest["high"], 2), solver=solver)
     return Phrase("explain.run.next.slow", solver=solver)

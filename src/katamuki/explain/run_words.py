@@ -18,7 +18,7 @@ from katamuki.explain.run_ending import FOR_EVER, SAME
 from katamuki.explain.run_sentences import LABELS, NAMES, WORDS, condition, say, size
 from katamuki.report.document import jsonable
 from katamuki.report.layout import flow, wrapped
-from katamuki.report.numbers import DASH, MINUS, brief, grouped, left, number, plain, table, width
+from katamuki.report.numbers import DASH, MINUS, begun, brief, grouped, left, number, plain, table, width
 from katamuki.solvers.first_order_diagnosis import REPEATS
 
 LABEL = 13  # cells of the column with the steps
@@ -104,7 +104,7 @@ def _head_parts(story: RunStory, lang: str) -> tuple[str, str]:
         parts.append(say("head.step" if header["steps"] == 1 else "head.steps", lang, count=count))
     comma = messages.sentence("label.comma", lang)
     said = comma.join(parts)
-    start = [f"{one} {plain(float(value)).replace('-', MINUS, value < 0)}" for one, value in header["start"].items()]
+    start = [f"{one} {begun(value).replace('-', MINUS, value < 0)}" for one, value in header["start"].items()]
     if 0 < len(start) <= NAMES:
         said = say("head.from", lang, run=said, start=" ".join(start))
     rows = say("head.row" if header["rows"] == 1 else "head.rows", lang, rows=grouped(header["rows"]))

@@ -13,13 +13,16 @@ from katamuki import messages
 from katamuki.plot.drawn import Drawn, Fitted, Interval, Series, What, series
 from katamuki.plot.style import BAND, CURVE, DATA, fonts, language, plain, write
 from katamuki.plot.surface import Method
+from katamuki.records import HAS_AN_ANSWER
 from katamuki.report import number
+from katamuki.report.numbers import grouped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MANY = 20_000  # points from which dots are drawn small and as pixels, so that a file stays small
+MANY = 20_000  # points from which dots are drawn as pixels, so that a file stays small
+FEW = 100  # points up to which dots are large and lie on the curve; of more, each is smaller and fainter
 
 
 def figure(
@@ -115,43 +118,59 @@ def save(
 
 
 def _possible(fit: Fitted, interval: Interval | None) -> Interval | None:
-    """No band where a free parameter has no error bar: it would look more certain than it is."""
+    """No band where a free parameter has no error bar, nor where the run ended away from the minimum.
+
+    It would look more certain than it is.
+    """
     claim = fit.solution
-    return interval if all(claim.stderr[name] is not None for name in claim.free) else None
+    known = all(claim.stderr[name] is not None for name in claim.free)
+    return interval if known and claim.state in HAS_AN_ANSWER else None
 
 
 def _curve(axes: Axes, fit: Fitted, found: Series, level: float, lang: str) -> None:
     def say(key: str, **values: object) -> str:
         return messages.sentence("plot." + key, lang, **values)
 
+    few = len(found.x) <= FEW
     for kind, (low, high) in found.bands.items():
         share = f"{100 * level:g}"
         axes.fill_between(
-            found.curve_x, low, high, color=BAND, alpha=0.5, linewidth=0, label=say("band." + kind, level=share)
+            found.curve_x,
+            low,
+            high,
+            color=BAND,
+            alpha=0.5 if few else 0.8,
+            linewidth=0 if few else 2.0,
+            label=say("band." + kind, level=share),
         )
+    # Many rows make a band narrower than a line: the line is thinned, and the band gets edges.
     label = say("curve") if found.name is not None else say("equal")
-    axes.plot(found.curve_x, found.curve_y, color=CURVE, linewidth=1.8, label=label)
+    axes.plot(found.curve_x, found.curve_y, color=CURVE, linewidth=1.8 if few else 1.0, label=label)
     _points(axes, found.x, found.y, say("data"))
     named = found.response if found.name is not None else say("observed", name=found.response)
     axes.set_ylabel(named, parse_math=False)
-    axes.set_title(_title(fit), fontsize=10, loc="left", parse_math=False)
-    axes.legend(frameon=False, fontsize=9)
+    axes.set_title(_title(fit, lang), fontsize=10, loc="left", parse_math=False)
+    legend = axes.legend(frameon=False, fontsize=9)
+    for one, name in zip(legend.legend_handles, legend.get_texts(), strict=True):
+        if one is not None and name.get_text() == say("data"):
+            one.set(alpha=0.9, markersize=5.0)  # a faint dot alone would not be seen
     plain(axes)
 
 
 def _points(axes: Axes, x: Any, y: Any, label: str | None = None) -> None:
-    many = len(x) > MANY
+    many, share = len(x) > MANY, min(1.0, FEW / max(len(x), 1))
     axes.plot(
         x,
         y,
         linestyle="none",
-        marker="." if many else "o",
-        markersize=1.5 if many else 4.5,
+        marker="o" if share == 1.0 else ".",
+        markersize=4.5 if share == 1.0 else max(1.8, 7.0 * share**0.25),  # a dot is half as wide as a disc
+        markeredgewidth=1.0 if share == 1.0 else 0.0,
         color=DATA,
-        alpha=0.3 if many else 0.9,
+        alpha=max(0.3, 0.9 * share**0.2),
         rasterized=many,
         label=label,
-        zorder=0.5 if many else 3,  # many points would hide the curve and its band
+        zorder=0.5 if share < 1.0 else 3,  # many points would hide the curve and its band
     )
 
 
@@ -169,17 +188,22 @@ def _label(found: Series, lang: str) -> str:
     return found.name if found.name is not None else messages.sentence("plot.predicted", lang, name=found.response)
 
 
-def _title(fit: Fitted) -> str:
-    """The formula, and below it the parameters with their error bars."""
-    parts = []
-    for name, value in fit.solution.params.items():
-        bar = fit.solution.stderr[name]
+def _title(fit: Fitted, lang: str) -> str:
+    """The formula, and below it the parameters with their error bars; of a run that ended elsewhere, that it did."""
+    parts, claim = [], fit.solution
+    settled = claim.state in HAS_AN_ANSWER
+    for name, value in claim.params.items():
+        bar = claim.stderr[name] if settled else None
         parts.append(f"{name} = {number(value)}" + (f" ± {number(bar)}" if bar is not None else ""))
-    lines = textwrap.wrap(fit.solution.formula, 78) or [""]
+    lines = textwrap.wrap(claim.formula, 78) or [""]
     formula = len(lines)
     for part in parts:
         if len(lines) > formula and len(lines[-1]) + len(part) < 70:
             lines[-1] += "    " + part
         else:
             lines.append(part)
+    if not settled:
+        solver = messages.optional("report.solver." + claim.solver, lang) or claim.solver
+        key = "plot.run_end.one" if claim.steps == 1 else "plot.run_end"
+        lines.append(messages.sentence(key, lang, steps=grouped(claim.steps), solver=solver))
     return "\n".join(lines)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from katamuki.report.layout import Style, unstyled
     from katamuki.report.markup import html
     from katamuki.report.numbers import ascii_only, brief, cell, number, quoted
-    from katamuki.report.printed import text, worded
+    from katamuki.report.printed import text, understood, worded
     from katamuki.report.reported import Reported
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "number",
     "quoted",
     "text",
+    "understood",
     "unstyled",
     "worded",
 ]
@@ -53,6 +54,7 @@ _HOMES = {
     "number": "numbers",
     "quoted": "numbers",
     "text": "printed",
+    "understood": "printed",
     "worded": "printed",
     "Reported": "reported",
 }

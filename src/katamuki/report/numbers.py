@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 MINUS = "−"  # U+2212
+TYPED = 12  # digits that somebody types at most
 DASH = "—"  # stands where there is no number
 ASCII = str.maketrans(
     {
@@ -115,6 +116,36 @@ def brief(value: float, digits: int = 1) -> str:
     return text.replace("-", MINUS)
 
 
+class Brief(float):
+    """A number in a record that sentences say as :func:`brief` does; in JSON and in sums it is the whole number.
+
+    Example
+    -------
+    >>> found = Brief(0.010881872, 3)
+    >>> str(found), f"{found}", found * 2
+    ('0.0109', '0.0109', 0.021763744)
+    """
+
+    __slots__ = ("digits",)
+
+    digits: int
+
+    def __new__(cls, value: float, digits: int = 1) -> Brief:
+        """The number, and how many of its digits are said."""
+        made = super().__new__(cls, value)
+        made.digits = digits
+        return made
+
+    def __getnewargs__(self) -> tuple[float, int]:  # type: ignore[override]
+        return float(self), self.digits
+
+    def __str__(self) -> str:
+        return brief(float(self), self.digits)
+
+    def __format__(self, spec: str) -> str:
+        return float.__format__(self, spec) if spec else str(self)
+
+
 def correlation(value: float) -> str:
     """A correlation to three digits, to more where it is near 1 but not 1.
 
@@ -144,6 +175,18 @@ def plain(value: float | str | Sequence[float]) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value).removesuffix(".0")
+
+
+def begun(value: float) -> str:
+    """A start as it was typed; six digits of one that nobody typed, such as a network's weight.
+
+    Example
+    -------
+    >>> begun(0.5), begun(-0.2526533603668213), begun(1 / 3)
+    ('0.5', '−0.252653', '0.333333')
+    """
+    text = plain(float(value))
+    return number(value) if len(text.lstrip("-0.").replace(".", "")) > TYPED else text
 
 
 def seconds(value: float) -> str:

@@ -19,7 +19,7 @@ from katamuki.records import CheckReport, Finding, Solution, Source
 from katamuki.report import first_order
 from katamuki.report.judgement import check_text, hang
 from katamuki.report.layout import Style, flow, hanging, head, noted, unstyled
-from katamuki.report.numbers import DASH, correlation, grouped, number, plain, seconds, table
+from katamuki.report.numbers import DASH, begun, correlation, grouped, number, plain, seconds, table
 from katamuki.report.reported import Reported
 
 STRONG = 0.9  # |correlation| from which a pair of many parameters is worth a word
@@ -98,9 +98,16 @@ def _say(key: str, lang: str, **values: object) -> str:
     return messages.sentence("report." + key, lang, **values)
 
 
-def heading(fit: Reported, lang: str, width: int, begin: bool = True) -> list[str]:
-    """What was fitted to what, and from where: the first lines of every report."""
-    claim, source, variables = fit.solution, fit.data, fit.predictors
+def understood(fit: Reported, lang: str = "en", width: int = 80) -> list[str]:
+    """The formula, and what its names were taken for: response, variables, parameters.
+
+    Example
+    -------
+    >>> import katamuki as km
+    >>> print(*understood(km.fit("y ~ a*x + b", km.datasets("tutorial"))))
+    y ~ a*x + b      response y, variable x, parameters a b  linear in a b
+    """
+    claim, variables = fit.solution, fit.predictors
     shape = "linear" if claim.linear else "nonlinear"
     many = claim.kind == "module" and len(claim.params) > SHOWN
     names = _say(
@@ -110,9 +117,19 @@ def heading(fit: Reported, lang: str, width: int, begin: bool = True) -> list[st
         variables=_few(variables, lang),
         parameters=grouped(len(claim.params)) if many else _few(claim.params, lang),
     )
-    by = _say("by_torch", lang, dtype=claim.dtype, device=claim.device) if claim.backend == "torch" else ""
-    known = _say(shape, lang, free=_few(claim.free, lang)) if claim.kind == "formula" else by
-    lines = head(claim.formula, names, known, columns=width)
+    known = _say(shape, lang, free=_few(claim.free, lang)) if claim.kind == "formula" else _by(claim, lang)
+    return head(claim.formula, names, known, columns=width)
+
+
+def _by(claim: Solution, lang: str) -> str:
+    """In which numbers PyTorch computed, where it did."""
+    return _say("by_torch", lang, dtype=claim.dtype, device=claim.device) if claim.backend == "torch" else ""
+
+
+def heading(fit: Reported, lang: str, width: int, begin: bool = True) -> list[str]:
+    """What was fitted to what, and from where: the first lines of every report."""
+    claim, source, by = fit.solution, fit.data, _by(fit.solution, lang)
+    lines = understood(fit, lang, width)
     lines += head(str(messages.said(source.name, lang)), _read(source, lang), _left_out(source, lang), columns=width)
     weights = "known" if claim.sigma_is == "known" else "relative" if claim.sigma_is else "given"
     lines += head(
@@ -129,7 +146,7 @@ def heading(fit: Reported, lang: str, width: int, begin: bool = True) -> list[st
         lines += head("", _say("output_column", lang), columns=width)
     if claim.start is not None and begin:
         free = frozenset(claim.free)
-        start = _few([f"{name} {plain(value)}" for name, value in claim.start.items() if name in free], lang)
+        start = _few([f"{name} {begun(value)}" for name, value in claim.start.items() if name in free], lang)
         if claim.kind == "module":
             start = _say("start.weights", lang)
         key = "step" if claim.steps == 1 else "steps"
