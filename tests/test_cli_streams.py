@@ -116,11 +116,34 @@ def test_ctrl_c_prints_the_best_so_far_and_exits_with_130(table: Path) -> None:
     assert "Traceback" not in shown
 
 
+RUNNING = """
+import sys
+from katamuki import cli
+from katamuki.solvers import first_order_run
+
+made = first_order_run.stepper
+
+def stepper(*given):
+    go = made(*given)
+
+    def told(*where):
+        status = go(*where)
+        print("a slice is done", file=sys.stderr, flush=True)
+        return status
+
+    return told
+
+first_order_run.stepper = stepper
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
 def test_an_interrupt_without_a_terminal_does_the_same(table: Path) -> None:
     given = ["fit", "y ~ a*x + b", "tutorial.csv", "--solver", "sgd", "--lr", "1e-9", "--steps", "1e10"]
-    command = [sys.executable, "-m", "katamuki", *given, "--start", "a=0.5,b=0.5"]
+    command = [sys.executable, "-c", RUNNING, *given, "--start", "a=0.5,b=0.5"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        time.sleep(2.0)
+        assert process.stderr is not None
+        assert process.stderr.readline() == "a slice is done\n"  # however long imports and compiling took
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -171,3 +194,12 @@ def test_json_is_json_where_the_stream_takes_ascii_only(command: list[str], tmp_
     assert done.stdout.isascii()
     found = json.loads(done.stdout)
     assert found.get("run", found)["formula"] == "`é傾` ~ a*x + b"
+
+
+def test_a_fit_loads_nothing_that_only_other_commands_need(table: Path) -> None:
+    program = "import sys; from katamuki import cli; cli.main(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
+    apart = {"katamuki.cli.racing", "katamuki.cli.stories", "katamuki.cli.steps", "katamuki.report.race", "torch"}
+    for first, rest in (("fit", set()), ("explain", {"katamuki.cli.stories"})):  # explain shows that the list is seen
+        command = [sys.executable, "-c", program, first, "y ~ a*x + b", "tutorial.csv"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert apart & set(done.stderr.split()) == rest

@@ -7,6 +7,7 @@ values of every wrong kind: the error is never one of Python's own, and nothing 
 from __future__ import annotations
 
 import datetime
+import inspect
 import math
 import re
 import warnings
@@ -19,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import katamuki as km
+from katamuki.api import computing
 from katamuki.messages import catalogue
 
 LINE, DECAY = "y ~ a*x + b", "y ~ a*exp(-b*x) + c"
@@ -320,3 +322,15 @@ def test_every_sentence_for_this_verb_has_its_remedy_in_both_surfaces_or_names_n
     for key, text in sentences.items():
         if key.startswith("api.") and key.endswith(".remedy") and re.search(r"\w=", text):
             assert key + ".cli" in sentences, key
+
+
+def test_the_defaults_of_fit_need_no_check_and_everything_else_gets_one() -> None:
+    defaults = {name: one.default for name, one in inspect.signature(km.fit).parameters.items()}
+    usual = [defaults[name] for name in ("loss", "backend", "dtype", "device")]
+    assert computing.computing(*usual, "formula", weighted=False) is computing.KERNEL
+    spelled = ["".join(list(one)) for one in usual]  # equal, and other objects: the long way says the same
+    assert computing.computing(*spelled, "formula", weighted=False) == computing.KERNEL
+    for k in range(4):
+        wrong = [*usual[:k], "nonsense", *usual[k + 1 :]]
+        with pytest.raises(km.KatamukiError):
+            computing.computing(*wrong, "formula", weighted=False)

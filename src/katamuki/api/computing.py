@@ -6,6 +6,7 @@ or float64, there or on a GPU. What contradicts itself is an error; nothing is c
 
 from __future__ import annotations
 
+import operator
 import sys
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -31,6 +32,10 @@ class Computing:
     dtype: str
     device: str
     loss: Any = None
+
+
+USUAL = ("squared", "auto", "float64", "cpu")  # the defaults of ``katamuki.fit``, which Python keeps once
+KERNEL = Computing("kernel", "float64", "cpu")
 
 
 def kind_of(model: object, target: object) -> Kind:
@@ -72,6 +77,8 @@ def computing(loss: object, backend: object, dtype: object, device: object, kind
     BoundsError
         If the loss is none that can be minimised here.
     """
+    if kind == "formula" and all(map(operator.is_, (loss, backend, dtype, device), USUAL)):
+        return KERNEL  # small fits are made of such costs
     if not (isinstance(backend, str) and backend in BACKENDS):
         raise BackendError("E-BACKEND", "torch.backend", given=shown(backend), names=", ".join(BACKENDS))
     numbers, where = _dtype(dtype), _device(device)

@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 from katamuki import data as sources
 from katamuki.api import failures
-from katamuki.api.computing import Computing, computing, kind_of
+from katamuki.api.computing import KERNEL, Computing, computing, kind_of
 from katamuki.api.options import check_names, check_options
 from katamuki.api.plan import Plan
-from katamuki.api.preparing import Prepared, prepare
+from katamuki.api.preparing import Given, Prepared, prepare
 from katamuki.api.result import Fit
 from katamuki.api.solving import Run, Solver, resolve, solve
 from katamuki.api.values import Limits
@@ -145,25 +145,14 @@ def fit(
     kind = kind_of(model, target)
     how = computing(loss, backend, dtype, device, kind, weighted=sigma is not None or weights is not None)
     chosen = resolve(solver)
-    shared: dict[str, Any] = {
-        "start": start,
-        "bounds": bounds,
-        "fixed": fixed,
-        "params": params,
-        "sigma": sigma,
-        "sigma_is": sigma_is,
-        "weights": weights,
-        "where": where,
-        "missing": missing,
-        "threads": threads,
-    }
+    given = Given(start, bounds, fixed, params, sigma, sigma_is, weights, where, missing, threads)
     if kind == "formula":
         _refuse_columns(target, inputs)
-        ready = prepare(model, data, **shared)
+        ready = prepare(model, data, given)
     else:
         from katamuki.api.torch_preparing import prepare_torch
 
-        ready = prepare_torch(model, kind, data, how, target=target, inputs=inputs, **shared)
+        ready = prepare_torch(model, kind, data, how, target, inputs, given)
     try:
         run = _run(ready, how, chosen, max_seconds, progress)
         solution = solution_of(ready, run, how)
@@ -193,9 +182,6 @@ def _run(
         return solve_by_torch(ready, how, chosen, max_seconds, progress)
     linear = ready.plan.is_linear(ready.said.free)
     return solve(ready.problem, linear, chosen, ready.said, ready.weighing, max_seconds, progress)
-
-
-KERNEL = Computing("kernel", "float64", "cpu")
 
 
 def solution_of(ready: Prepared, run: Run, how: Computing = KERNEL) -> Solution:

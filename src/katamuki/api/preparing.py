@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,7 +23,22 @@ from katamuki.records import Array, SigmaIs
 SMALLEST, LARGEST = 1e-260, 1e300
 
 
-@dataclass(frozen=True, slots=True)
+class Given(NamedTuple):
+    """What ``katamuki.fit`` was given beside the model and the data, by the names of its arguments."""
+
+    start: Mapping[str, Any] | None = None
+    bounds: Limits | None = None
+    fixed: Mapping[str, Any] | None = None
+    params: Sequence[str] | None = None
+    sigma: object = None
+    sigma_is: SigmaIs | None = None
+    weights: object = None
+    where: str | None = None
+    missing: Missing = "error"
+    threads: int | None = None
+
+
+@dataclass(slots=True)
 class Prepared:
     """A problem and where it came from; ``used`` names the columns that the formula, sigma and weights read."""
 
@@ -34,22 +50,9 @@ class Prepared:
     problem: Problem
 
 
-def prepare(
-    model: str | Callable[..., object],
-    data: object,
-    *,
-    start: Mapping[str, float] | None,
-    bounds: Limits | None,
-    fixed: Mapping[str, float] | None,
-    params: Sequence[str] | None,
-    sigma: object,
-    sigma_is: SigmaIs | None,
-    weights: object,
-    where: str | None,
-    missing: Missing,
-    threads: int | None,
-) -> Prepared:
+def prepare(model: str | Callable[..., object], data: object, given: Given) -> Prepared:
     """Check arguments of ``katamuki.fit`` and make the problem that they describe; names are known to be names."""
+    start, bounds, fixed, params, sigma, sigma_is, weights, where, missing, threads = given
     weighing = check_sigma(sigma, sigma_is, weights)
     rows = sources.rows(data)
     plan = plan_for(model, rows.names, params, (*(start or ()), *(bounds or ()), *(fixed or ())))
@@ -66,7 +69,8 @@ def prepare(
     if len(y) < len(said.free):
         raise too_few(said.free, len(y))
     kept = None if columns.index is None else np.asarray(columns.index)
-    w = weights_of(sigma, weights, arrays, len(rows), kept, len(y))
+    alike = sigma is None and weights is None  # counting the rows of a source may cost
+    w = None if alike else weights_of(sigma, weights, arrays, len(rows), kept, len(y))
     problem = plan.problem([arrays[name] for name in plan.kernel.columns], y, w, said.start, said.free, threads)
     check_totals(problem, plan.model.response)
     return Prepared(plan, said, weighing, used, columns, problem)

@@ -19,7 +19,7 @@ from katamuki.api import failures, race_lanes
 from katamuki.api.computing import kind_of
 from katamuki.api.entry import Missing, judged, solution_of
 from katamuki.api.options import check_names, check_options, shown
-from katamuki.api.preparing import Prepared, prepare
+from katamuki.api.preparing import Given, Prepared, prepare
 from katamuki.api.race_judging import Course
 from katamuki.api.result import Fit
 from katamuki.api.solving import Solver, solve
@@ -232,20 +232,7 @@ def race(
     near = _tolerances(tolerances)
     if not isinstance(steps, (int, np.integer)) or isinstance(steps, bool) or steps < 1:
         raise BoundsError("E-USAGE", "race.steps", given=shown(steps))
-    ready = prepare(
-        model,
-        data,
-        start=start,
-        bounds=None,
-        fixed=fixed,
-        params=params,
-        sigma=sigma,
-        sigma_is=sigma_is,
-        weights=weights,
-        where=where,
-        missing=missing,
-        threads=None,
-    )
+    ready = prepare(model, data, Given(start, None, fixed, params, sigma, sigma_is, weights, where, missing))
     try:
         return _run(ready, solvers, int(steps), near, max_seconds, progress, began)
     finally:

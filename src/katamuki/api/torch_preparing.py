@@ -16,16 +16,15 @@ from katamuki import data as sources
 from katamuki.api.computing import Computing, check_range
 from katamuki.api.options import shown
 from katamuki.api.plan import Kind
-from katamuki.api.preparing import Prepared, check_totals, too_few
+from katamuki.api.preparing import Given, Prepared, check_totals, too_few
 from katamuki.api.torch_plan import TorchPlan
-from katamuki.api.values import Limits, check_labels, check_sigma, settings, weights_of
+from katamuki.api.values import check_labels, check_sigma, settings, weights_of
 from katamuki.backends.torch_ import Place, check_place, door
 from katamuki.backends.torch_.models import Function, Model, blocks_of
 from katamuki.data.names import find
-from katamuki.data.selection import Missing
 from katamuki.errors import BackendError, BoundsError, DataError, FormulaError
 from katamuki.messages import Phrase
-from katamuki.records import Array, Rows, SigmaIs
+from katamuki.records import Array, Rows
 
 
 def prepare_torch(
@@ -33,21 +32,12 @@ def prepare_torch(
     kind: Kind,
     data: object,
     how: Computing,
-    *,
     target: object,
     inputs: object,
-    start: Mapping[str, Any] | None,
-    bounds: Limits | None,
-    fixed: Mapping[str, Any] | None,
-    params: Sequence[str] | None,
-    sigma: object,
-    sigma_is: SigmaIs | None,
-    weights: object,
-    where: str | None,
-    missing: Missing,
-    threads: int | None,
+    given: Given,
 ) -> Prepared:
     """Check what ``katamuki.fit`` was given and make the problem; see the module."""
+    start, bounds, fixed, params, sigma, sigma_is, weights, where, missing, threads = given
     weighing = check_sigma(sigma, sigma_is, weights)
     if params is not None:
         raise BoundsError("E-USAGE", "torch.params")
@@ -70,7 +60,8 @@ def prepare_torch(
     if n < len(said.free) and kind == "function":
         raise too_few(said.free, n)
     kept = None if selected.index is None else np.asarray(selected.index)
-    w = weights_of(sigma, weights, arrays, len(rows), kept, n)
+    alike = sigma is None and weights is None  # counting the rows of a source may cost
+    w = None if alike else weights_of(sigma, weights, arrays, len(rows), kept, n)
     check_range(how, arrays)
     values = np.array([said.start[name] for name in here.names])
     inside = [arrays[name] for name in columns]

@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from katamuki.backends.native import function
+from katamuki.backends.native import address_of, function
 from katamuki.records import Array, Cycle, Reference, State, Trace
 from katamuki.solvers.digits import apart
 from katamuki.solvers.first_order import ASGD, SGD, FirstOrder, Rprop
 from katamuki.solvers.first_order_run import LOST
-from katamuki.solvers.first_order_stability import about_stability, pull, rate_and_limit, strided
+from katamuki.solvers.first_order_stability import about_stability, pull, rate_and_limit
+from katamuki.solvers.first_order_steps import strided
 
 __all__ = ["Diagnosis", "cosine_of", "diagnose", "find_cycle", "is_there", "rate_and_limit"]
 
@@ -159,7 +160,7 @@ def find_cycle(trace: Trace, solver: FirstOrder) -> Cycle | None:
     if any(abs(a - b) > tolerance for a, b in zip(before + here, one + two, strict=True)):
         return None
     window, stride = strided(x[first:])
-    start, p = window.ctypes.data, len(trace.names)
+    start, p = address_of(window[0]), len(trace.names)
     begin = last_unrepeated(start, stride, rows, p, tolerance) + 1
     unsteady = last_unsteady(start, stride, begin, rows, p, largest, STEADY * largest)
     if unsteady >= 0:
@@ -184,7 +185,7 @@ def _factor(cycle: Cycle, names: tuple[str, ...], lr: float, reference: Referenc
     """What times (lr/2)² is the loss above the minimum, if every parameter swings by lr/2: ½ΣΣH, its signs theirs."""
     if not cycle.swings_by(lr / 2.0):
         return {}
-    signs = np.sign([cycle.high[name] - cycle.low[name] for name in names])
+    signs = np.array([1.0 if cycle.high[name] > cycle.low[name] else -1.0 for name in names])
     factor = 0.5 * float(signs @ reference.curvature @ signs)
     return {"factor": factor} if abs(factor * (lr / 2.0) ** 2 - floor) <= FLOOR_MET * abs(floor) else {}
 

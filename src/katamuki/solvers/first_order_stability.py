@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from katamuki.backends.native import function
+from katamuki.backends.native import address_of, function
 from katamuki.records import Array, Trace
 from katamuki.solvers.first_order import ASGD, SGD, Adam, Adamax, AdamW, FirstOrder, RAdam, RMSprop, Rprop
+from katamuki.solvers.first_order_steps import strided
 
 WORK = 2e8  # multiplications that the search for the stability limit may cost; beyond, that fact is left out
 ROOM = 4e6  # numbers that matrices may take at once
@@ -137,16 +138,16 @@ def about_stability(trace: Trace, solver: FirstOrder, curvature: Array) -> dict[
     last = scale[steps - 1]
     if not all(0.0 < one < math.inf for one in last.tolist()):
         return {}
-    facts["stability"] = float(largest(curvature, rate, last))
+    facts["stability"] = float(np.linalg.eigvalsh(scaled(curvature, rate, last))[-1])
     if limit <= 0.0 or steps * (p**3 / 6 + p) > WORK:
         return facts
     curvature, work = np.ascontiguousarray(curvature), np.empty(p * p)
-    pointers = (curvature.ctypes.data, limit / rate, work.ctypes.data)
-    row = first_unstable(scale.ctypes.data, stride, steps, p, *pointers)
+    pointers = (address_of(curvature), limit / rate, address_of(work))
+    row = first_unstable(address_of(scale[0]), stride, steps, p, *pointers)
     if row >= 0:
         facts["passed"] = int(trace.index[row]) + 1
         step, stride = strided(trace.step)
-        turn = first_zigzag(step.ctypes.data, stride, max(row, 1), steps, p)
+        turn = first_zigzag(address_of(step[0]), stride, max(row, 1), steps, p)
         if turn >= 0:
             facts["zigzag"] = int(trace.index[turn]) + 1
     return facts
@@ -164,10 +165,3 @@ def _of_descent(solver: SGD | ASGD, curvature: Array, rate: float, limit: float)
             if solver.momentum == 0.0 and bends[0] > 0.0 and limit == 2.0:
                 facts["fastest_lr"] = 2.0 / float(bends[0] + bends[-1])
     return facts
-
-
-def strided(array: Array) -> tuple[Array, int]:
-    """An array (rows, p) whose rows are contiguous, and how many numbers apart they begin."""
-    if array.dtype != np.float64 or array.strides[1] != array.itemsize or array.strides[0] % array.itemsize:
-        array = np.ascontiguousarray(array, dtype=np.float64)
-    return array, array.strides[0] // array.itemsize
