@@ -6,6 +6,7 @@ its state is read. Its slots are those of :mod:`katamuki.solvers.lbfgs_search`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from katamuki.explain.step import Iteration
@@ -37,13 +38,13 @@ def iterations_of(solver: LBFGS, problem: Problem, start: Array, k: int, moves: 
         In order; none if the step is not reached.
     """
     p, names = problem.p, problem.free_names
+    capacity = int(solver.packed()[at.CAPACITY])
     searched = solver.line_search_fn is not None
     found: list[Iteration] = []
     known = before = 0  # iterations of the run that were seen; steps that were over before this evaluation
 
     def named(state: Array, which: int) -> dict[str, float]:
-        first = at.SLOTS + which * p
-        return dict(zip(names, state[first : first + p].tolist(), strict=True))
+        return _named(names, state[at.SLOTS + which * p :])
 
     for state in evaluations(solver, problem, start):
         begun, outer = int(state[at.ITERATION]), int(state[at.OUTER])
@@ -53,6 +54,7 @@ def iterations_of(solver: LBFGS, problem: Problem, start: Array, k: int, moves: 
             if searched and (begun != known or outer >= k):
                 found[-1] = replace(found[-1], length=float(state[at.TAKEN]))
         if begun != known and before == k - 1:
+            turned, moved = _newest(state, names, capacity)
             found.append(
                 Iteration(
                     number=begun,
@@ -60,6 +62,8 @@ def iterations_of(solver: LBFGS, problem: Problem, start: Array, k: int, moves: 
                     diagonal=float(state[at.DIAGONAL]),
                     gradient=named(state, at.PREVIOUS),
                     direction=named(state, at.DIRECTION),
+                    moved=moved,
+                    turned=turned,
                     slope=float(state[at.SLOPE]),
                     length=float(state[at.LENGTH]),
                     evaluations=0,
@@ -69,3 +73,19 @@ def iterations_of(solver: LBFGS, problem: Problem, start: Array, k: int, moves: 
             break
         known, before = begun, outer
     return tuple(found[:moves])
+
+
+def _named(names: Sequence[str], values: Array) -> dict[str, float]:
+    return dict(zip(names, values[: len(names)].tolist(), strict=True))
+
+
+def _newest(
+    state: Array, names: Sequence[str], capacity: int
+) -> tuple[dict[str, float], dict[str, float]] | tuple[None, None]:
+    """Δg and Δp of the newest pair, as the machine keeps them."""
+    p, count = len(names), int(state[at.COUNT])
+    if not count:
+        return None, None
+    place = (int(state[at.HEAD]) + count - 1) % capacity
+    kept = state[at.SLOTS + at.VECTORS * p + place * (2 * p + 2) :]
+    return _named(names, kept), _named(names, kept[p:])

@@ -95,8 +95,9 @@ class Iteration:
     """One iteration of L-BFGS within a step: from a point along ``direction`` by ``length``.
 
     ``number`` counts the run's iterations; ``gradient`` and ``direction`` are over the free parameters, d = −H·g with H
-    made of the last ``pairs`` pairs and, before them, ``diagonal`` times the identity. ``slope`` is g·d. So many
-    ``evaluations`` of loss and gradient were needed to settle ``length``.
+    made of the last ``pairs`` pairs and, before them, ``diagonal`` times the identity. ``moved`` and ``turned`` are the
+    newest of these pairs, Δp and Δg; None in the run's first iteration. ``slope`` is g·d. So many ``evaluations`` of
+    loss and gradient were needed to settle ``length``.
     """
 
     number: int
@@ -104,6 +105,8 @@ class Iteration:
     diagonal: float
     gradient: dict[str, float]
     direction: dict[str, float]
+    moved: dict[str, float] | None
+    turned: dict[str, float] | None
     slope: float
     length: float
     evaluations: int

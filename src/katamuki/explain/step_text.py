@@ -105,6 +105,9 @@ def _glance(step: Step, lang: str) -> list[Block]:
     parts.append(messages.sentence("step.glance.promise", lang, value=fixed(found.promise, places, signed=True)))
     if found.bend is not None:
         parts.append(messages.sentence("step.glance.bend", lang, value=fixed(found.bend, places, signed=True)))
+    rest = story_help.rest(step)
+    if rest:
+        parts.append(messages.sentence("step.glance.rest", lang, value=rest))
     moves = [f"{name}: {plainly(step.before[name])} → {plainly(step.after[name])}" for name in step.free[:MOST_PARAMS]]
     lines = {
         "forward": f"{listed(step.before)}     L {plainly(step.loss)}",

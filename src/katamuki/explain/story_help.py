@@ -69,10 +69,17 @@ def _shares(step: Step, lang: str) -> list[str]:
     if found.bend is None or found.rest is None:
         return [_say("promise.alone", lang, promise=promise, rest=share(step, found.change - found.promise))]
     lines = [_say("promise", lang, promise=promise, bend=share(step, found.bend))]
-    rest = share(step, found.rest)
-    if ("e" not in rest and rest.strip("+−0.")) or math.isnan(found.rest):
-        lines.append(_say("rest", lang, rest=rest))
-    return lines
+    more = rest(step)
+    return [*lines, _say("rest", lang, rest=more)] if more else lines
+
+
+def rest(step: Step) -> str:
+    """What is neither promise nor bend, where it shows beside them; else nothing."""
+    found = step.helped.rest
+    if found is None:
+        return ""
+    text = share(step, found)
+    return text if ("e" not in text and text.strip("+−0.")) or math.isnan(found) else ""
 
 
 def remarks(step: Step, lang: str) -> list[Block]:

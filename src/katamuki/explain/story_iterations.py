@@ -10,6 +10,7 @@ from katamuki.explain.notation import short
 from katamuki.explain.step import Iteration, Step
 from katamuki.explain.story_forward import MOST_PARAMS
 
+LOOP = 4  # parameters up to which the two loops over one pair are told
 MOST = 6  # iterations that are told: the first ones
 RULES = ("direction", "newest", "oldest", "length")
 
@@ -34,11 +35,13 @@ def _iteration(step: Step, one: Iteration, lang: str) -> list[Block]:
     first = one.number == 1
     title = messages.sentence("step.iteration", lang, number=one.number)
     rule = "−g" if first else messages.sentence("step.iteration.pairs", lang, count=one.pairs)
+    if one.pairs == 1 and len(one.gradient) <= LOOP:
+        rule = "−(q + (α − β)·Δp)"
     moves = {name: one.length * value for name, value in one.direction.items()}
-    lines: list[Block] = [
-        Line(f"{title}   g: {_listed(one.gradient)}"),
-        Line(f"d = {rule}: {_listed(one.direction)}", indent=7, hang=11),
-    ]
+    lines: list[Block] = [Line(f"{title}   g: {_listed(one.gradient)}"), *_pair(one)]
+    lines.append(Line(f"d = {rule}: {_listed(one.direction)}", indent=7, hang=11))
+    if not first and (one.pairs != 1 or len(one.gradient) > LOOP):
+        lines.append(Line(messages.sentence("step.iteration.unseen", lang), indent=7, hang=11))
     searched = step.options.get("line_search_fn") is not None
     if searched:
         said = messages.sentence("step.iteration.searched", lang, count=one.evaluations)
@@ -50,6 +53,27 @@ def _iteration(step: Step, one: Iteration, lang: str) -> list[Block]:
     else:
         lines.append(Line(f"t = {short(one.length)}", indent=7))
     return [*lines, Line(f"t·d: {_listed(moves)}", indent=7, hang=11)]
+
+
+def _pair(one: Iteration) -> list[Block]:
+    """The newest pair; and the two loops with their numbers where it is the only one."""
+    if one.moved is None or one.turned is None:
+        return []
+    pairs = [(one.moved[name], one.turned[name]) for name in one.moved]
+    curved, square = sum(s * y for s, y in pairs), sum(y * y for _, y in pairs)
+    both = f"Δp·Δg = {short(curved)}   Δg·Δg = {short(square)}"
+    said = [f"Δp: {_listed(one.moved)}", f"Δg: {_listed(one.turned)}", both]
+    if one.pairs == 1 and len(pairs) <= LOOP:
+        top = sum(one.moved[name] * value for name, value in one.gradient.items())
+        alpha = top / curved
+        q = {name: (value - alpha * one.turned[name]) * one.diagonal for name, value in one.gradient.items()}
+        back = sum(one.turned[name] * value for name, value in q.items())
+        said += [
+            f"α = Δp·g / Δp·Δg = {short(top)} / {short(curved)} = {short(alpha)}",
+            f"q = (g − α·Δg)·(Δp·Δg / Δg·Δg): {_listed(q)}",
+            f"β = Δg·q / Δp·Δg = {short(back)} / {short(curved)} = {short(back / curved)}",
+        ]
+    return [Line(text, indent=7, hang=11) for text in said]
 
 
 def _listed(values: Mapping[str, float]) -> str:

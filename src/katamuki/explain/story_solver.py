@@ -17,7 +17,8 @@ from katamuki.explain.step import Attempt, Equation, Step, Update
 from katamuki.explain.story_forward import MOST_PARAMS, skipped
 from katamuki.explain.story_iterations import iterated
 
-MATRIX = 4  # parameters up to which Levenberg–Marquardt's matrices are shown
+MATRIX = 6  # parameters up to which Levenberg–Marquardt's matrices are shown
+SHOWN = 1e-4  # of a sum of squares: a smaller fall is not the difference of two numbers of six digits
 EVERY = ("lr", "alpha", "betas", "rho", "eps", "etas", "lambd")  # options that are always said
 USED = ("weight_decay", "momentum_decay")  # options that are said where they are not 0
 
@@ -98,9 +99,12 @@ def _attempt(step: Step, found: Attempt, shown: Sequence[int], level: str, lang:
         blocks += _system(step, found)
     else:
         blocks.append(Line(f"damping = {short(found.damping)}"))
+        blocks.append(Words(messages.sentence("step.attempt.unseen", lang, p=len(free))))
     pieces = [f"{name} {short(value)}" for name, value in list(zip(free, found.step.tolist(), strict=True))]
     blocks += [Line(f"δ = {line}" if k == 0 else line) for k, line in enumerate(flow(pieces[:MOST_PARAMS], 70))]
-    if found.stretch is None:
+    if found.stretch is None and not step.subject.solution.bounds and found.step.all():
+        blocks.append(Words(messages.sentence("step.attempt.rounding", lang)))
+    elif found.stretch is None:
         blocks.append(Words(messages.sentence("step.attempt.bounded", lang)))
     elif found.stretch != 1.0:
         blocks.append(Words(messages.sentence("step.attempt.stretched", lang, factor=short(found.stretch))))
@@ -151,11 +155,10 @@ def _system(step: Step, found: Attempt) -> list[Block]:
 
 def _judged(step: Step, found: Attempt, lang: str) -> list[Block]:
     """What the straight-line model promised, what came, and what follows for the damping."""
-    before, after = step.loss * step.n, step.loss * step.n - found.came
-    s, say = step.tape.nodes[step.tape.square].name, partial(messages.sentence, lang=lang)
+    say = partial(messages.sentence, lang=lang)
     lines: list[Block] = [
         Line(f"{say('step.attempt.promised')}   2·δᵀ·Jᵀr − δᵀ·JᵀJ·δ = {short(found.promised)}"),
-        Line(f"{say('step.attempt.came')}   Σ {s}: {short(before)} → {short(after)} = {short(found.came)}"),
+        Line(f"{say('step.attempt.came')}   {_fallen(step, found)}"),
         Line(f"ratio = {short(found.came)} / {short(found.promised)} = {short(found.ratio)}"),
     ]
     if found.damping == 0.0:
@@ -164,6 +167,15 @@ def _judged(step: Step, found: Attempt, lang: str) -> list[Block]:
     lines.append(Line(say("step.attempt." + ("accepted" if found.accepted else "refused"))))
     damping = _damping(found)
     return [*lines, Line(damping)] if damping else lines
+
+
+def _fallen(step: Step, found: Attempt) -> str:
+    """How far Σ s fell: the difference of both sums, or itself alone where six digits of them do not show it."""
+    s, before = step.tape.nodes[step.tape.square].name, step.loss * step.n
+    after = before - found.came
+    if abs(found.came) < SHOWN * abs(before):
+        return f"Σ {s} − Σ {s}' = {short(found.came)}   (Σ {s} = {short(before)})"
+    return f"Σ {s} − Σ {s}' = {short(before)} − {_signed(after)} = {short(found.came)}"
 
 
 def _damping(found: Attempt) -> str:
