@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import warnings
 from collections.abc import Mapping
 from typing import Any, cast
@@ -385,3 +386,12 @@ def test_a_network_is_told_without_an_answer_to_compare_with() -> None:
     with pytest.raises(km.NotConverged):
         km.fit(net, data, target="y", inputs=["x"], solver=km.SGD(lr=100.0, steps=100))
     assert "diverged" in codes(told(net, data, target="y", inputs=["x"], solver=km.SGD(lr=100.0, steps=100)))
+
+
+def test_advice_holds_the_numbers_that_it_rounds_when_it_is_said() -> None:
+    story = told(solver=km.SGD(lr=0.0109, steps=20_000))
+    _, values = of(story, "diverged")
+    copied = pickle.loads(pickle.dumps(story.advice))
+    for held in (story.advice.values, copied.values, story.to_dict()["advice"]["values"]):
+        assert held["largest"] == values["largest_lr"] != 0.010882
+    assert str(copied).startswith("lr below 0.010882, best 0.01")
