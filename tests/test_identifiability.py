@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import katamuki as km
 from katamuki.covariance import uncertainty
-from katamuki.identifiability import combinations
+from katamuki.identifiability import _terms, combinations
 from katamuki.records import Combination
 
 X = np.linspace(0.5, 4.0, 12)
@@ -133,3 +133,42 @@ def test_a_fit_from_equal_starts_names_what_the_formula_shows(formula: str, text
     assert one.values["combination"] == text
     assert one.values["value"] == pytest.approx(0.5000909090909091, rel=1e-7)
     assert fit.verdict == "look"
+
+
+REAL = st.floats(-30, 30).map(lambda power: 10.0**power)
+
+
+@given(st.lists(st.tuples(REAL, REAL, st.sampled_from([-1.0, 1.0])), min_size=2, max_size=6))
+def test_what_is_left_out_of_a_combination_is_nothing_beside_it(drawn: list[tuple[float, float, float]]) -> None:
+    weights = np.array([one for one, _, _ in drawn])
+    weights /= weights.max()
+    point = np.array([sign * one for _, one, sign in drawn])
+    kept = _terms(weights, point)
+    whole = float(weights @ point)
+    assert abs(float(weights[kept] @ point[kept]) - whole) <= 1e-9 * abs(whole)
+    left = np.setdiff1d(np.arange(len(weights)), kept)
+    assert (weights[left] <= 1e-9).all()
+
+
+def test_a_hopeless_start_determines_the_constant_and_nothing_beside_it() -> None:
+    weights, point = np.array([2.775e-22, 1.846e-18, -1.839e-17, 1.0]), np.array([1.0, 50.0, 5.0, 1.13352])
+    assert _terms(weights, point).tolist() == [3]
+
+
+def test_a_small_coefficient_of_a_large_parameter_and_a_small_parameter_stay() -> None:
+    assert _terms(np.array([5.59e-28, 1.0]), np.array([1.2e27, 0.65])).tolist() == [0, 1]
+    assert _terms(np.array([0.37, 1.0]), np.array([1e-12, 2.0])).tolist() == [0, 1]
+    assert _terms(np.array([6e-16, 1.0]), np.array([50.0, 9e-16])).tolist() == [0, 1]
+    assert _terms(np.array([1e-20, 1.0]), np.array([0.0, 1.0])).tolist() == [0, 1]  # of 0 no size is known
+
+
+def test_a_fit_from_a_hopeless_start_says_the_combination_without_rounding() -> None:
+    x = np.linspace(0.0, 10.0, 40)
+    y = 2.0 * np.exp(-((x - 5.0) ** 2)) + 1.0 + np.random.default_rng(0).normal(0.0, 0.05, 40)
+    start = {"A": 1.0, "m": -20.0, "s": 0.5, "c": 0.0}
+    with pytest.warns(km.FitWarning):
+        fit = km.fit("y ~ A/(1 + exp(-(x - m)/s)) + c", {"x": x, "y": y}, start=start)
+    (found,) = fit.solution.combinations
+    assert found.names == ("A", "m", "s", "c")
+    assert found.text == "A + c"  # m and s far away: the step is over before the data begin
+    assert found.value == pytest.approx(y.mean(), rel=1e-12)

@@ -18,6 +18,7 @@ from katamuki.records import Array, Combination
 COUPLED = 1e-6  # a part of a null direction this small does not couple two parameters
 RATIO = 1e-5  # how near whole numbers a ratio must be
 LARGEST = 6  # the largest coefficient or power that is looked for
+NOTHING = 1e-9  # of a combination: terms that together add less are not written
 SAME = 1e-8  # a loss this little changed is the same
 
 
@@ -119,7 +120,22 @@ def _combination(
     # The coefficients are rounded first: a reader can recompute the value from what is printed.
     gradient *= np.sign(gradient[0]) / np.abs(gradient).max()
     rounded = np.array([float(f"{one:.4g}") for one in gradient])
-    return Combination(here, _sum(rounded, here), float(rounded @ point), exact=False)
+    kept = _terms(rounded, point)
+    text = _sum(rounded[kept], [here[k] for k in kept])
+    return Combination(here, text, float(rounded[kept] @ point[kept]), exact=False)
+
+
+def _terms(weights: Array, point: Array) -> NDArray[np.intp]:
+    """Which terms of a combination are worth writing: all but those that are nothing beside it, in two ways.
+
+    Its coefficient is nothing beside the largest, and so is what it adds, beside the whole. One alone says nothing: a
+    coefficient may be small because its parameter is large, a term because its parameter is near 0. Of a parameter that
+    is 0 nothing is known.
+    """
+    terms = np.abs(weights * point)
+    least = NOTHING / len(weights)
+    small = (np.abs(weights) <= least * np.abs(weights).max()) & (terms <= least * abs(float(weights @ point)))
+    return np.flatnonzero(~(small & (point != 0.0)))
 
 
 def _whole(weights: Array) -> Array | None:
