@@ -21,6 +21,7 @@ from katamuki.report.layout import flow, wrapped
 from katamuki.report.numbers import DASH, MINUS, begun, brief, grouped, left, number, plain, table, width
 from katamuki.solvers.first_order_diagnosis import REPEATS
 
+RESULT = 12  # parameters whose values end the story; of more these first ones
 LABEL = 13  # cells of the column with the steps
 NO_MATTER, OTHER = 0.1, 1.0  # standard errors: below the data cannot tell; above it is another answer
 
@@ -104,7 +105,7 @@ def _head_parts(story: RunStory, lang: str) -> tuple[str, str]:
         parts.append(say("head.step" if header["steps"] == 1 else "head.steps", lang, count=count))
     comma = messages.sentence("label.comma", lang)
     said = comma.join(parts)
-    start = [f"{one} {begun(value).replace('-', MINUS, value < 0)}" for one, value in header["start"].items()]
+    start = [f"{one} {MINUS if value < 0 else ''}{begun(abs(value))}" for one, value in header["start"].items()]
     if 0 < len(start) <= NAMES:
         said = say("head.from", lang, run=said, start=" ".join(start))
     rows = say("head.row" if header["rows"] == 1 else "head.rows", lang, rows=grouped(header["rows"]))
@@ -143,7 +144,13 @@ def _attempt_cells(event: Event, lang: str) -> list[str]:
 
 def _attempts(attempts: list[Event], lang: str) -> list[str]:
     titles = [say("column." + key, lang) for key in ("attempt", "loss", "damping", "taken", "digits")]
-    return table([titles, *(_attempt_cells(one, lang) for one in attempts)])
+    rows, before = [titles], 0
+    for one in attempts:
+        if one.step != before + 1:
+            rows.append(["…", "", "", "", ""])
+        rows.append(_attempt_cells(one, lang))
+        before = one.step
+    return table(rows)
 
 
 def _result_parts(story: RunStory, lang: str) -> list[str]:
@@ -154,14 +161,14 @@ def _result_parts(story: RunStory, lang: str) -> list[str]:
     if result["reference"] is None or story.header["solver"] in {"linear", "levenbergmarquardt"}:
         return ["  ".join(_cut(pairs, lang)), say("loss", lang, loss=number(result["loss"]))]
     answers = [number(result["reference"][name]) for name in names]
-    parts = ["  ".join(_cut(pairs, lang)), say("least_squares", lang, values="  ".join(answers[:NAMES]))]
+    parts = ["  ".join(_cut(pairs, lang)), say("least_squares", lang, values="  ".join(_cut(answers, lang)))]
     return parts + _distances(story, lang)
 
 
 def _cut(parts: list[str], lang: str) -> list[str]:
-    if len(parts) <= NAMES:
+    if len(parts) <= RESULT:
         return parts
-    return [*parts[:NAMES], say("and_more", lang, count=len(parts) - NAMES)]
+    return [*parts[:RESULT], say("and_more", lang, count=len(parts) - RESULT)]
 
 
 def _distances(story: RunStory, lang: str) -> list[str]:
@@ -192,7 +199,7 @@ def _distances(story: RunStory, lang: str) -> list[str]:
 def _result(story: RunStory, lang: str, columns: int) -> list[str]:
     parts = _result_parts(story, lang)
     inside = columns - 2 - LABEL
-    lines = [piece for line in flow(parts[:2], inside, gap=5) for piece in wrapped(line, inside)]
+    lines = [piece for line in flow(parts[:2], inside, gap=5) for piece in flow(line.split("  "), inside, gap=2)]
     more = parts[2:]
     if more:
         lines += wrapped(reduce(lambda a, b: messages.sentence("label.also", lang, first=a, second=b), more), inside)

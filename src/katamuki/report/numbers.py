@@ -146,36 +146,6 @@ class Brief(float):
         return float.__format__(self, spec) if spec else str(self)
 
 
-class Brief(float):
-    """A number in a record that sentences say as :func:`brief` does; in JSON and in sums it is the whole number.
-
-    Example
-    -------
-    >>> found = Brief(0.010881872, 3)
-    >>> str(found), f"{found}", found * 2
-    ('0.0109', '0.0109', 0.021763744)
-    """
-
-    __slots__ = ("digits",)
-
-    digits: int
-
-    def __new__(cls, value: float, digits: int = 1) -> Brief:
-        """The number, and how many of its digits are said."""
-        made = super().__new__(cls, value)
-        made.digits = digits
-        return made
-
-    def __getnewargs__(self) -> tuple[float, int]:  # type: ignore[override]
-        return float(self), self.digits
-
-    def __str__(self) -> str:
-        return brief(float(self), self.digits)
-
-    def __format__(self, spec: str) -> str:
-        return float.__format__(self, spec) if spec else str(self)
-
-
 def correlation(value: float) -> str:
     """A correlation to three digits, to more where it is near 1 but not 1.
 
