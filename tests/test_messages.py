@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import json
 import pickle
 import re
 from collections import Counter
+from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from string import Formatter
 
@@ -81,6 +84,59 @@ def test_every_sentence_that_the_program_names_is_there() -> None:
     named = {key for text in SOURCES.values() for key in NAMED.findall(text)}
     assert len(named) > 150
     assert {key for key in named if key not in known} == set()
+
+
+def words(text: str) -> set[str]:
+    """The strings of a source, its docstrings left out, as keys are made of them."""
+    tree = ast.parse(text)
+    held = [node for node in ast.walk(tree) if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)]
+    told = {id(node.body[0].value) for node in held if node.body and isinstance(node.body[0], ast.Expr)}
+    strings = {
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in told
+    }
+    flags = {one.lstrip("-").replace("-", "_") for one in strings}  # --no-zero-grad is cli.help.no_zero_grad
+    return {one for one in strings | flags | {one.lower() for one in strings} if re.fullmatch(r"[\w.]+", one)}
+
+
+def is_made(key: str, known: frozenset[str]) -> bool:
+    """Whether a key is one of the words, or words put together where it has a dot or an underline."""
+    if key in known:
+        return True
+    for mark in re.finditer(r"(?<=.)[._]", key):
+        head, rest = key[: mark.start()], (key[mark.start() :], key[mark.end() :])
+        if (head in known or head + mark[0] in known) and any(one and is_made(one, known) for one in rest):
+            return True
+    return False
+
+
+SUFFIX = re.compile(r"\.(where|remedy|remedy\.cli)$")  # what an error looks for by itself
+
+
+@cache
+def spoken_of() -> frozenset[str]:
+    """The words of all sources, of the replay's page, and the names of data sets."""
+    pages = [path.read_text(encoding="utf-8") for path in messages.FOLDER.parent.glob("plot/replay*.[hj]*")]
+    found = {one for page in pages for one in re.findall(r"[\w.]+", page)}
+    found |= {path.stem for path in (messages.FOLDER.parent / "data" / "sets").iterdir()}
+    found |= {one for text in SOURCES.values() for one in words(text)}
+    return frozenset({*found, "CANNOT_TELL"})  # a verdict, "CANNOT TELL"
+
+
+def unmade(keys: Iterable[str]) -> set[str]:
+    """The keys that no source names."""
+    known = spoken_of()
+    return {key for key in keys if not is_made(key, known) and not is_made(SUFFIX.sub("", key), known)}
+
+
+def test_every_sentence_is_named_by_the_program() -> None:
+    assert unmade(messages.catalogue("en")) == set()
+
+
+@pytest.mark.parametrize("key", ["api.never_said", "report.slow.unheard", "step.remark.unheard", "cli.help.flagless"])
+def test_a_sentence_that_nothing_names_would_be_found(key: str) -> None:
+    assert unmade([key, key + ".remedy"]) == {key, key + ".remedy"}
 
 
 def test_a_missing_sentence_would_be_found() -> None:
