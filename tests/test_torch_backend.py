@@ -273,3 +273,15 @@ def test_a_saved_fit_still_says_who_computed_it(tmp_path: Path) -> None:
     assert again.solution.backend == "torch"
     assert again.source == fit.source
     assert "by PyTorch, float64 on cpu" in str(again)
+
+
+@pytest.mark.parametrize("name", ["__debug__", "__class__", "_", "match", "case", "type", "if", "lambda"])
+def test_names_that_mean_something_to_python_are_replaced_where_formulas_become_programs(name: str) -> None:
+    data = {name: X, "y": Y}
+    wanted = km.fit("y ~ a*x + b", TUTORIAL).params
+    fit = km.fit(f"y ~ a*`{name}` + b", data, backend="torch")
+    assert fit.params == pytest.approx(wanted, rel=1e-9)
+    for target in ("torch", "numpy", "katamuki"):
+        compile(km.fit(f"y ~ a*`{name}` + b", data).to_code(target), target, "exec")
+    as_parameter = km.fit(f"y ~ `{name}`*x + b", {"x": X, "y": Y}, backend="torch")
+    assert as_parameter.params[name] == pytest.approx(wanted["a"], rel=1e-9)

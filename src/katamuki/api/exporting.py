@@ -69,14 +69,14 @@ class Exports:
         from katamuki import export
         from katamuki.api.solving import solver_of
 
-        if getattr(self._plan.kernel, "graph", None) is None:
+        if self._plan.model.rhs is None:
             raise BackendError("E-EXPORT", "export.torch_model")
         solution, model = self.solution, self._plan.model
         facts = export.Exported(
             solution=solution,
             solver=solver_of(solution),
             left=model.lhs,
-            right=model.rhs,
+            right=model.graph,
             columns=self.columns,
             weights=self.weights,
             start=solution.start or solution.params,

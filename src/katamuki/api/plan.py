@@ -37,9 +37,9 @@ class Plan:
         """Whether it is a module of torch: no formula stands behind it."""
         return self.kind == "module"
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, kernel: Kernel | None = None) -> None:
         self.model = model
-        self.kernel = Kernel(model.rhs)
+        self.kernel = Kernel(model.graph) if kernel is None else kernel
         self._linear: dict[tuple[str, ...], bool] = {}
         left = model.lhs.nodes[model.lhs.outputs[0]]
         self.response_column = str(left.value) if left.op == "column" else None
@@ -48,7 +48,7 @@ class Plan:
         """Whether the model is linear in these parameters together."""
         found = self._linear.get(free)
         if found is None:
-            found = self._linear[free] = is_linear(self.model.rhs, free)
+            found = self._linear[free] = is_linear(self.model.graph, free)
         return found
 
     def problem(

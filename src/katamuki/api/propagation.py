@@ -118,8 +118,8 @@ def derived(text: str, solution: Solution, known: Spread, level: float) -> Deriv
     """The quantity that a text such as ``"half_life = log(2)/b"`` defines."""
     wide = quantile(level, solution)
     model = quantity(text, solution)
-    value, *slopes = (float(one[0]) for one in numpy_.evaluate(derivative(model.rhs), {}, solution.params))
-    by_name = dict(zip(model.rhs.parameters, slopes, strict=True))
+    value, *slopes = (float(one[0]) for one in numpy_.evaluate(derivative(model.graph), {}, solution.params))
+    by_name = dict(zip(model.graph.parameters, slopes, strict=True))
     gradient = np.array([[by_name.get(name, 0.0) for name in solution.free]])
     if not math.isfinite(value):
         raise FormulaError("E-DOMAIN", "result.no_value", text=text)
@@ -139,7 +139,7 @@ def quantity(text: str, solution: Solution) -> Model:
     if name in names:
         raise FormulaError("E-NAME", "result.name_taken", name=name)
     model = formula.parse(whole, (name,))
-    unknown = [one for one in model.rhs.parameters if one not in names]
+    unknown = [one for one in model.graph.parameters if one not in names]
     if unknown:
         raise FormulaError("E-NAME", "result.unknown", unknown=Listing(unknown), names=", ".join(names))
     return model

@@ -46,11 +46,9 @@ class TorchPlan(Plan):
         left = side.graph([side.leaf("column", target)])
         names = torch_model.names
         columns = (target, *torch_model.columns)
-        self.model = Model(text, left, None, name_text(target), columns, names)  # type: ignore[arg-type]
+        super().__init__(Model(text, left, None, name_text(target), columns, names), table_of(torch_model, device))
         self.torch_model = torch_model
         self.kind = "module" if torch_model.network else "function"
-        self.kernel = table_of(torch_model, device)
-        self.response_column = target
         self._given = given
         self.column = False  # a module gives (n, 1), which is taken as (n,)
 

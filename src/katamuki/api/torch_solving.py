@@ -35,6 +35,7 @@ from katamuki.records import Array, State, Trace
 from katamuki.solvers import first_order_run
 from katamuki.solvers.first_order_run import WHOLE, kept_steps
 from katamuki.solvers.first_order_steps import FAR, LOST, recall
+from katamuki.solvers.lbfgs import LBFGS
 from katamuki.solvers.levenberg_marquardt import LevenbergMarquardt
 from katamuki.solvers.linear import Linear
 
@@ -80,7 +81,7 @@ def solve_by_torch(
 
 def _printed(plan: Plan) -> Formula:
     """A formula as PyTorch computes it."""
-    return Formula(plan.model.rhs, source(plan.model.rhs))
+    return Formula(plan.model.graph, source(plan.model.graph))
 
 
 def _as_far_as_it_came(run: Run) -> Run:
@@ -92,8 +93,6 @@ def _as_far_as_it_came(run: Run) -> Run:
 
 def _for_many() -> Solver:
     """The solver of a model with more parameters than a Jacobian is worth."""
-    from katamuki.solvers.lbfgs import LBFGS
-
     return LBFGS(line_search_fn="strong_wolfe", steps=OUTER)
 
 

@@ -19,6 +19,7 @@ from katamuki.graph import LEAVES, NEEDS, Graph, Node, binding, needed, number
 from katamuki.ops import ATOM, COMPARISON, TABLE
 
 CALL = re.compile(r"[\w.]+\(\{0\}(?:, (?:\{\d\}|[\d.]+))*\)")  # arguments between commas need no brackets
+SOFT = frozenset({"_", "case", "match", "type"})  # keywords in some places, of every Python that a program may meet
 Names = Mapping[tuple[str, str], str]  # (leaf's operation, name in the formula) → name in the program
 
 
@@ -138,12 +139,23 @@ def identifiers(wanted: Iterable[tuple[str, str, str]], taken: Collection[str]) 
         clean = re.sub(r"\W", "_", wish)
         if not clean or clean[0].isdigit():
             clean = "_" + clean
-        if keyword.iskeyword(clean):
+        if reserved(clean):
             clean += "_"
         chosen = clean if clean not in used else _unused(clean, used)
         used.add(chosen)
         found[op, name] = chosen
     return found
+
+
+def reserved(name: str) -> bool:
+    """Whether Python means something by a name: keywords, those of some places only, and ``__names__`` such as these.
+
+    Example
+    -------
+    >>> [reserved(name) for name in ("if", "match", "__debug__", "matches", "_debug_")]
+    [True, True, True, False, False]
+    """
+    return keyword.iskeyword(name) or name in SOFT or (len(name) > 4 and name.startswith("__") and name.endswith("__"))
 
 
 def _unused(stem: str, taken: Collection[str]) -> str:

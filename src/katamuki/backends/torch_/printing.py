@@ -7,11 +7,11 @@ only they become tensors of the same type and device. It prints; importing it im
 
 from __future__ import annotations
 
-import keyword
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from katamuki.backends.expressions import reserved
 from katamuki.backends.torch_ import library
 from katamuki.errors import BackendError
 from katamuki.graph import LEAVES, Graph, needed
@@ -94,7 +94,7 @@ def _arguments(graph: Graph) -> dict[tuple[str, str], str]:
     for op, letter, names in (("column", "c", graph.columns), ("parameter", "p", graph.parameters)):
         for k, name in enumerate(names):
             number = name[:1] in {"t", "c", "p"} and name[1:].isdigit()  # these are ours
-            usable = name.isidentifier() and not keyword.iskeyword(name) and name != "torch" and not number
+            usable = name.isidentifier() and not reserved(name) and name != "torch" and not number
             found[op, name] = name if usable and name not in found.values() else f"{letter}{k}"
     return found
 
