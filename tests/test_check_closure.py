@@ -10,6 +10,7 @@ import pytest
 
 import katamuki as km
 from katamuki.check import judge
+from katamuki.check.closure import closure_case
 from katamuki.records import Array, Solution
 
 X = np.linspace(-2.5, 2.5, 12)
@@ -57,3 +58,24 @@ def test_a_weak_parameter_is_not_moved_to_where_the_model_has_no_value() -> None
     found: Callable[[Solution], str] = lambda one: judge(one, {"x": X, "y": y}, None, model).verdict  # noqa: E731
     assert found(claim) == "PASS"
     assert found(dataclasses.replace(claim, params=claim.params | {"b": claim.params["b"] * 1.1})) == "FAIL"
+
+
+def test_slopes_that_are_asked_for_again_are_not_computed_again() -> None:
+    calls = [0]
+
+    def counted(values: Array) -> Array:
+        calls[0] += 1
+        return line(values)
+
+    claim = claimed(Y)
+    case = closure_case(claim, {"x": X, "y": Y}, None, counted)
+    here = np.array([claim.params["a"], claim.params["b"]])
+    first = case.jacobian(here)
+    np.testing.assert_allclose(first, np.column_stack([X, np.ones_like(X)]), rtol=1e-9, atol=1e-9)
+    for k in range(20):
+        case.whole(here * (2.0 + k))
+    before = calls[0]
+    np.testing.assert_array_equal(case.jacobian(here, slice(3, 7)), first[3:7])
+    assert calls[0] == before
+    case.jacobian(here + 1.0)
+    assert calls[0] > before

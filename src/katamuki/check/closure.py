@@ -30,6 +30,7 @@ WEIGHTS = 300  # a network's parameters up to which every slope is tested; of mo
 DIRECTIONS = 64
 SEED = 20_240_229
 STILL = 1e-5  # cosine between residuals and a column of J below which a network's gradient counts as zero
+NOISY = 1e-3  # of a cosine, at most: what the differences' rounding may add where the residuals are all but rounding
 MANY_ROWS = 100_000  # rows up to which slopes of all of them are kept
 
 
@@ -37,14 +38,15 @@ MANY_ROWS = 100_000  # rows up to which slopes of all of them are kept
 class Closure(Case):
     """What a solution claims to have fitted, its predictions by a function; ``rows`` are those looked at, None: all.
 
-    ``names`` are all parameters in the function's order. The last predictions and slopes are kept: blocks of rows ask
-    for the same ones.
+    ``names`` are all parameters in the function's order. The last predictions and, apart from them, the last slopes are
+    kept: blocks of rows ask for the same ones.
     """
 
     function: Predict | None = None
     names: tuple[str, ...] = ()
     rows: Any = None
-    seen: dict[Any, Any] = field(default_factory=dict, compare=False)
+    seen: dict[bytes, Array] = field(default_factory=dict, compare=False)
+    slopes: dict[bytes, Array] = field(default_factory=dict, compare=False)
 
     resolution: ClassVar[float] = 1e-9  # of slopes by differences
 
@@ -71,7 +73,7 @@ class Closure(Case):
             assert self.function is not None  # made by closure_case
             found = np.asarray(self.function(vector), np.float64)
             self.seen[key] = found if self.rows is None else found[self.rows]
-        return np.asarray(self.seen[key])
+        return self.seen[key]
 
     def predict(self, values: Any, rows: slice, moved: int = -1, by: Any = 0.0) -> Any:
         """ŷ (m,) at free values (p,), one of which may be moved by ``by``."""
@@ -82,10 +84,10 @@ class Closure(Case):
 
     def jacobian(self, values: Any, rows: slice = slice(None)) -> Any:
         """√w ∂ŷ/∂parameters, (m, p): by differences, of all rows at once where there is room."""
-        key = ("slopes", np.asarray(values, np.float64).tobytes())
+        key = np.asarray(values, np.float64).tobytes()
         whole = self.n <= MANY_ROWS or len(self.free) * self.n <= 64 * BLOCK
-        if whole and key in self.seen:
-            return self.seen[key][rows].astype(values.dtype)
+        if whole and key in self.slopes:
+            return self.slopes[key][rows].astype(values.dtype)
         found = np.empty((self.n if whole else len(self.y[rows]), len(values)))
         part = slice(None) if whole else rows
         for k in range(len(values)):
@@ -94,9 +96,8 @@ class Closure(Case):
         found = root * found
         if not whole:
             return found.astype(values.dtype)
-        for old in [one for one in self.seen if isinstance(one, tuple)]:
-            del self.seen[old]
-        self.seen[key] = found
+        self.slopes.clear()
+        self.slopes[key] = found
         return found[rows].astype(values.dtype)
 
     def slope(self, values: Any, k: int, rows: slice) -> Array:
@@ -172,7 +173,7 @@ def judge_network(solution: Solution, case: Closure) -> CheckReport:
     facts: dict[str, Any] = {"gradient": gradient, "cosine": worst, "route": "none"}
     still = solution.state in {"converged", "not_identifiable"}
     noise = 1e3 * EPS * size / REACH / max(math.sqrt(rss), EPS * size)
-    if still and not worst <= STILL + min(noise, 1.0) * 1e-3:
+    if still and not worst <= STILL + NOISY * min(noise, 1.0):
         doubts.append(("check.fail.gradient", {"name": name, "value": said(slope)}))
     if doubts:
         reason, told = doubts[0]

@@ -23,7 +23,7 @@ from katamuki.plot import contours, replay_panels
 from katamuki.plot.curves import PANELS, ran_by
 from katamuki.plot.drawn import Fitted
 from katamuki.plot.ran import Ran, answer, lowest, stepped
-from katamuki.plot.replay_panels import Panel, packed
+from katamuki.plot.replay_panels import Panel, Say, packed
 from katamuki.plot.stability import Stability, stability
 from katamuki.plot.surface import Method, surface
 from katamuki.plot.thinning import Index, geometric, key_rows
@@ -117,7 +117,7 @@ LABELS = ("bar", "play", "back", "on", "slider", "events", "numbers", "table")
 IN_PANELS = frozenset({"fit", "against", "surface", "chart", "outside.fit", "outside.surface"})
 
 
-def _panel_word(say: Any, key: str, **values: object) -> str:
+def _panel_word(say: Say, key: str, **values: object) -> str:
     return str(say(("replay.panel." if key in IN_PANELS else "") + key, **values))
 
 
@@ -215,7 +215,7 @@ def _row(ran: Ran, k: int, name: str) -> str:
     return f'<tr><th scope="row">{escape(name)}</th>{"".join(cells)}</tr>'
 
 
-def _facts(ran: Ran, steady: Stability | None, say: Any) -> str:
+def _facts(ran: Ran, steady: Stability | None, say: Say) -> str:
     """Loss, height above the answer, stability: names now, numbers by the script."""
     facts = [("loss", say("loss"))]
     if lowest(ran.solution) is not None:
@@ -228,12 +228,12 @@ def _facts(ran: Ran, steady: Stability | None, say: Any) -> str:
     return text
 
 
-def _charts_caption(free: tuple[str, ...], names: tuple[str, ...], say: Any) -> str:
+def _charts_caption(free: tuple[str, ...], names: tuple[str, ...], say: Say) -> str:
     said = say("replay.caption.charts")
     return said + " " + say("some", shown=PANELS, all=len(free)) if len(names) > PANELS else str(said)
 
 
-def _table(ran: Ran, rows: Index, say: Any) -> str:
+def _table(ran: Ran, rows: Index, say: Say) -> str:
     """A dozen steps as a table, for those who read better than they see, and where scripts are off."""
     trace = stepped(ran, "replay")
     names = trace.names[:WIDE]

@@ -22,6 +22,7 @@ from katamuki.problem import BLOCK, Problem
 from katamuki.records import Array, Trace
 from katamuki.solvers import lbfgs_search as at
 from katamuki.solvers import lbfgs_step as core
+from katamuki.solvers.first_order.ranges import is_number, is_whole
 from katamuki.solvers.first_order_run import ROW_COST, SLICE, Progress
 from katamuki.solvers.first_order_steps import FAR, data_of, is_threaded
 from katamuki.solvers.pace import Pace
@@ -103,25 +104,17 @@ class LBFGS:
         return np.array([*values, self.line_search_fn is not None, self.steps], dtype=np.float64)
 
 
-def _is_whole(value: Any, most: float = math.inf) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
 # What each option may be: a test, and the catalogue's words for it.
-_NOT_NEGATIVE = (lambda value: _is_number(value) and value >= 0.0, "first_order.not_negative")
+_NOT_NEGATIVE = (lambda value: is_number(value) and value >= 0.0, "first_order.not_negative")
 _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "lr": (lambda value: _is_number(value) and value > 0.0, "first_order.positive"),
-    "max_iter": (_is_whole, "first_order.whole"),
-    "max_eval": (lambda value: value is None or _is_whole(value), "lbfgs.whole_or_none"),
+    "lr": (lambda value: is_number(value) and value > 0.0, "first_order.positive"),
+    "max_iter": (is_whole, "first_order.whole"),
+    "max_eval": (lambda value: value is None or is_whole(value), "lbfgs.whole_or_none"),
     "tolerance_grad": _NOT_NEGATIVE,
     "tolerance_change": _NOT_NEGATIVE,
-    "history_size": (lambda value: _is_whole(value, MOST), "lbfgs.whole_most"),
+    "history_size": (lambda value: is_whole(value, MOST), "lbfgs.whole_most"),
     "line_search_fn": (lambda value: value is None or value == "strong_wolfe", "lbfgs.line_search"),
-    "steps": (lambda value: _is_whole(value, MOST), "lbfgs.whole_most"),
+    "steps": (lambda value: is_whole(value, MOST), "lbfgs.whole_most"),
 }
 
 

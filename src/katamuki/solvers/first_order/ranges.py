@@ -21,24 +21,30 @@ STEPS = 6000  # the tutorial's
 Range = tuple[Callable[[Any], bool], str]
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether it is a finite number; True is none."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def is_whole(value: Any, most: float = math.inf) -> bool:
+    """Whether it is a whole number from 1 to ``most``; True is none."""
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
+
+
 def _is_pair(value: Any) -> bool:
-    return isinstance(value, tuple) and len(value) == 2 and all(map(_is_number, value))
+    return isinstance(value, tuple) and len(value) == 2 and all(map(is_number, value))
 
 
-_POSITIVE: Range = (lambda value: _is_number(value) and value > 0.0, "positive")
-_NOT_NEGATIVE: Range = (lambda value: _is_number(value) and value >= 0.0, "not_negative")
-_SHARE: Range = (lambda value: _is_number(value) and 0.0 <= value < 1.0, "share")
+_POSITIVE: Range = (lambda value: is_number(value) and value > 0.0, "positive")
+_NOT_NEGATIVE: Range = (lambda value: is_number(value) and value >= 0.0, "not_negative")
+_SHARE: Range = (lambda value: is_number(value) and 0.0 <= value < 1.0, "share")
 _SHARES: Range = (lambda value: _is_pair(value) and all(map(_SHARE[0], value)), "shares")
 _SWITCH: Range = (lambda value: isinstance(value, bool), "switch")
 _RANGES: dict[str, Range] = {
     "lr": _POSITIVE,
-    "steps": (lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= 1, "whole"),
+    "steps": (is_whole, "whole"),
     "momentum": _NOT_NEGATIVE,
-    "dampening": (_is_number, "number"),
+    "dampening": (is_number, "number"),
     "weight_decay": _NOT_NEGATIVE,
     "eps": _NOT_NEGATIVE,
     "alpha": _SHARE,
