@@ -172,3 +172,12 @@ def test_any_small_graph_is_laid_out_without_overlaps(data: st.DataObject) -> No
     for edge, path in zip(edges, found.paths, strict=True):
         assert path[0].x == pytest.approx(rects[edge.start][2])
         assert path[-1].x == pytest.approx(rects[edge.end][0])
+
+
+def test_a_mean_below_the_rounding_of_its_terms_is_0() -> None:
+    """The mean error at a minimum used to be drawn as 2.8651e−17."""
+    data = {"t": [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0], "y": [3.05, 2.01, 1.42, 1.12, 0.85, 0.63, 0.56, 0.49]}
+    fit = km.fit("y ~ a*exp(-b*t) + c", data, start={"a": 2.0, "b": 1.0, "c": 0.1}, solver=km.LevenbergMarquardt())
+    text = fit.step(fit.solution.steps).draw().text
+    assert "mean 0<" in text
+    assert not re.search(r"mean [−\d.]+e−1[5-9]", text)

@@ -162,6 +162,28 @@ def test_names_of_the_story_are_no_names_of_the_user() -> None:
     assert step.explain()
 
 
+def test_a_story_of_a_run_that_diverged_says_so_in_its_head(fit: km.Fit) -> None:
+    with pytest.raises(km.NotConverged) as raised:
+        km.fit("y ~ a*x + b", km.datasets("tutorial"), start={"a": 0.5, "b": 0.5}, solver=km.SGD(lr=0.0109, steps=6000))
+    step = raised.value.fit.step(3)  # type: ignore[union-attr]
+    for level in ("glance", "numbers", "rules"):
+        head = step.explain(level).splitlines()[:2]
+        assert "(the run diverged at step 4335)" in "".join(head)
+    assert "diverged" not in fit.step(3).explain()
+
+
+def test_the_pytorch_line_numbers_no_name_that_stands_alone() -> None:
+    """A parameter W used to be W_2, for the sake of weights that there were not."""
+    data = {"w": [1.0, 2.0, 3.0, 4.0], "x": [1.0, 3.0, 2.0, 5.0], "y": [1.0, 2.0, 4.0, 3.0]}
+    plain = km.fit("y ~ a*w + W*x", data, solver=km.Adam(lr=0.1, steps=5))
+    assert "Y = A*Wi + W*Xi" in plain.step(1).explain()
+    assert "Y = A*Wi + W*Xi" in plain.to_code("torch")
+    weighted = km.fit("y ~ a*w + W*x", data, weights=[1.0, 2.0, 1.0, 2.0], solver=km.Adam(lr=0.1, steps=5))
+    assert "Y = A*Wi_2 + W*Xi" in weighted.step(1).explain()
+    assert "loss = (Wi*(Y - Yi)**2).mean()" in weighted.step(1).explain()
+    assert "Y = A*Wi_2 + W*Xi" in weighted.to_code("torch")
+
+
 class Reader(HTMLParser):
     """Counts what is opened and closed, and keeps the text."""
 

@@ -177,12 +177,15 @@ def _over_rows(step: Step) -> tuple[Mapping[int, float], Mapping[int, float]]:
     """Every node's mean and the sum of its gradients over all rows."""
     tape, subject = step.tape, step.subject
     values, gradients = np.zeros(len(tape.nodes)), np.zeros(len(tape.nodes))
+    sizes, slopes = np.zeros(len(tape.nodes)), np.zeros(len(tape.nodes))
 
     def add(part: Tape) -> None:
         for k, node in enumerate(part.nodes):
             if not node.shared:
                 values[k] += float(node.value.sum())
+                sizes[k] += float(np.abs(node.value).sum())
                 gradients[k] += 0.0 if node.adjoint is None else float(node.adjoint.sum())
+                slopes[k] += 0.0 if node.adjoint is None else float(np.abs(node.adjoint).sum())
 
     if len(tape.rows) == step.n or tape.sketch is None:
         add(tape)
@@ -190,6 +193,11 @@ def _over_rows(step: Step) -> tuple[Mapping[int, float], Mapping[int, float]]:
         for first in range(1, step.n + 1, CHUNK):
             rows = range(first, min(first + CHUNK, step.n + 1))
             add(record(tape.sketch, subject.columns, subject.y, subject.weights, step.before, rows, tape))
+    rounding = step.n * float(np.finfo(np.float64).eps)  # a sum below the rounding of its terms is 0
+    e, both = sizes[tape.error], sizes[tape.prediction] + sizes[tape.response]
+    sizes[tape.error] = both  # e = ŷ − y, and what comes of it, has their rounding
+    values[np.abs(values) <= rounding * sizes] = 0.0
+    gradients[np.abs(gradients) <= rounding * slopes * (max(1.0, both / e) if e else 1.0)] = 0.0
     return dict(enumerate((values / step.n).tolist())), dict(enumerate(gradients.tolist()))
 
 

@@ -20,6 +20,7 @@ from katamuki.explain.subject import Subject
 from katamuki.records import Array
 from katamuki.solvers.digits import unit
 
+ALL = 12  # attempts up to which the table has each
 FIRST = (1, 2, 3)  # attempts of the table, then 5, 10, 20, 50, 100, …; and the last
 DOUBLES = 1.6  # times the gain before: quadratic, as far as rounding lets it be seen
 EVEN = 0.2  # gains that differ by less than this share are the same
@@ -65,7 +66,9 @@ def _attempts(subject: Subject, path: Path, curvature: Array | None) -> Iterator
 
 
 def _shown(rows: int) -> list[int]:
-    """Rows 0, 1, 2, 4, 9, 19, 49, 99, … and the last attempt."""
+    """All of a few attempts; of more rows 0, 1, 2, 4, 9, 19, 49, 99, … and the last."""
+    if rows <= ALL:
+        return list(range(rows))
     wanted = [*FIRST, *(many * 10**k for k in range(7) for many in (1, 2, 5))]
     return sorted({*(one - 1 for one in wanted if one <= rows), rows - 1})
 

@@ -83,9 +83,11 @@ def tape_with(step: Step, shown: Sequence[int]) -> Tape:
 
 
 def title(step: Step, lang: str) -> list[Block]:
-    """The first line: which step, the solver with its options, the precision."""
+    """The first line: which step, the solver with its options, the precision, and whether the run was lost."""
     first = messages.sentence("step.title", lang, number=grouped(step.number), steps=grouped(step.steps))
     said = [f"{first}   ", solver_name(step), *options(step), f"   {step.dtype}"]
+    if step.subject.solution.state == "diverged":
+        said.append("   " + messages.sentence("step.diverged", lang, step=grouped(step.steps + 1)))
     return [Line(line, indent=0) for line in flow(said, 80, gap=2)]
 
 

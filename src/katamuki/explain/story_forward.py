@@ -20,7 +20,7 @@ MOST_PARAMS = 12  # parameters that are told one by one
 def forward(step: Step, tape: Tape, shown: Sequence[int], level: str, lang: str) -> list[Block]:
     """Part 1: the parameters, a table of every node in every row, the loss."""
     beside = "" if level == "rules" else parameters(step, lang)
-    code = torch_lines.forward(step.subject.graph)
+    code = torch_lines.forward(step.subject.graph, step.weighted)
     blocks: list[Block] = [Head("1", _say("forward", lang), beside, code)]
     if level == "rules":
         blocks += [Line(f"{node.name} = {rule_of(tape, node)}") for node in tape.nodes if rule_of(tape, node)]
@@ -32,9 +32,9 @@ def forward(step: Step, tape: Tape, shown: Sequence[int], level: str, lang: str)
             same = _say("same", lang)
             blocks.append(Line(_chain(node.name, written(node.rule), numbers, short(float(node.value))) + f"   {same}"))
     blocks.append(values_table(step, tape, shown, lang))
-    square, total = tape.nodes[tape.square].name, tape.sums[tape.nodes[tape.square].name]
+    total = tape.sums[tape.nodes[tape.square].name]
     text = f"{_loss_rule(tape)} = {short(total)} / {tape.n} = {plainly(step.loss)}"
-    return [*blocks, Line(text, torch_lines.loss(step.weighted))] if square else blocks
+    return [*blocks, Line(text, torch_lines.loss(step.weighted))]
 
 
 def parameters(step: Step, lang: str) -> str:

@@ -10,10 +10,10 @@ from katamuki.backends.expressions import tutorial_names, written
 from katamuki.graph import Graph
 
 LONGEST = 300
-TAKEN = frozenset({"Y", "Yi", "W", "loss", "mse", "optim", "torch"})
+TAKEN = frozenset({"Y", "Yi", "loss", "mse", "optim", "torch"})
 
 
-def forward(graph: Graph | None) -> str:
+def forward(graph: Graph | None, weighted: bool = False) -> str:
     """The line that predicts: "Y = A*Xi + B"; empty where it would be very long.
 
     Example
@@ -25,7 +25,7 @@ def forward(graph: Graph | None) -> str:
     """
     if graph is None:
         return "Y = model(X)"
-    names = tutorial_names(graph.columns, graph.parameters, TAKEN)
+    names = tutorial_names(graph.columns, graph.parameters, TAKEN | {"Wi"} if weighted else TAKEN)
     try:
         return f"Y = {written(graph, 'torch', names, shared=False, limit=LONGEST).outputs[0]}"
     except OverflowError:
@@ -34,7 +34,7 @@ def forward(graph: Graph | None) -> str:
 
 def loss(weighted: bool) -> str:
     """The line that compares."""
-    return "loss = (W*(Y - Yi)**2).mean()" if weighted else "loss = mse(Y, Yi)"
+    return "loss = (Wi*(Y - Yi)**2).mean()" if weighted else "loss = mse(Y, Yi)"
 
 
 BACKWARD = "loss.backward()"

@@ -30,7 +30,7 @@ from katamuki.export.parts import (
 from katamuki.graph import derivative
 from katamuki.solvers.first_order import FIRST_ORDER
 
-TORCH_TAKEN = {"torch", "base64", "array", "optim", "loss", "step", "closure", "earlier", "Wi", "min", "max", "print"}
+TORCH_TAKEN = {"torch", "base64", "array", "optim", "loss", "step", "closure", "earlier", "min", "max", "print"}
 NUMPY_TAKEN = {
     "np", "math", "base64", "erf", "erfc", "gradient_of", "params", "earlier", "state", "options", "gradient", "step",
     "update", "fma", "w", "residual", "loss", "t", "p", "print", "min", "max", "range", "total",
@@ -39,11 +39,12 @@ NUMPY_TAKEN = {
 
 def torch_run(facts: Exported) -> str:
     """The tutorial's program."""
-    names = tutorial_names(facts.columns, facts.solution.params, TORCH_TAKEN)
+    taken = TORCH_TAKEN if facts.weights is None else TORCH_TAKEN | {"Wi"}
+    names = tutorial_names(facts.columns, facts.solution.params, taken)
     yi, more = response(facts, names, "torch")
     column = facts.left.nodes[facts.left.outputs[0]]
     wish = str(column.value).upper() if column.op == "column" and len(str(column.value)) == 1 else "prediction"
-    prediction = identifiers([("prediction", "", wish)], {*names.values(), *TORCH_TAKEN})["prediction", ""]
+    prediction = identifiers([("prediction", "", wish)], {*names.values(), *taken})["prediction", ""]
     text = written(facts.right, "torch", names)
     title, options = optimizer(facts)
     tensors = [names["parameter", name] for name in facts.free]
