@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import katamuki as km
+from katamuki.solvers.first_order import FIRST_ORDER
 from programs import fitted, printed, wanted
 
 TUTORIAL = km.datasets("tutorial")
@@ -72,3 +73,22 @@ def test_a_program_says_on_which_device_the_run_was() -> None:
 def test_one_step_is_a_step() -> None:
     fit = fitted("y = a*x + b", TUTORIAL, solver=km.LBFGS(max_iter=1, steps=1))
     assert ": 1 step of LBFGS, with" in fit.to_code("torch")
+
+
+@pytest.mark.parametrize("rule", FIRST_ORDER, ids=lambda one: one.__name__)
+def test_what_is_tried_is_the_program(rule: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The trial ends where the program does, to all printed digits, for every rule, near the minimum and far."""
+    fit = fitted("y = a*x + b", TUTORIAL, start={"a": 0.5, "b": 0.5}, solver=rule(steps=700))
+    monkeypatch.setattr("katamuki.export.trial.STEPS", 0)
+    program = printed(fit.to_code("numpy"))
+    monkeypatch.undo()
+    monkeypatch.setattr("katamuki.export.trial.SAME", -1.0)  # nothing is the same: the first parameter is handed out
+    with pytest.raises(km.BackendError) as caught:
+        fit.to_code("numpy")
+    there = float(str(caught.value.values["there"]))
+    line = program.splitlines()[0]
+    assert caught.value.values["name"] == "a"
+    if "<->" in line:
+        assert f"{there:.6g}" in line
+    else:
+        assert line == f"a {there:.6g}"

@@ -1,9 +1,14 @@
 """One test for each fault that was found, so that it stays away."""
 
+import time
+import warnings
+from typing import Any
+
 import numpy as np
 import pytest
 
 import katamuki as km
+from katamuki import messages, report
 
 
 def test_a_gaussian_under_noise_as_large_as_itself_ends_at_its_minimum():
@@ -34,3 +39,45 @@ def test_a_parameter_cannot_be_overwritten_from_outside():
     fit.stderr["a"] = 0.0
     assert str(fit) == before
     assert fit.check().verdict == "PASS"
+
+
+def test_more_parameters_than_rows_are_named() -> None:
+    # this used to count them only, and a mistyped column was one of them
+    three = {"x": [1.0, 2.0, 3.0], "y": [2.0, 3.0, 4.0]}
+    with pytest.raises(km.DataError, match="E-TOOFEW") as caught:
+        km.fit("y ~ a*t + b*exp(c*x)", three)
+    assert caught.value.text() == "4 parameters (a, t, b and c) need at least 4 rows, the data have 3"
+    assert "4 個（a、t、b と c）" in caught.value.text("ja")
+
+
+def test_the_seconds_of_a_fit_are_those_of_its_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    # these used to hold imports and compiling: "6000 steps, 183 ms" for a loop of one
+    from katamuki.api import entry
+
+    def slowly(*given: Any, **options: Any) -> Any:
+        time.sleep(0.6)
+        return prepare(*given, **options)
+
+    prepare = entry.prepare
+    monkeypatch.setattr(entry, "prepare", slowly)
+    for solver in ("linear", "lm", km.SGD(lr=0.001, steps=3), km.LBFGS(steps=1)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", km.FitWarning)
+            fit = km.fit("y ~ a*x + b", km.datasets("tutorial"), solver=solver)
+        assert 0.0 < fit.solution.seconds < 0.6
+
+
+def test_a_start_that_nobody_typed_has_six_digits_in_a_report() -> None:
+    # a network's weights used to be printed with seventeen
+    start = {"a": -0.2526533603668213, "b": 0.0012345}
+    text = km.fit("y ~ a*x + b", km.datasets("tutorial"), start=start, solver="lm").text()
+    assert "a −0.252653 b 0.0012345" in text
+
+
+def test_the_help_of_detail_says_what_rules_are() -> None:
+    # this used to say that rules came beside the numbers
+    assert "without numbers" in messages.sentence("cli.help.detail")
+    step = km.fit("y ~ a*x + b", km.datasets("tutorial"), start={"a": 0.5, "b": 0.5}, solver="lm").step(1)
+    loss = report.number(step.loss)
+    assert loss in step.explain("numbers")
+    assert loss not in step.explain("rules")

@@ -6,6 +6,7 @@ import base64
 import json
 import math
 import re
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -316,3 +317,21 @@ def test_a_closed_form_has_nothing_to_replay_and_says_so() -> None:
     with pytest.raises(km.BoundsError) as caught:
         km.fit("y ~ a*x + b", TUTORIAL).replay_html()
     assert caught.value.key == "plot.no_steps"
+
+
+WITHIN = """<iframe id="frame" width="420" height="900" srcdoc="{page}"></iframe><p id="out"></p><script>
+addEventListener("load", () => {{
+  const inside = document.getElementById("frame").contentDocument;
+  const ends = [...inside.querySelectorAll(".bar *, .numbers th, .numbers td")];
+  document.getElementById("out").textContent = Math.max(...ends.map((one) => one.getBoundingClientRect().right));
+}});
+</script>"""
+
+
+def test_a_narrow_window_cuts_nothing_off(html: str, tmp_path: Path) -> None:
+    # the counter and half of the table used to lie outside of 420 pixels
+    def rightmost(page: str) -> float:
+        return float(opened(WITHIN.format(page=escape(page)), tmp_path).text["out"])
+
+    assert 300 < rightmost(html) <= 420
+    assert rightmost(html.replace("max-width: 540px", "max-width: 1px")) > 420

@@ -23,7 +23,7 @@ from katamuki.solvers.first_order import FIRST_ORDER, FirstOrder
 from katamuki.solvers.first_order_cycle import is_whole, since_when
 from katamuki.solvers.first_order_diagnosis import Diagnosis, diagnose
 from katamuki.solvers.lbfgs import LBFGS
-from katamuki.solvers.levenberg_marquardt import Descent, LevenbergMarquardt, minimise
+from katamuki.solvers.levenberg_marquardt import Descent, LevenbergMarquardt, at_hand, minimise
 from katamuki.solvers.linear import Linear
 
 Stepping = FirstOrder | LBFGS
@@ -103,6 +103,7 @@ def solve(
             raise BoundsError("E-BOUNDS", "api.linear_bounds")
     if chosen is None or isinstance(chosen, LevenbergMarquardt):
         solver = chosen or LM
+        at_hand(problem)
         began = time.perf_counter()
         descent = minimise(
             problem,
@@ -131,6 +132,7 @@ def _limits(said: Settings) -> tuple[Array | float, Array | float]:
 
 def _closed_form(problem: Problem, sigma_is: SigmaIs | None) -> Run:
     """Gauss–Newton from zero, and double-double where the condition asks for it."""
+    at_hand(problem)
     began = time.perf_counter()
     descent = minimise(problem, problem.full(0.0), linear=True, max_steps=1)
     seconds = time.perf_counter() - began
