@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import katamuki as km
-from katamuki.explain.autograd import Autograd
+from katamuki.explain.graph.autograd import Autograd
 from katamuki.graph import Graph, text
 from katamuki.report.numbers import width
 from random_formulas import graphs
@@ -116,7 +116,7 @@ def test_any_formula_has_its_face(graph: Graph, seed: int) -> None:
 
 
 def test_a_gradient_that_is_not_ours_would_be_noticed(tutorial: Autograd) -> None:
-    from katamuki.explain.autograd import _apart
+    from katamuki.explain.graph.autograd import _apart
 
     gradient = tutorial.nodes[3].gradient
     largest = float(np.abs(gradient).max())

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 import katamuki as km
 from katamuki import messages
-from katamuki.explain.drawing import Svg
-from katamuki.explain.drawing_layout import Edge, layers, place
-from katamuki.explain.notation import short
-from katamuki.explain.step import Step
+from katamuki.explain.graph.drawing import Svg
+from katamuki.explain.graph.layout import Edge, layers, place
+from katamuki.explain.step.record import Step
+from katamuki.explain.story.notation import short
 
 pytestmark = pytest.mark.filterwarnings("ignore::katamuki.FitWarning")
 SPACE = "{http://www.w3.org/2000/svg}"

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import katamuki as km
-from katamuki.explain.run import RunStory
-from katamuki.explain.run_descent import pace_of
+from katamuki.explain.run.descent import pace_of
+from katamuki.explain.run.record import RunStory
 
 START = {"a": 0.5, "b": 0.5}
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 import katamuki as km
 from katamuki import messages
-from katamuki.explain.run import Event, RunStory
-from katamuki.explain.run_sentences import WORDS
+from katamuki.explain.run.record import Event, RunStory
+from katamuki.explain.run.sentences import WORDS
 from katamuki.report.numbers import width
 
 FORMULAS = (

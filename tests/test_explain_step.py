@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 import katamuki as km
 from katamuki.backends.numpy_ import evaluate
-from katamuki.explain import curvature
-from katamuki.explain.sketch import Sketch
-from katamuki.explain.tape import CHUNK, record
+from katamuki.explain.graph.sketch import Sketch
+from katamuki.explain.graph.tape import CHUNK, record
+from katamuki.explain.step import curvature
 from katamuki.graph import derivative
 from random_formulas import graphs
 
@@ -151,7 +151,7 @@ def test_differences_agree_with_the_derivative(formula: str) -> None:
 
 
 def test_differences_notice_a_wrong_gradient() -> None:
-    from katamuki.explain.differences import differences
+    from katamuki.explain.step.differences import differences
 
     one = np.array([1.0])
     found = differences(lambda at: at[:, 0] ** 2, 3.0 * one, one, 1.0, 6.0001 * one, 6.0 * one, ("a",))
@@ -290,7 +290,7 @@ def test_a_level_or_language_that_is_not_there_is_refused(fit: km.Fit) -> None:
 def test_a_step_that_pytorchs_trace_left_out_is_refused_with_those_near_it() -> None:
     from dataclasses import replace
 
-    from katamuki.explain.step_facts import step_of
+    from katamuki.explain.step.facts import step_of
     from katamuki.records import Trace
 
     solver = km.Adam(lr=0.01, steps=40)

@@ -164,7 +164,9 @@ def test_a_time_limit_that_is_kept_changes_no_bit() -> None:
 
 def test_fewer_rows_than_free_parameters_are_an_error_and_fixing_one_mends_it() -> None:
     few = {"x": [1.0, 2.0], "y": [2.0, 1.0]}
-    with pytest.raises(km.DataError, match=r"3 parameters \(a, b and c\) need at least 3 rows, the data have 2") as caught:
+    with pytest.raises(
+        km.DataError, match=r"3 parameters \(a, b and c\) need at least 3 rows, the data have 2"
+    ) as caught:
         km.fit(DECAY, few)
     assert caught.value.code == "E-TOOFEW"
     assert "c" in caught.value.remedy

@@ -296,7 +296,7 @@ NO_LANGUAGE = {
     "cli/commands.py": "names of pictures",
     "cli/completing.py": "programs of shells",
     "covariance.py": "the type of a compiled function",
-    "explain/drawing.py": "names of fonts",
+    "explain/graph/drawing.py": "names of fonts",
     "export/": "programs in Python",
     "findings/passes.py": "the type of a compiled function",
     "formula/functions.py": "what to write in a formula",

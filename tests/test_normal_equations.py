@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import katamuki as km
-from katamuki.explain.normal_equations import NormalEquations, cramer, decimal, digits_of, eliminate, rounded
+from katamuki.explain.normal_equations.record import NormalEquations, cramer, decimal, digits_of, eliminate, rounded
 from katamuki.report.numbers import width
 
 TUTORIAL = km.datasets("tutorial")

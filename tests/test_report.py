@@ -61,6 +61,7 @@ def run(**changes: Any) -> FakeFit:
             {"a": H, "b": H},
         ),
         "reference": REFERENCE,
+        "reason": {"factor": 0.5 * 2 / 11 * (1001 + 99 + 99 + 11)},  # ½ ΣΣ H, as the diagnosis hands it over
     }
     fit = claim(**(facts | changes))
     fit.verdict, fit.trace = "look", trace

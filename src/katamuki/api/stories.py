@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from katamuki.api.plan import Plan
     from katamuki.api.result import Fit
     from katamuki.explain import Subject
-    from katamuki.explain.normal_equations import NormalEquations
-    from katamuki.explain.run import RunStory
-    from katamuki.explain.step import Step
+    from katamuki.explain.normal_equations.record import NormalEquations
+    from katamuki.explain.run.record import RunStory
+    from katamuki.explain.step.record import Step
 
 
 class Stories:
@@ -71,7 +71,7 @@ class Stories:
         >>> [event.code for event in fit.explain().events]
         ['solved']
         """
-        from katamuki.explain.run_facts import story_of_run
+        from katamuki.explain.run.facts import story_of_run
 
         return story_of_run(self._subject(), lang)
 
@@ -106,7 +106,7 @@ class Stories:
         >>> print(fit.step(1).explain("glance").partition("\\n")[0])
         Step 1 of 11     LevenbergMarquardt     float64
         """
-        from katamuki.explain.step_facts import step_of
+        from katamuki.explain.step.facts import step_of
 
         return step_of(self._subject(), k)
 
@@ -182,7 +182,7 @@ class Stories:
            a = (11·797.6 − 99·82.51) / 1210 = 605.11 / 1210 = 0.500091
            b = (1001·82.51 − 99·797.6) / 1210 = 3630.11 / 1210 = 3.000091
         """
-        from katamuki.explain.normal_equations import normal_equations_of
+        from katamuki.explain.normal_equations.record import normal_equations_of
 
         return normal_equations_of(self._subject(), lang)
 

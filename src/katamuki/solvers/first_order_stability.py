@@ -104,7 +104,7 @@ def largest(curvature: Array, rate: float, scale: Array | None = None) -> Array:
 
     Example
     -------
-    >>> largest(np.diag([1.0, 3.0]), 0.5, np.array([[1.0, 1.0], [1.0, 6.0], [0.0, 1.0]])).tolist()
+    >>> largest(np.diag([1.0, 3.0]), 0.5, np.array([[1.0, 1.0], [1.0, 6.0], [0.0, 1.0]])).round(9).tolist()
     [1.5, 0.5, nan]
     """
     if scale is None:
