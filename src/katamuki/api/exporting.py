@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from katamuki.api.fitted import Fitted
 from katamuki.errors import BackendError
-from katamuki.records import Array, Solution
+from katamuki.records import Array
 
 if TYPE_CHECKING:
-    from katamuki.api.plan import Plan
+    pass
 
 
-class Exports:
-    """The programs that a fit can be written as; what is needed of ``Fit`` is declared here."""
-
-    solution: Solution
-    columns: Mapping[str, Array]
-    weights: Array | None
-    _plan: Plan
-
-    @property
-    def _observed(self) -> Array:
-        """The response (n,); ``Fit`` keeps it."""
-        raise NotImplementedError
+class Exports(Fitted):
+    """The programs that a fit can be written as."""
 
     def to_code(self, target: str) -> str:
         """A program that needs one library alone and prints the same numbers.

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from katamuki.api.fitted import Fitted
 from katamuki.problem import Problem
-from katamuki.records import Array, Solution, Trace
 
 if TYPE_CHECKING:
-    from katamuki.api.plan import Plan
     from katamuki.api.result import Fit
     from katamuki.explain import Subject
     from katamuki.explain.normal_equations.record import NormalEquations
@@ -17,23 +15,8 @@ if TYPE_CHECKING:
     from katamuki.explain.step.record import Step
 
 
-class Stories:
-    """The questions about steps that a fit answers; what it needs of ``Fit`` is declared here."""
-
-    solution: Solution
-    columns: Mapping[str, Array]
-    weights: Array | None
-    _plan: Plan
-
-    @property
-    def trace(self) -> Trace | None:
-        """What happened, step by step; ``Fit`` makes it."""
-        raise NotImplementedError
-
-    @property
-    def _observed(self) -> Array:
-        """The response (n,); ``Fit`` keeps it."""
-        raise NotImplementedError
+class Stories(Fitted):
+    """The questions about steps that a fit answers."""
 
     def _problem(self) -> Problem:
         """The problem that was solved, made anew."""

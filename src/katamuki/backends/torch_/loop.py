@@ -109,12 +109,12 @@ class Training:
         self.evaluations = 0
 
     def cost(self) -> Any:
-        """The loss: the mean of w (y − ŷ)², as a tensor."""
+        """The loss: the mean of w (ŷ − y)², as a tensor; y − ŷ would cost PyTorch a change of sign in every row."""
         if self.task.loss is not None:
             return self.task.loss(self._predicted(), self.y)
         if self.weights is None:
-            return ((self.y - self._predicted()) ** 2).mean()
-        return (self.weights * (self.y - self._predicted()) ** 2).mean()
+            return ((self._predicted() - self.y) ** 2).mean()
+        return (self.weights * (self._predicted() - self.y) ** 2).mean()
 
     def _predicted(self) -> Any:
         """ŷ (n,); nobody keeps it longer than it is needed, which at many rows is a quarter of the time."""

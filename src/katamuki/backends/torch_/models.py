@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -60,7 +61,7 @@ def blocks_of(shapes: Mapping[str, tuple[int, ...]]) -> tuple[Block, ...]:
     return tuple(found)
 
 
-class Model:
+class Model(ABC):
     """What the three kinds share; ``columns`` are the input columns in order, ``names`` all parameters."""
 
     alike = False  # whether a row's prediction depends on that row alone, by construction
@@ -75,9 +76,9 @@ class Model:
         """The column tensors in the form that the model takes."""
         return columns
 
+    @abstractmethod
     def call(self, inputs: Any, tensors: Sequence[Any]) -> Any:
         """The model's own result, as it gives it."""
-        raise NotImplementedError
 
     def predict(self, inputs: Any, tensors: Sequence[Any]) -> Any:
         """ŷ (n,)."""
@@ -89,9 +90,9 @@ class Model:
         return self
 
     @property
+    @abstractmethod
     def source(self) -> str:
         """The text of the model."""
-        raise NotImplementedError
 
 
 class Formula(Model):

@@ -1,0 +1,30 @@
+"""What the parts of class ``Fit`` may ask of the whole: declared once, made by :class:`katamuki.api.result.Fit`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from katamuki.records import Array, Solution, Trace
+
+if TYPE_CHECKING:
+    from katamuki.api.plan import Plan
+
+
+class Fitted:
+    """The base of the parts: their attributes, and no behaviour."""
+
+    solution: Solution
+    columns: Mapping[str, Array]
+    weights: Array | None
+    _plan: Plan
+
+    if TYPE_CHECKING:
+
+        @property
+        def trace(self) -> Trace | None:
+            """What happened, step by step."""
+
+        @property
+        def _observed(self) -> Array:
+            """The response (n,)."""
