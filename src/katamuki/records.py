@@ -20,6 +20,7 @@ HAS_AN_ANSWER = ("exact", "converged", "not_identifiable")  # states that claim 
 Verdict = Literal["good", "look", "failed"]
 Severity = Literal["note", "warning", "failure"]
 SigmaIs = Literal["known", "relative"]
+SearchEnding = Literal["sure", "unsure", "asked", "time", "interrupted"]
 LaneEnding = Literal[
     "exact",
     "arrived",
@@ -156,6 +157,37 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
+class Minimum:
+    """A minimum that a search found: all parameters, the loss Σ w r²/n on all rows, and how many starts ended there.
+
+    ``converged`` is False where a start led nowhere: what stands here is where it was left.
+    """
+
+    params: dict[str, float]
+    loss: float
+    reached: int
+    converged: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What a search for starting values did.
+
+    ``starts`` counts the descents, a given start included, ``finite`` those of them that began where the formula has a
+    value; ``rows`` the rows that they saw. ``minima`` are distinct, best first. ``ending`` says why it stopped: the best
+    was reached often enough ("sure"), it was not and the search gave up ("unsure"), the number asked for was made
+    ("asked"), or it was cut ("time", "interrupted"). ``given`` is where the user's own complete start ended.
+    """
+
+    starts: int
+    finite: int
+    rows: int
+    minima: tuple[Minimum, ...]
+    ending: SearchEnding
+    given: Minimum | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Solution:
     """A fit's claim: numbers, and the text of the formula that they belong to.
 
@@ -196,6 +228,7 @@ class Solution:
     device: str = "cpu"
     loss_by: str = "mean"  # the mean written out, or PyTorch's own "MSELoss", which rounds otherwise
     zero_grad: bool = True  # False: gradients were left to add up from step to step
+    search: Search | None = None  # None: no search was made
 
 
 @dataclass(frozen=True, slots=True)
