@@ -8,6 +8,9 @@ same least-squares problem is solved again: linear ones exactly, in rational ari
 method in 80 digits from the certified values. Twice each: on the data as published, in decimals (``refined``), and
 on the data rounded to double (``rounded``), which is all that a program in double ever sees.
 
+Which parameters may change places or signs and leave the model what it is (``symmetries``) is found by trying every
+pairing and every set of signs.
+
 It does not fetch anything, and shares no code with katamuki: what it writes is there to judge katamuki.
 Source: NIST/ITL Statistical Reference Datasets, https://www.itl.nist.gov/div898/strd/ (public domain).
 """
@@ -18,8 +21,9 @@ import argparse
 import ast
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +54,7 @@ def parse(text: str) -> dict[str, Any]:
     n = len(next(iter(columns.values())))
     if int(dof) != n - len(params) and name not in NOTES:
         raise ValueError(f"{name}: {dof} degrees of freedom, {n} rows, {len(params)} parameters")
-    return {
+    said = {
         "name": name,
         "suite": "linear" if linear else "nonlinear",
         "difficulty": only(r"(Lower|Average|Higher) Level of Difficulty", text),
@@ -63,6 +67,7 @@ def parse(text: str) -> dict[str, Any]:
         "certified": {"params": params, "stderr": stderr, "rss": rss, "rsd": rsd},
         "note": NOTES.get(name),
     }
+    return said | {"symmetries": symmetries(said)}
 
 
 def only(pattern: str, text: str) -> str:
@@ -216,6 +221,73 @@ def evaluate(node: ast.AST, scope: Mapping[str, Any]) -> Any:
             return Fraction(a, b)
         return OPERATIONS[type(node.op)](a, b)
     raise ValueError(f"not in a certified formula: {ast.dump(node)}")
+
+
+# --- parameters that may change places or signs ------------------------------------------------------------------
+
+
+def symmetries(problem: Mapping[str, Any]) -> dict[str, list[list[str]]]:
+    """Which parameters change places together (``permute``: a list per place, the same terms in each), and which
+    change sign together (``flip``), without changing the model. Each is tried at four points and odd values.
+
+    A linear model has none: its columns are independent, so every set of values is another curve.
+    """
+    names = tuple(problem["certified"]["params"])
+    if problem["suite"] == "linear":
+        return {"permute": [], "flip": []}
+    flips: list[set[str]] = []
+    for size in range(1, len(names) + 1):
+        for some in map(set, combinations(names, size)):
+            if not any(one <= some for one in flips) and same(problem, {b: (b, -1) for b in some}):
+                flips.append(some)
+    swaps: list[dict[str, str]] = []
+    for swap in sorted(pairings(names), key=len):
+        parts = [one for one in swaps if one.items() <= swap.items()]
+        if swap and set().union(*parts) != set(swap) and same(problem, {b: (c, 1) for b, c in swap.items()}):
+            swaps.append(swap)
+    return {"permute": equal_terms(problem["name"], names, swaps), "flip": [sorted(one) for one in flips]}
+
+
+def pairings(names: Sequence[str]) -> Iterator[dict[str, str]]:
+    """Every way of exchanging some parameters pairwise: each is a map from a name to its partner, both ways."""
+    if not names:
+        yield {}
+        return
+    first, *rest = names
+    for others in pairings(rest):
+        yield others
+    for k, partner in enumerate(rest):
+        for others in pairings(rest[:k] + rest[k + 1 :]):
+            yield {first: partner, partner: first, **others}
+
+
+def same(problem: Mapping[str, Any], moved: Mapping[str, tuple[str, int]]) -> bool:
+    """Whether the model has the same value when parameters take the value of another, or the other sign."""
+    with mp.workdps(40):
+        names = tuple(problem["certified"]["params"])
+        odd = {b: mpf(k * k + 3) / 7 + mp.sqrt(k + 2) / 50 for k, b in enumerate(names)}
+        other = odd | {b: sign * odd[c] for b, (c, sign) in moved.items()}
+        right = ast.parse(problem["formula"].split("~")[1].strip(), mode="eval")
+        for row in range(1, 5):  # no rows of the data, where a term may have died away
+            scope = {"pi": mp.pi, **{name: mp.sqrt(2 * row + k) for k, name in enumerate(problem["columns"])}}
+            one, two = (evaluate(right, scope | values) for values in (odd, other))
+            if abs(one - two) > abs(one) * mpf(10) ** -25:
+                return False
+    return True
+
+
+def equal_terms(name: str, names: Sequence[str], swaps: Sequence[dict[str, str]]) -> list[list[str]]:
+    """The exchanges as one list per place of a term: ``[["b1", "b3"], ["b2", "b4"]]`` exchanges (b1, b2), (b3, b4)."""
+    if not swaps:
+        return []
+    first = min((b for swap in swaps for b in swap), key=names.index)
+    ours = [swap for swap in swaps if first in swap]
+    places = [b for b in names if b in ours[0] and names.index(b) < names.index(ours[0][b])]
+    rows = [[b, *(swap[b] for swap in ours)] for b in places]
+    terms = len(rows[0])
+    if len(swaps) != terms * (terms - 1) // 2:
+        raise ValueError(f"{name}: other symmetries than exchanges of equal terms: {swaps}")
+    return rows
 
 
 # --- the same problem, solved again ------------------------------------------------------------------------------

@@ -9,20 +9,23 @@ https://www.itl.nist.gov/div898/strd/), one JSON file each, in the folders ``lin
 * ``refined``: the same solution to 20 digits, of the data as published. Digits are counted against these;
 * ``rounded``: the solution of the data rounded to double, which is all that a program in double ever sees. It differs
   from ``refined`` by up to 6e-13 in a parameter and 2e-11 in a standard error (Lanczos2). Lanczos1 is the exception:
-  its residuals are hardly larger than the rounding, and the standard errors differ in the fourth digit already.
+  its residuals are hardly larger than the rounding, and the standard errors differ in the fourth digit already;
+* ``symmetries``: which parameters may change places together, because the model has equal terms, and which may change
+  sign together, because it has them squared or in a sine. :func:`counted` counts digits of the nearest arrangement.
 
-``tools/certified.py`` parsed the files from the published texts and refined the figures, in rational arithmetic and in
-80 digits, sharing no code with katamuki. Nothing here fits anything. One printed figure is mended, and its file
-says so: the degrees of freedom of Rat43.
+``tools/certified.py`` parsed the files from the published texts, refined the figures, in rational arithmetic and in 80
+digits, and found the symmetries by trying all; it shares no code with katamuki. Nothing here fits anything. One printed
+figure is mended, and its file says so: the degrees of freedom of Rat43.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import permutations, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -31,7 +34,7 @@ from katamuki.errors import DataError
 if TYPE_CHECKING:
     from katamuki.records import Array
 
-__all__ = ["Figures", "Problem", "digits", "names", "problem"]
+__all__ = ["Counted", "Figures", "Problem", "Symmetries", "arrangements", "counted", "digits", "names", "problem"]
 
 FOLDER = Path(__file__).parent
 Suite = Literal["linear", "nonlinear"]
@@ -45,6 +48,30 @@ class Figures:
     stderr: Mapping[str, str]
     rss: str  # residual sum of squares, unit of the left side squared
     rsd: str  # residual standard deviation, √(rss/dof), unit of the left side
+
+
+@dataclass(frozen=True, slots=True)
+class Symmetries:
+    """Which parameters of a model may change places or signs without changing its curve.
+
+    ``permute`` has one row for each place of a term, and in each row the equal terms in one order:
+    (("b1", "b3"), ("b2", "b4")) exchanges the pairs (b1, b2) and (b3, b4). ``flip`` lists what changes sign together.
+    """
+
+    permute: tuple[tuple[str, ...], ...] = ()
+    flip: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Right digits by certified parameter, counted as :func:`digits` does, in the nearest arrangement.
+
+    ``values`` are the found parameters in that arrangement; a standard error that is missing has −∞ digits.
+    """
+
+    params: Mapping[str, float]
+    stderr: Mapping[str, float]
+    values: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +91,7 @@ class Problem:
     certified: Figures
     refined: Figures
     rounded: Figures
+    symmetries: Symmetries
     source: str
     copy: str  # where the published text was read
     note: str | None
@@ -153,6 +181,7 @@ def problem(name: str) -> Problem:
         certified=Figures(**said["certified"]),
         refined=Figures(**said["refined"]),
         rounded=Figures(**said["rounded"]),
+        symmetries=Symmetries(**{kind: tuple(map(tuple, rows)) for kind, rows in said["symmetries"].items()}),
         **{key: said[key] for key in _PLAIN},
     )
 
@@ -189,6 +218,85 @@ def digits(found: float, exact: str) -> float:
     target = Decimal(exact)
     error = abs(Decimal(found) - target) / (abs(target) or 1)
     return float(-error.log10()) if error else math.inf
+
+
+def arrangements(symmetries: Symmetries, names: tuple[str, ...]) -> Iterator[dict[str, tuple[str, int]]]:
+    """Every arrangement of parameters that leaves a model as it is: for each name, whose value stands there, its sign.
+
+    Parameters
+    ----------
+    symmetries : Symmetries
+        Of the model.
+    names : tuple of str
+        The model's parameters.
+
+    Returns
+    -------
+    iterator of dict
+        ``{"b1": ("b3", 1), "b2": ("b4", -1), …}``; the first leaves all where they are.
+
+    Source
+    ------
+    The group that the exchanges of equal terms and the changes of sign generate, element by element.
+
+    Example
+    -------
+    >>> from katamuki.certified import Symmetries, arrangements
+    >>> list(arrangements(Symmetries((("a", "b"),), (("a",), ("b",))), ("a", "b")))[3:5]
+    [{'a': ('a', -1), 'b': ('b', -1)}, {'a': ('b', 1), 'b': ('a', 1)}]
+    """
+    terms = len(symmetries.permute[0]) if symmetries.permute else 0
+    for order in permutations(range(terms)):
+        places = {row[k]: row[taken] for row in symmetries.permute for k, taken in enumerate(order)}
+        for signs in product((1, -1), repeat=len(symmetries.flip)):
+            sign = {name: one for group, one in zip(symmetries.flip, signs, strict=True) for name in group}
+            yield {name: (places.get(name, name), sign.get(name, 1)) for name in names}
+
+
+def counted(asked: Problem, params: Mapping[str, float], stderr: Mapping[str, float | None]) -> Counted:
+    """The right digits of every parameter and standard error, in the arrangement nearest to the certified answer.
+
+    Nearest is the arrangement whose worst parameter has most digits. Standard errors change places, not signs.
+
+    Parameters
+    ----------
+    asked : Problem
+        A certified problem.
+    params, stderr : mapping
+        What a program found, by the names of the problem's formula.
+
+    Returns
+    -------
+    Counted
+
+    Source
+    ------
+    :func:`digits`, against the refined figures.
+
+    Example
+    -------
+    >>> from katamuki import certified
+    >>> p = certified.problem("Eckerle4")
+    >>> found = p.params | {"b1": -p.params["b1"], "b2": -p.params["b2"]}  # the same curve
+    >>> min(certified.counted(p, found, p.stderr).params.values()) > 15
+    True
+    """
+    exact = asked.refined
+
+    def values(arranged: Mapping[str, tuple[str, int]]) -> dict[str, float]:
+        return {name: sign * params[whose] for name, (whose, sign) in arranged.items()}
+
+    def worst(arranged: Mapping[str, tuple[str, int]]) -> float:
+        return min(digits(value, exact.params[name]) for name, value in values(arranged).items())
+
+    best = max(arrangements(asked.symmetries, tuple(exact.params)), key=worst)
+    found = values(best)
+    bars = {name: stderr.get(whose) for name, (whose, _) in best.items()}
+    return Counted(
+        params={name: digits(value, exact.params[name]) for name, value in found.items()},
+        stderr={name: -math.inf if bar is None else digits(bar, exact.stderr[name]) for name, bar in bars.items()},
+        values=found,
+    )
 
 
 _PLAIN = ("name", "suite", "difficulty", "kind", "formula", "n", "dof", "source", "copy", "note")
