@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from fake_fit import REFERENCE, RSS, SOLUTION, SOURCE, A, B, FakeFit, claim
 from katamuki import messages, report
-from katamuki.records import CheckReport, Combination, Cycle, Finding, Source, Trace
+from katamuki.records import CheckReport, Combination, Cycle, Finding, Minimum, Search, Source, Trace
 from katamuki.report import layout, numbers
 from katamuki.report.layout import head
-from katamuki.report.numbers import correlation
+from katamuki.report.numbers import correlation, width
 
 VALIDATE = fastjsonschema.compile(json.loads(files("katamuki.report").joinpath("schema.json").read_text()))
 GOOD = CheckReport(
@@ -301,3 +301,45 @@ def test_every_sentence_of_the_report_can_be_filled() -> None:
 
 def test_the_source_stands_in_the_json() -> None:
     assert report.as_dict(FakeFit())["data"]["sha256"] == SOURCE.sha256
+
+
+# ---- what a search did ----
+
+
+def searched_claim(reached: int, others: int = 2, rows: int = 11) -> FakeFit:
+    """The tutorial's fit as though a search had found it ``reached`` times, and other minima."""
+    minima = [Minimum(SOLUTION.params, SOLUTION.loss, reached)]
+    minima += [Minimum({"a": float(k), "b": 0.0}, 9.0 + k, 3) for k in range(others)]
+    minima.append(Minimum({"a": 0.0, "b": 0.0}, math.inf, 1, converged=False))
+    return claim(search=Search(64, 60, rows, tuple(minima), "sure"), start={"a": 1.0, "b": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("fit", "line"),
+    [
+        (searched_claim(41), "search           64 starts, 3 distinct minima, best reached 41 times"),
+        (searched_claim(1), "search           64 starts, 3 distinct minima, best reached once"),
+        (searched_claim(60, 0), "search           64 starts, one minimum, reached 60 times"),
+        (searched_claim(1, 0, 5), "search           64 starts, one minimum, reached once    on 5 of 11 rows"),
+    ],
+)
+def test_what_a_search_did_is_one_line(fit: FakeFit, line: str) -> None:
+    assert line in report.text(fit).split("\n")
+    assert line.rsplit("  ", maxsplit=1)[-1].strip() in report.html(fit)
+    assert "探索" in report.text(fit, lang="ja")
+    assert all(width(one) <= 80 for lang in ("en", "ja") for one in report.text(fit, lang=lang).split("\n"))
+
+
+def test_where_nothing_was_searched_nothing_is_said_of_it() -> None:
+    assert not any(line.startswith("search") for line in report.text(claim()).split("\n"))
+    assert report.as_dict(claim())["search"] is None
+
+
+def test_the_json_of_a_search_lists_its_minima() -> None:
+    found = report.as_dict(searched_claim(41))
+    VALIDATE(found)
+    assert [one["reached"] for one in found["search"]["minima"]] == [41, 3, 3, 1]
+    assert found["search"]["minima"][-1]["loss"] is None
+    found["search"]["ending"] = "splendid"
+    with pytest.raises(fastjsonschema.JsonSchemaException):
+        VALIDATE(found)

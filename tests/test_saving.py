@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 import katamuki as km
 from katamuki.api import saving
 from katamuki.errors import DataError
+from katamuki.records import Minimum, Search
 
 X = np.linspace(0.5, 6.0, 12)
 Y = 3.0 * np.exp(-0.4 * X) + 0.5 + 0.05 * np.sin(40 * X)
@@ -211,7 +212,7 @@ def test_a_damaged_file_is_refused(change: int, tmp_path: Path) -> None:
         (b'{"schema": 5}', "no fit of katamuki"),
         (b'{"schema": "katamuki.fit/1"}', "report"),
         (b'{"schema": "katamuki.fit/2", "saved": {"format": 1}}', "later version"),
-        (b'{"schema": "katamuki.fit/1", "saved": {"format": 2}}', "later version"),
+        (b'{"schema": "katamuki.fit/1", "saved": {"format": 3}}', "later version"),
         (b'{"schema": "katamuki.fit/1", "saved": {"format": "1"}}', "later version"),
         (b'{"schema": "katamuki.fit/1", "saved": []}', "later version"),
         (b'{"schema": "katamuki.fit/1", "saved": {"format": 1}}', "damaged"),
@@ -281,3 +282,67 @@ def test_numbers_that_json_lacks_survive() -> None:
     plain = json.loads(json.dumps(saving._plain({"a": [math.nan, math.inf, -math.inf, -0.0, 1e-323]}), allow_nan=False))
     back = saving._anything(plain)["a"]
     assert same(back, (math.nan, math.inf, -math.inf, -0.0, 1e-323))
+
+
+# ---- what a search found ----
+
+
+def searched_fit() -> km.Fit:
+    """A fit with the record of a search, one of its starts left where the formula has no value."""
+    fit = km.fit("y ~ a*exp(-b*x) + c", {"x": X, "y": Y}, start={"a": 2.0, "b": 0.5, "c": 0.0})
+    best = Minimum(dict(fit.params), fit.loss, 41)
+    other = Minimum({"a": -1e300, "b": 2.0, "c": 0.1}, 3.5, 2)
+    given = Minimum({"a": 1.0, "b": 1.0, "c": math.nan}, math.inf, 1, converged=False)
+    fit.solution = dataclasses.replace(fit.solution, search=Search(64, 60, 12, (best, other), "unsure", given))
+    return fit
+
+
+def test_a_search_is_saved_and_loaded_bit_for_bit(tmp_path: Path) -> None:
+    fit = searched_fit()
+    fit.save(tmp_path / "fit.json")
+    again = km.load(tmp_path / "fit.json")
+    assert same(again.solution.search, fit.solution.search)
+    shown = json.loads((tmp_path / "fit.json").read_text(encoding="utf-8"))["search"]
+    assert (shown["starts"], shown["ending"], shown["given"]["loss"]) == (64, "unsure", None)
+    assert shown["minima"][1]["params"]["a"] == -1e300
+
+
+def test_a_file_of_the_first_format_has_no_search(tmp_path: Path) -> None:
+    fit = searched_fit()
+    fit.save(tmp_path / "fit.json")
+    whole = json.loads((tmp_path / "fit.json").read_text(encoding="utf-8"))
+    del whole["search"]
+    del whole["saved"]["solution"]["search"]
+    for form, loads in ((1, True), (2, False)):
+        whole["saved"]["format"] = form
+        (tmp_path / "old.json").write_text(json.dumps(whole), encoding="utf-8")
+        if loads:
+            again = km.load(tmp_path / "old.json")
+            assert again.solution.search is None
+            assert again.params == fit.params
+        else:
+            with pytest.raises(DataError, match="damaged"):
+                km.load(tmp_path / "old.json")
+
+
+@pytest.mark.parametrize(
+    ("keys", "value"),
+    [
+        (("starts",), "64"),
+        (("ending",), "splendid"),
+        (("minima",), 5),
+        (("minima", 0, "reached"), 1.5),
+        (("minima", 0, "converged"), 1),
+        (("minima", 1, "params"), {"a": 1.0}),
+        (("given", "loss"), "much"),
+        (("given", "params"), {"z": 1.0}),
+    ],
+)
+def test_a_damaged_search_is_refused(keys: tuple[Any, ...], value: Any, tmp_path: Path) -> None:
+    searched_fit().save(tmp_path / "fit.json")
+    whole = json.loads((tmp_path / "fit.json").read_text(encoding="utf-8"))
+    put("saved", "solution", "search", *keys, value=value)(whole)
+    (tmp_path / "fit.json").write_text(json.dumps(whole), encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        km.load(tmp_path / "fit.json")
+    assert caught.value.code == "E-SAVED"

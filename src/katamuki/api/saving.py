@@ -27,9 +27,24 @@ from katamuki.api.solving import Solver, solver_of
 from katamuki.data.names import IN_MEMORY, STANDARD_INPUT
 from katamuki.errors import DataError, FormulaError
 from katamuki.messages import Phrase
-from katamuki.records import Array, Combination, Cycle, Finding, Reference, Solution, Source, State, Trace, Verdict
+from katamuki.records import (
+    Array,
+    Combination,
+    Cycle,
+    Finding,
+    Minimum,
+    Reference,
+    Search,
+    SearchEnding,
+    Solution,
+    Source,
+    State,
+    Trace,
+    Verdict,
+)
 
-FORMAT = 1  # of what stands under "saved"
+FORMAT = 2  # of what stands under "saved"
+LACKING: dict[str, Any] = {"search": None}  # what files of format 1 lack, and stood for
 KINDS = {"float64": "<f8", "int64": "<i8"}
 
 
@@ -150,7 +165,7 @@ def _plain(value: Any) -> Any:
 
 def _fit(saved: Mapping[str, Any], whole: Mapping[str, Any]) -> Fit:
     """The fit that a file holds, its parts checked against each other."""
-    solution = _solution(saved["solution"])
+    solution = _solution((LACKING if saved["format"] == 1 else {}) | dict(saved["solution"]))
     columns = {str(name): _array(one) for name, one in saved["columns"].items()}
     weights = None if saved["weights"] is None else _array(saved["weights"])
     model = formula.parse(solution.formula, tuple(columns), params=tuple(solution.params))
@@ -166,6 +181,9 @@ def _fit(saved: Mapping[str, Any], whole: Mapping[str, Any]) -> Fit:
     )
     if not fits:
         _wrong("solution")
+    found = () if solution.search is None else (*solution.search.minima, solution.search.given)
+    if any(one is not None and one.params.keys() != solution.params.keys() for one in found):
+        _wrong("search")
     p = len(solution.free)
     if solution.reference is not None and solution.reference.curvature.shape != (p, p):
         _wrong("reference")
@@ -261,6 +279,7 @@ def _solution(given: Mapping[str, Any]) -> Solution:
         "cycle": lambda one: None if one is None else _cycle(one),
         "reference": lambda one: None if one is None else _reference(one),
         "combinations": lambda all_: tuple(_combination(one) for one in all_),
+        "search": lambda one: None if one is None else _search(one),
     }
     readers["zero_grad"] = lambda one: one if isinstance(one, bool) else _wrong("zero_grad")
     if set(given) != {one.name for one in dataclasses.fields(Solution)}:
@@ -276,6 +295,28 @@ def _cycle(given: Mapping[str, Any]) -> Cycle:
 def _reference(given: Mapping[str, Any]) -> Reference:
     stderr = _numbers(given["stderr"], _error)
     return Reference(_numbers(given["params"]), stderr, _float(given["loss"]), _array(given["curvature"]))
+
+
+def _search(given: Mapping[str, Any]) -> Search:
+    ending = given["ending"]
+    return Search(
+        _whole(given["starts"]),
+        _whole(given["finite"]),
+        _whole(given["rows"]),
+        tuple(_minimum(one) for one in given["minima"]),
+        ending if ending in get_args(SearchEnding) else _wrong("search"),
+        None if given["given"] is None else _minimum(given["given"]),
+    )
+
+
+def _minimum(given: Mapping[str, Any]) -> Minimum:
+    converged = given["converged"]
+    return Minimum(
+        _numbers(given["params"]),
+        _float(given["loss"]),
+        _whole(given["reached"]),
+        converged if isinstance(converged, bool) else _wrong("search"),
+    )
 
 
 def _combination(given: Mapping[str, Any]) -> Combination:

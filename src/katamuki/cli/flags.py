@@ -70,6 +70,7 @@ FLAGS = (
     Flag(("--backend",), "auto|kernel|torch", "solver", choices=("auto", "kernel", "torch")),
     Flag(("--dtype",), "float64|float32", "solver", choices=("float64", "float32")),
     Flag(("--device",), "cpu|cuda", "solver", choices=("cpu", "cuda")),
+    Flag(("--starts",), "N|auto", "solver", choices=("auto",)),
     Flag(("--max-seconds",), "SECONDS", "solver", MODELLED),
     Flag(("--seed",), "NUMBER", "solver"),
     Flag(("--where",), "CONDITION", "data", MODELLED, complete=COLUMNS),
@@ -105,4 +106,4 @@ FLAGS = (
     Flag(("--color",), "auto|always|never", "output", EVERYWHERE, choices=("auto", "always", "never")),
     Flag(("--debug",), None, "output", EVERYWHERE),
 )  # fmt: skip
-FREE = frozenset({"solver", "every", "loss", "device"})  # their choices are examples; the values are checked later
+FREE = frozenset({"solver", "starts", "every", "loss", "device"})  # their choices are examples, checked later

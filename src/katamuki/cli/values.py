@@ -125,6 +125,8 @@ def fit_options(chosen: Namespace) -> dict[str, Any]:
         options["bounds"] = bounds(chosen.bounds)
     if chosen.loss is not None and chosen.loss != "squared":
         raise usage("cli.loss", given=chosen.loss)
+    if chosen.starts is not None:
+        options["starts"] = "auto" if chosen.starts == "auto" else whole("--starts", chosen.starts)
     if chosen.seed is not None:
         options["seed"] = whole("--seed", chosen.seed)
     for name in ("backend", "dtype", "device"):

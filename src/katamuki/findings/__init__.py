@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from katamuki import messages, tails
 from katamuki.findings.aliasing import phase_steps
+from katamuki.findings.making import finding
 from katamuki.findings.residuals import ResidualFacts, residual_facts
+from katamuki.findings.searching import about_search
 from katamuki.records import Array, Finding, Severity, Solution, Verdict
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ def examine(
     >>> [one.code for one in km.fit("y ~ a*x + b", km.datasets("anscombe3")).findings]
     ['OUTLIERS']
     """
-    found = [*_about_the_end(solution), *_about_parameters(solution, facts)]
+    level = solution.tss if facts is None else facts.level
+    found = [*_about_the_end(solution, level), *_about_parameters(solution, facts)]
     if facts is not None and solution.state in AT_MINIMUM:
         if solution.sigma_is == "known" and solution.dof > 0:
             found.extend(_chi_squared(solution))
@@ -110,19 +112,9 @@ def extrapolates(fitted: Mapping[str, Array], new: Mapping[str, Array]) -> tuple
         count = int(np.count_nonzero((values < low) | (values > high)))
         if count:
             found.append(
-                _finding("EXTRAPOLATES", "warning", column=name, count=count, rows=len(values), low=low, high=high)
+                finding("EXTRAPOLATES", "warning", column=name, count=count, rows=len(values), low=low, high=high)
             )
     return tuple(found)
-
-
-def _finding(
-    code: str, severity: Severity, variant: str | None = None, parameter: str | None = None, **values: Any
-) -> Finding:
-    key = f"finding.{code}.{variant}" if variant else f"finding.{code}"
-    if variant:
-        values["variant"] = variant
-    remedy = messages.optional(f"{key}.remedy", **values) or messages.optional(f"finding.{code}.remedy", **values)
-    return Finding(code, severity, parameter, values, messages.sentence(key, **values), remedy)
 
 
 def _numbering(index: NDArray[np.int64] | None) -> Callable[[int], int]:
@@ -130,46 +122,39 @@ def _numbering(index: NDArray[np.int64] | None) -> Callable[[int], int]:
     return lambda row: 1 + (row if index is None else int(index[row]))
 
 
-@cache
-def _not_searched() -> Finding:
-    """The note that every nonlinear fit from one start gets."""
-    return _finding("NOT_SEARCHED", "note")
-
-
-def _about_the_end(solution: Solution) -> Iterator[Finding]:
+def _about_the_end(solution: Solution, level: float) -> Iterator[Finding]:
     """How the solver ended."""
     state = solution.state
     if state in AT_MINIMUM:
-        if solution.start is not None and not solution.linear:
-            yield _not_searched()
+        yield from about_search(solution, level)
     elif state == "slow" and solution.kind == "module":
-        yield _finding("SLOW", "warning", "network", steps=solution.steps, loss=solution.loss)
+        yield finding("SLOW", "warning", "network", steps=solution.steps, loss=solution.loss)
     elif state in {"diverged", "interrupted"} or solution.solver in CONVERGING:
         how = None if state == "slow" else state
-        yield _finding("NOT_CONVERGED", "failure", how, state=state, steps=solution.steps, name=solution.free[0])
+        yield finding("NOT_CONVERGED", "failure", how, state=state, steps=solution.steps, name=solution.free[0])
     elif state == "cycle" and solution.cycle is not None:
         middle = ", ".join(f"{name} {value:.6g}" for name, value in solution.cycle.middle.items())
         variant = "pulled" if "pulled" in solution.reason else None
-        yield _finding("CYCLE", "warning", variant, since=solution.cycle.since, middle=middle)
+        yield finding("CYCLE", "warning", variant, since=solution.cycle.since, middle=middle)
     elif solution.reference is not None:
         least = solution.reference.loss
         variant = next((one for one in KEPT_AWAY if one in solution.reason), None)
-        yield _finding("SLOW", "warning", variant, steps=solution.steps, loss=solution.loss, least=least)
+        yield finding("SLOW", "warning", variant, steps=solution.steps, loss=solution.loss, least=least)
     else:
-        yield _finding("SLOW", "warning", "alone", steps=solution.steps)
+        yield finding("SLOW", "warning", "alone", steps=solution.steps)
 
 
 def _about_parameters(solution: Solution, facts: ResidualFacts | None) -> Iterator[Finding]:
     """Bounds, what is determined, and how well."""
     for name in solution.at_bound:
         value = solution.params[name]
-        yield _finding("AT_BOUND", "warning", parameter=name, name=name, bound=value)
+        yield finding("AT_BOUND", "warning", parameter=name, name=name, bound=value)
     for one in solution.combinations:
         names = messages.few(one.names)
         variant = None if one.exact else "near"
         if one.text is None:
             variant = "none" if len(one.names) > 1 else "alone"
-        yield _finding(
+        yield finding(
             "UNDETERMINED",
             "warning",
             variant,
@@ -180,22 +165,22 @@ def _about_parameters(solution: Solution, facts: ResidualFacts | None) -> Iterat
             value=one.value,
         )
     if solution.free and not solution.covariance.size:
-        yield _finding("TOO_MANY", "note", count=len(solution.free))
+        yield finding("TOO_MANY", "note", count=len(solution.free))
     elif solution.dof == 0 and solution.state in AT_MINIMUM:
-        yield _finding("NO_FREEDOM", "warning", rows=solution.n)
+        yield finding("NO_FREEDOM", "warning", rows=solution.n)
     if facts is None or solution.state not in AT_MINIMUM:
         return
     for name, inflation in zip(solution.free, facts.inflation, strict=True):
         if inflation > DEPENDENT:
             value, stderr = solution.params[name], solution.stderr[name]
             if stderr is not None and stderr > abs(value):
-                yield _finding(
+                yield finding(
                     "WEAK", "warning", parameter=name, name=name, value=value, stderr=stderr, rest=1.0 / inflation
                 )
     if facts.condition > ILL and facts.condition < math.inf:
         severity: Severity = "note" if solution.state == "exact" else "warning"
         digits = max(0, math.floor(16 - math.log10(facts.condition)))
-        yield _finding("SCALES", severity, condition=facts.condition, digits=digits)
+        yield finding("SCALES", severity, condition=facts.condition, digits=digits)
 
 
 def _chi_squared(solution: Solution) -> Iterator[Finding]:
@@ -206,9 +191,9 @@ def _chi_squared(solution: Solution) -> Iterator[Finding]:
     lower, upper = tails.chi_squared(rss, dof)
     factor = math.sqrt(rss / dof)
     if upper < LEVEL / 2:
-        yield _finding("CHI2", "warning", factor=factor, rss=rss, dof=dof, p=upper)
+        yield finding("CHI2", "warning", factor=factor, rss=rss, dof=dof, p=upper)
     elif lower < LEVEL / 2:
-        yield _finding("CHI2", "warning", "small", factor=factor, rss=rss, dof=dof, p=lower)
+        yield finding("CHI2", "warning", "small", factor=factor, rss=rss, dof=dof, p=lower)
 
 
 def _about_residuals(facts: ResidualFacts, number: Callable[[int], int]) -> Iterator[Finding]:
@@ -229,12 +214,12 @@ def _runs(facts: ResidualFacts) -> Iterator[Finding]:
         expected = 1.0 + 2.0 * facts.positive * facts.negative / (facts.positive + facts.negative)
         p = few_runs(facts.runs, facts.positive, facts.negative)
         if p < LEVEL / 2:
-            yield _finding("RUNS", "warning", runs=facts.runs, expected=expected, p=p)
+            yield finding("RUNS", "warning", runs=facts.runs, expected=expected, p=p)
             return
     if facts.dof > 1 and not math.isnan(facts.curve):
         p = _student(facts.curve, facts.dof - 1)
         if p < LEVEL / 2:
-            yield _finding("RUNS", "warning", "curve", share=facts.curve, p=p)
+            yield finding("RUNS", "warning", "curve", share=facts.curve, p=p)
 
 
 def _student(share: float, dof: int) -> float:
@@ -281,7 +266,7 @@ def _spread(facts: ResidualFacts) -> Iterator[Finding]:
     statistic = facts.rows * facts.spread * facts.spread
     p = math.erfc(math.sqrt(statistic / 2.0))
     if p < LEVEL and facts.dof > 4:
-        yield _finding("SPREAD", "warning", correlation=facts.spread, p=p)
+        yield finding("SPREAD", "warning", correlation=facts.spread, p=p)
 
 
 def _outliers(facts: ResidualFacts, number: Callable[[int], int]) -> Iterator[Finding]:
@@ -298,7 +283,7 @@ def _outliers(facts: ResidualFacts, number: Callable[[int], int]) -> Iterator[Fi
         return
     p = facts.rows * tails.student(t, dof) if t < math.inf else 0.0
     if p < LEVEL:
-        yield _finding("OUTLIERS", "warning", row=number(facts.outlier_row), distance=t, p=p, rows=facts.rows)
+        yield finding("OUTLIERS", "warning", row=number(facts.outlier_row), distance=t, p=p, rows=facts.rows)
 
 
 def _influence(facts: ResidualFacts, number: Callable[[int], int]) -> Iterator[Finding]:
@@ -308,13 +293,13 @@ def _influence(facts: ResidualFacts, number: Callable[[int], int]) -> Iterator[F
     distance is read as what it is, an F ratio, and must leave the 99 % region.
     """
     if 1.0 - facts.leverage < LONE:
-        yield _finding("INFLUENTIAL", "warning", row=number(facts.leverage_row), leverage=facts.leverage)
+        yield finding("INFLUENTIAL", "warning", row=number(facts.leverage_row), leverage=facts.leverage)
     elif facts.cook > 1.0 and tails.fisher(facts.cook, facts.rank, facts.dof) < REGION:
-        yield _finding("INFLUENTIAL", "warning", "cook", row=number(facts.cook_row), cook=facts.cook)
+        yield finding("INFLUENTIAL", "warning", "cook", row=number(facts.cook_row), cook=facts.cook)
 
 
 def _alias(solution: Solution, columns: Mapping[str, Array], graph: Graph) -> Iterator[Finding]:
     """A phase that advances more than half a cycle from one evenly spaced row to the next (Nyquist 1928)."""
     for span, advance in phase_steps(graph, columns, solution.params):
         part = solution.formula[slice(*span)] if span else "a sine"
-        yield _finding("ALIAS", "warning", part=part, advance=advance)
+        yield finding("ALIAS", "warning", part=part, advance=advance)

@@ -14,7 +14,7 @@ import numpy as np
 
 from katamuki import messages
 from katamuki.errors import spoken
-from katamuki.records import CheckReport, Cycle, Finding, Solution, Source
+from katamuki.records import CheckReport, Cycle, Finding, Minimum, Search, Solution, Source
 from katamuki.report.printed import worded
 from katamuki.report.reported import Reported
 
@@ -81,9 +81,10 @@ def as_dict(fit: Reported, check: CheckReport | None = None, lang: str = "en") -
             "evaluations": claim.evaluations,
             "seconds": jsonable(claim.seconds),
         },
+        "search": None if claim.search is None else _search(claim.search),
         "weights": {"weighted": claim.weighted, "sigma_is": claim.sigma_is},
         "data": _data(fit.data),
-        "provenance": _provenance(getattr(fit, "seed", None)),
+        "provenance": provenance(getattr(fit, "seed", None)),
     }
 
 
@@ -150,6 +151,26 @@ def _finding(finding: Finding, lang: str) -> dict[str, Any]:
     }
 
 
+def _search(search: Search) -> dict[str, Any]:
+    return {
+        "starts": search.starts,
+        "finite": search.finite,
+        "rows": search.rows,
+        "ending": search.ending,
+        "minima": [_minimum(one) for one in search.minima],
+        "given": None if search.given is None else _minimum(search.given),
+    }
+
+
+def _minimum(one: Minimum) -> dict[str, Any]:
+    return {
+        "params": jsonable(one.params),
+        "loss": jsonable(one.loss),
+        "reached": one.reached,
+        "converged": one.converged,
+    }
+
+
 def check_dict(check: CheckReport, lang: str = "en") -> dict[str, Any]:
     """The judgement as a dictionary; its sentence stands in ``"text"``.
 
@@ -185,7 +206,8 @@ def _data(source: Source) -> dict[str, Any]:
     }
 
 
-def _provenance(seed: int | None) -> dict[str, Any]:
+def provenance(seed: int | None) -> dict[str, Any]:
+    """What computed: versions, processor and seed."""
     import platform
     from importlib.metadata import PackageNotFoundError, version
 

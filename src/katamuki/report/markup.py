@@ -9,7 +9,7 @@ from katamuki import messages
 from katamuki.errors import spoken
 from katamuki.records import CheckReport
 from katamuki.report.numbers import DASH, number
-from katamuki.report.printed import worded
+from katamuki.report.printed import searched, worded
 from katamuki.report.reported import Reported
 
 
@@ -54,6 +54,8 @@ def html(fit: Reported, check: CheckReport | None = None, lang: str = "en") -> s
         )
     key = "mse.weighted" if claim.weighted else "mse"
     facts = [say(key, value=number(claim.loss)), say("r2", value=number(fit.r2)), say("rows", rows=claim.n)]
+    if claim.search is not None:
+        facts += [escape(one) for one in searched(claim.search, claim.n, lang)]
     lines = [f"<li>{escape(worded(one, lang)[0])} [{escape(one.code)}]</li>" for one in fit.findings]
     if check is not None:
         reason = escape(messages.sentence(check.reason, lang, **check.values))

@@ -15,7 +15,7 @@ import numpy as np
 
 from katamuki import messages
 from katamuki.errors import Surface, spoken
-from katamuki.records import CheckReport, Finding, Solution, Source
+from katamuki.records import CheckReport, Finding, Search, Solution, Source
 from katamuki.report import first_order
 from katamuki.report.judgement import check_text, hang
 from katamuki.report.layout import Style, flow, hanging, head, noted, unstyled
@@ -152,6 +152,8 @@ def heading(fit: Reported, lang: str, width: int, begin: bool = True) -> list[st
         key = "step" if claim.steps == 1 else "steps"
         steps = _say(key, lang, steps=grouped(claim.steps), seconds=seconds(claim.seconds))
         lines += head(_say("start", lang), start, steps, columns=width)
+    if claim.search is not None:
+        lines += head(_say("search", lang), *searched(claim.search, claim.n, lang), columns=width)
     held = [f"{name} {plain(claim.params[name])}" for name in claim.params if name not in claim.free]
     if held:
         lines += head(_say("fixed", lang), _few(held, lang), columns=width)
@@ -159,6 +161,26 @@ def heading(fit: Reported, lang: str, width: int, begin: bool = True) -> list[st
         limits = [_limits(name, *pair, lang) for name, pair in claim.bounds.items()]
         lines += head(_say("bounds", lang), "   ".join(limits), columns=width)
     return lines
+
+
+def searched(search: Search, n: int, lang: str = "en") -> list[str]:
+    """What a search did, in a line: how many starts, how many minima, how often the best; and on how many rows.
+
+    Example
+    -------
+    >>> from katamuki.records import Minimum
+    >>> searched(Search(64, 64, 500, (Minimum({}, 1.0, 41), Minimum({}, 2.0, 23)), "sure"), 9000)
+    ['64 starts, 2 distinct minima, best reached 41 times', 'on 500 of 9000 rows']
+    """
+    minima = [one for one in search.minima if one.converged]
+    values: dict[str, object] = {"starts": grouped(search.starts)}
+    key = "search.none"
+    if minima:
+        key = "search.one" if len(minima) == 1 else "search.many"
+        key += ".once" if minima[0].reached == 1 else ""
+        values |= {"count": grouped(len(minima)), "reached": grouped(minima[0].reached)}
+    said = [_say(key, lang, **values)]
+    return said if search.rows >= n else [*said, _say("search.rows", lang, rows=grouped(search.rows), n=grouped(n))]
 
 
 def _few(names: Collection[str], lang: str) -> str:
