@@ -21,7 +21,7 @@ def without_zero_grad(fit: Fit) -> Fit:
         raise BoundsError("E-USAGE", "api.no_gradient_steps", solver=type(solver).__name__, names=names)
     if claim.backend != "kernel":
         raise BackendError("E-BACKEND", "api.zero_grad_backend", backend=claim.backend)
-    said = Settings(claim.free, claim.start, True, {})
+    said = Settings(claim.free, claim.start, frozenset(claim.free), {})
     columns = Columns(dict(fit.columns), fit.data, fit.index)
     ready = Prepared(plan, said, claim.sigma_is, claim.columns, columns, fit._problem())
     try:

@@ -13,6 +13,7 @@ from katamuki.api.options import check_names, check_options
 from katamuki.api.plan import Plan
 from katamuki.api.preparing import Given, Prepared, prepare
 from katamuki.api.result import Fit
+from katamuki.api.searching import Asked
 from katamuki.api.solving import Run, Solver, resolve, solve
 from katamuki.api.values import Limits
 from katamuki.errors import BoundsError, FitWarning
@@ -154,7 +155,7 @@ def fit(
 
         ready = prepare_torch(model, kind, data, how, target, inputs, given)
     try:
-        run = _run(ready, how, chosen, max_seconds, progress)
+        run = _run(ready, how, chosen, max_seconds, progress, Asked(starts, seed))
         solution = solution_of(ready, run, how)
         return judged(ready.plan, ready.problem, run, solution, ready.columns, seed)
     finally:
@@ -174,6 +175,7 @@ def _run(
     chosen: Solver | None,
     max_seconds: float | None,
     progress: Callable[[int, float], None] | None,
+    asked: Asked,
 ) -> Run:
     """Solve by compiled kernels or by PyTorch."""
     if how.backend == "torch":
@@ -181,7 +183,7 @@ def _run(
 
         return solve_by_torch(ready, how, chosen, max_seconds, progress)
     linear = ready.plan.is_linear(ready.said.free)
-    return solve(ready.problem, linear, chosen, ready.said, ready.weighing, max_seconds, progress)
+    return solve(ready.problem, linear, chosen, ready.said, ready.weighing, max_seconds, progress, asked=asked)
 
 
 def solution_of(ready: Prepared, run: Run, how: Computing = KERNEL) -> Solution:
@@ -200,7 +202,7 @@ def solution_of(ready: Prepared, run: Run, how: Computing = KERNEL) -> Solution:
         free=free,
         stderr=stderr,
         covariance=answer.covariance,
-        start=None if run.solver == "linear" else said.start,
+        start=_start(ready, run),
         bounds=said.bounds,
         at_bound=answer.at_bound,
         linear=plan.is_linear(free),
@@ -222,12 +224,22 @@ def solution_of(ready: Prepared, run: Run, how: Computing = KERNEL) -> Solution:
         reference=run.reference,
         reason={**run.reason, "output": "column"} if plan.column else run.reason,
         zero_grad=run.zero_grad,
+        search=run.search,
         kind=plan.kind,
         backend=how.backend,
         dtype=how.dtype,
         device=how.device,
         loss_by="mean" if how.loss is None else type(how.loss).__name__,
     )
+
+
+def _start(ready: Prepared, run: Run) -> dict[str, float] | None:
+    """Where the solver began: as given, or as a search found it; closed forms begin nowhere."""
+    if run.solver == "linear":
+        return None
+    if run.begin is None:
+        return ready.said.start
+    return dict(zip(ready.problem.names, run.begin.tolist(), strict=True))
 
 
 def judged(

@@ -25,7 +25,7 @@ from katamuki.api.stories import Stories
 from katamuki.backends import numpy_
 from katamuki.errors import BoundsError, DataError
 from katamuki.findings import extrapolates
-from katamuki.records import Array, CheckReport, Finding, Solution, Source, Trace, Verdict
+from katamuki.records import Array, CheckReport, Finding, Minimum, Solution, Source, Trace, Verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,9 +93,10 @@ class Fit(Numbers, Stories, Pictures, Exports):
         return self._plan.kernel.columns
 
     @property
-    def minima(self) -> tuple[Any, ...]:
-        """Distinct minima found by a search; none is made in this version."""
-        return ()
+    def minima(self) -> tuple[Minimum, ...]:
+        """Distinct minima that the search found, best first; none where no search was made."""
+        search = self.solution.search
+        return () if search is None else search.minima
 
     @property
     def source(self) -> str:
@@ -123,13 +124,18 @@ class Fit(Numbers, Stories, Pictures, Exports):
 
     @property
     def digits(self) -> dict[str, float]:
-        """How many decimal digits of each free parameter can be believed; NaN where there is no error bar to say it.
+        """How many decimal digits of each free parameter survive rounding; NaN for one that is held, open or 0.
 
-        An upper limit, from the condition of the problem: rounding the data by half a unit in the last place moves
-        the parameters by what the covariance makes of it. After a cycle or too few steps, no more than the digits
-        shared with the least-squares answer.
+        Measured: the data and the answer are rounded otherwise, and what that makes of each parameter is counted
+        against its value, with what the solver left undone (:mod:`katamuki.solvers.rounding`). At most 15.95, those of
+        a double; below 0 where rounding is larger than the value. After a cycle or too few steps, no more than the
+        digits shared with the least-squares answer.
         """
-        return propagation.digits(self.solution, self._observed, self.weights)
+        return dict(self._digits)
+
+    @cached_property
+    def _digits(self) -> dict[str, float]:
+        return propagation.digits(self.solution, self._plan, self.columns, self.weights)
 
     @cached_property
     def _observed(self) -> Array:

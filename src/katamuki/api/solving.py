@@ -14,10 +14,12 @@ import numpy as np
 
 from katamuki.api.claims import Answer, answer_of, sharpen
 from katamuki.api.refusing import refusal
+from katamuki.api.searching import Asked, Task
+from katamuki.api.searching import answer as searched
 from katamuki.api.values import Settings
 from katamuki.errors import BoundsError
 from katamuki.problem import Problem
-from katamuki.records import Array, Cycle, Reference, SigmaIs, Solution, State, Trace
+from katamuki.records import Array, Cycle, Reference, Search, SigmaIs, Solution, State, Trace
 from katamuki.solvers import first_order_run, lbfgs, lbfgs_diagnosis, linear
 from katamuki.solvers.first_order import FIRST_ORDER, FirstOrder
 from katamuki.solvers.first_order_cycle import is_whole, since_when
@@ -53,6 +55,8 @@ class Run:
     reason: Mapping[str, Any] = field(default_factory=dict)
     zero_grad: bool = True
     seconds: float = math.nan  # of the solver's own steps
+    search: Search | None = None
+    begin: Array | None = None  # all parameters where the trace begins, if not at the start that was given
 
 
 def resolve(solver: str | Solver) -> Solver | None:
@@ -83,6 +87,7 @@ def solve(
     progress: Callable[[int, float], None] | None,
     accumulate: bool = False,
     loop: Loop | None = None,
+    asked: Asked = Asked(),  # noqa: B008  immutable
 ) -> Run:
     """Run the solver that was chosen, or the one that fits the problem.
 
@@ -105,19 +110,12 @@ def solve(
         solver = chosen or LM
         at_hand(problem)
         began = time.perf_counter()
-        descent = minimise(
-            problem,
-            problem.values,
-            lower,
-            upper,
-            max_steps=solver.max_steps,
-            max_seconds=max_seconds,
-            progress=progress,
-        )
+        task = Task(problem, said, lower, upper, solver.max_steps, max_seconds, progress, began)
+        outcome = searched(task, Asked() if is_linear else asked)
         seconds = time.perf_counter() - began
         options = {"max_steps": solver.max_steps}
-        run = _run_of(problem, descent, "levenbergmarquardt", options, sigma_is, bool(said.bounds))
-        run.seconds = seconds
+        run = _run_of(problem, outcome.descent, "levenbergmarquardt", options, sigma_is, bool(said.bounds))
+        run.seconds, run.search, run.begin = seconds, outcome.search, outcome.begin
         return run
     return _stepping(problem, is_linear, chosen, said, sigma_is, max_seconds, progress, accumulate, loop)
 

@@ -26,7 +26,7 @@ class Settings:
 
     free: tuple[str, ...]
     start: dict[str, float]
-    given: bool  # the user gave a start for at least one parameter
+    given: frozenset[str]  # the free parameters that the user gave a start for
     bounds: dict[str, tuple[float, float]]
 
 
@@ -38,7 +38,7 @@ def settings(
 ) -> Settings:
     """Check start, bounds and fixed against the model's parameters; a start not given is 1, or within its bounds."""
     if not start and not bounds and not fixed:
-        return Settings(tuple(names), dict.fromkeys(names, 1.0), False, {})
+        return Settings(tuple(names), dict.fromkeys(names, 1.0), frozenset(), {})
     start, fixed, bounds = _by_name("start", start), _by_name("fixed", fixed), _by_name("bounds", bounds)
     known = frozenset(names)
     for what, given in (("start", start), ("bounds", bounds), ("fixed", fixed)):
@@ -67,7 +67,7 @@ def settings(
             key = "api.start_outside" if name in start else "api.fixed_outside"
             raise BoundsError("E-BOUNDS", key, name=name, value=f"{value:g}", low=f"{low:g}", high=f"{high:g}")
         values[name] = value
-    return Settings(free, values, bool(start), {name: pair for name, pair in limits.items() if name in free})
+    return Settings(free, values, frozenset(start), {name: pair for name, pair in limits.items() if name in free})
 
 
 def _by_name(what: str, given: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -41,6 +41,7 @@ class Layout:
         self.order = np.array([*(1 + k for k in self.free), 0], dtype=np.int64)
         self.free_address = address_of(self.free)
         self.order_address = address_of(self.order)
+        self.recipe: Any = None  # what a search found out about the formula and this choice
 
 
 def layout_of(kernel: Kernel, free: tuple[str, ...]) -> Layout:

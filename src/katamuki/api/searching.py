@@ -1,0 +1,164 @@
+"""From a problem without good starting values to an answer: search, then polish, and what is said of both.
+
+Without a complete start the best minimum that the search found is the answer. With one, the descent from it is the answer
+where it ends at a minimum; eight further starts may find a better one, which is reported and not taken. A start that
+leads nowhere gives way to what the others found, and that is said, too.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from katamuki.api.values import Settings
+from katamuki.problem import Problem
+from katamuki.records import Array, Minimum, Search
+from katamuki.search import Basin, Hunt
+from katamuki.solvers.levenberg_marquardt import Descent, minimise
+
+MORE = 8  # starts beside a given one
+SAME = 1e-6  # of the rss: two ends of one minimum
+NEAR = 10.0  # times p over the rows seen: how far the others may move the rss of one and the same minimum
+TRIED = 4  # minima that are descended to on all rows
+LISTED = 8  # minima that are kept
+MANY = 60  # parameters beyond which a cloud of starts is too thin
+Progress = Callable[[int, float], None]
+
+
+class Asked(NamedTuple):
+    """What ``katamuki.fit`` was asked for about the search: how many starts, and the seed."""
+
+    starts: int | str = 1
+    seed: int = 0
+
+
+class Outcome(NamedTuple):
+    """The descent that is the answer, where it began (all_p,), and what the search did."""
+
+    descent: Descent
+    begin: Array
+    search: Search | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A problem, what the user said of it, and how long a descent may take."""
+
+    problem: Problem
+    said: Settings
+    lower: Array | float
+    upper: Array | float
+    max_steps: int
+    max_seconds: float | None
+    progress: Progress | None
+    began: float
+
+    @property
+    def left(self) -> float | None:
+        """Seconds that are left."""
+        if self.max_seconds is None:
+            return None
+        return max(self.max_seconds - (time.perf_counter() - self.began), 1e-9)
+
+    def descend(self, start: Array) -> Descent:
+        """The descent from a point (all_p,)."""
+        limits = (self.lower, self.upper)
+        options = {"max_steps": self.max_steps, "max_seconds": self.left, "progress": self.progress}
+        return minimise(self.problem, start, *limits, **options)  # type: ignore[arg-type]
+
+
+def answer(task: Task, asked: Asked) -> Outcome:
+    """The answer of a nonlinear problem, with or without a start."""
+    problem, given = task.problem, task.said.given
+    searched = asked.starts != 1 and problem.compiled and problem.kernel.graph is not None and problem.p <= MANY
+    if not searched:
+        return Outcome(task.descend(problem.values), problem.values)
+    hunt = Hunt(problem, task.said.bounds, {name: task.said.start[name] for name in given}, asked.seed)
+    wanted = None if asked.starts == "auto" else int(asked.starts)
+    if given and given.issuperset(hunt.where):
+        hunt = Hunt(problem, task.said.bounds, {}, asked.seed)
+        return _beside(task, hunt, hunt.completed(problem.values, given), wanted or 1 + MORE)
+    hunt.run(wanted, task.left, task.progress)
+    return _best(task, hunt)
+
+
+def _beside(task: Task, hunt: Hunt, begin: Array, wanted: int) -> Outcome:
+    """The descent from the user's start, and others to compare with."""
+    descent = task.descend(begin)
+    if descent.ending in {"no_start", "interrupted", "time_over"}:
+        return Outcome(descent, begin)
+    converged = descent.ending == "converged"
+    own = Basin(begin, descent.values, hunt.rss(descent.values), 1, converged)
+    hunt.starts, hunt.finite = 1, 1
+    if converged:
+        own = hunt.sort(own)
+    hunt.run(wanted, task.left, task.progress)
+    if hunt.ending == "interrupted":
+        return Outcome(replace(descent, ending="interrupted"), begin)
+    given = Minimum(_named(task.problem, descent.values), descent.rss / task.problem.n, 1, converged)
+    slack = 1.0 + (SAME if hunt.problem.n == task.problem.n else NEAR * task.problem.p / hunt.problem.n)
+    for one in hunt.basins[:TRIED]:
+        if converged and own.rss <= one.rss * slack + hunt.floor:
+            break
+        other = _down(task, one)
+        if other.ending == "converged" and not descent.rss <= other.rss * (1.0 + SAME) + hunt.floor:
+            search = _record(task.problem, hunt, one, other, given)
+            return Outcome(descent, begin, search) if converged else Outcome(other, one.begin, search)
+    return Outcome(descent, begin, _record(task.problem, hunt, own, descent, given))
+
+
+def _best(task: Task, hunt: Hunt) -> Outcome:
+    """The best of what a search without a start found, as an answer with all its digits."""
+    problem, ranked = task.problem, hunt.basins
+    if not ranked:
+        begin = problem.values if hunt.failed is None else hunt.failed
+        return Outcome(task.descend(begin), begin, _record(problem, hunt))
+    if hunt.ending == "interrupted":
+        descent = replace(task.descend(ranked[0].end), ending="interrupted")
+        return Outcome(descent, ranked[0].begin, _record(problem, hunt))
+    if hunt.problem.n < problem.n:  # the rows not seen decide between those that the others cannot tell apart
+        near = ranked[0].rss * (1.0 + NEAR * problem.p / hunt.problem.n)
+        whole = {id(one): problem.rss(one.end) for one in ranked[:TRIED] if one.rss <= near}
+        ranked = sorted(ranked, key=lambda one: whole.get(id(one), float("inf")))
+    first: Outcome | None = None
+    for one in ranked[:TRIED]:
+        descent = _down(task, one)
+        if descent.ending == "converged" and first is not None:
+            hunt.ending = "unsure"  # below it the loss falls without an end
+        outcome = Outcome(descent, one.begin, _record(problem, hunt, one, descent))
+        if descent.ending in {"converged", "interrupted", "time_over"}:
+            return outcome
+        first = first or outcome
+    assert first is not None
+    return first
+
+
+def _down(task: Task, basin: Basin) -> Descent:
+    """Descend from where a basin's start began, so that the way can be shown; from its end if that leads elsewhere."""
+    descent = task.descend(basin.begin)
+    if descent.ending == "converged" and descent.rss <= task.problem.rss(basin.end) * (1.0 + SAME):
+        return descent
+    again = task.descend(basin.end)
+    return again if again.ending == "converged" or descent.ending != "converged" else descent
+
+
+def _named(problem: Problem, values: Array) -> dict[str, float]:
+    return dict(zip(problem.names, values.tolist(), strict=True))
+
+
+def _record(
+    problem: Problem, hunt: Hunt, basin: Basin | None = None, polished: Descent | None = None, given: Minimum | None = None
+) -> Search:
+    """What the search did; ``polished`` is where the descent to ``basin`` ended on all rows."""
+    minima: list[Minimum] = []
+    for one in hunt.basins:
+        if one is basin or not one.converged:
+            continue
+        rss = one.rss if hunt.problem.n == problem.n else problem.rss(one.end)
+        minima.append(Minimum(_named(problem, one.end), rss / problem.n, one.reached))
+    if basin is not None and polished is not None and polished.ending == "converged":
+        minima.append(Minimum(_named(problem, polished.values), polished.rss / problem.n, basin.reached))
+    minima.sort(key=lambda one: one.loss)
+    return Search(hunt.starts, hunt.finite, hunt.problem.n, tuple(minima[:LISTED]), hunt.ending, given)

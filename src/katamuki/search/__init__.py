@@ -1,0 +1,5 @@
+"""Starting values that nobody gave: ranges from the formula's graph, a cloud of starts, compiled descents from them."""
+
+from katamuki.search.hunt import Basin, Hunt
+
+__all__ = ["Basin", "Hunt"]

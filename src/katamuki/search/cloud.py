@@ -1,0 +1,206 @@
+"""A cloud of starting values: low-discrepancy points, carried into ranges that the formula and the data give.
+
+Each nonlinear parameter takes one coordinate for its size and one for its sign. What it stands for
+(:mod:`katamuki.search.places`) makes a value of them: the exponent of an exponential changes by 0.1 to 40 along the
+data, a location lies among the rows, terms of a denominator are comparable at some row. The numbers come from the data, so
+that other units of x and y give the same starts in those units. Sources: Roberts 2018 (the additive recurrence of the
+generalised golden ratio); Cranley & Patterson 1976 (a seed shifts it).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from katamuki.backends.numpy_ import node_values
+from katamuki.records import Array
+from katamuki.search.places import CIRCULAR, GROWING, SATURATING, Numbers, Role
+
+SHOWN = 48  # rows that ranges are taken from
+BEYOND = 30.0  # how far past the largest and smallest ratio of two terms a factor goes
+OUTSIDE = 0.1  # of the rows' range: how far outside a location may lie
+
+
+def sequence(first: int, count: int, dimension: int, shift: Array) -> Array:
+    """Points first to first + count of the recurrence (count, dimension) in [0, 1), shifted by ``shift`` (dimension,)."""
+    root = 2.0
+    for _ in range(40):  # the root of x**(d+1) = x + 1
+        root = (1.0 + root) ** (1.0 / (dimension + 1))
+    steps = (1.0 / root) ** np.arange(1, dimension + 1)
+    return np.asarray((shift + np.arange(first + 1, first + count + 1)[:, None] * steps) % 1.0)
+
+
+class Cloud:
+    """Starting values for the nonlinear parameters of one problem.
+
+    Parameters
+    ----------
+    roles : sequence of Role
+        The nonlinear parameters, each after those that it needs.
+    columns : mapping of str to (n,) float64
+        The data.
+    y : (n,) float64
+        The response, for a parameter that scales the whole formula.
+    base : mapping of str to float
+        A value for every other parameter: fixed ones have theirs, linear ones 1.
+    limits : mapping of str to (float, float)
+        Bounds, where there are any.
+    given : mapping of str to float
+        Values that the user gave: they are kept.
+    seed : int
+        Shifts the points.
+    """
+
+    def __init__(
+        self,
+        roles: Sequence[Role],
+        columns: Mapping[str, Array],
+        y: Array,
+        base: Mapping[str, float],
+        limits: Mapping[str, tuple[float, float]],
+        given: Mapping[str, float],
+        seed: int,
+    ) -> None:
+        n = len(y)
+        rows = np.unique(np.linspace(0, n - 1, min(n, SHOWN)).astype(np.int64))
+        self.columns = {name: values[rows] for name, values in columns.items()}
+        self.scale = float(np.sqrt(np.mean(y * y))) or 1.0
+        self.roles = roles
+        self.base = base
+        self.limits = limits
+        self.given = given
+        self.shift = np.random.default_rng([abs(seed), int(seed < 0)]).random(2 * len(roles))
+
+    def points(self, first: int, count: int) -> dict[str, Array]:
+        """Values (count,) of every nonlinear parameter."""
+        unit = sequence(first, count, 2 * len(self.roles), self.shift)
+        values: dict[str, Array] = {}
+        for k, role in enumerate(self.roles):
+            values[role.name] = self.draw(role, unit[:, 2 * k], unit[:, 2 * k + 1], values)
+        return values
+
+    def draw(self, role: Role, size: Array, sign: Array, values: Mapping[str, Array]) -> Array:
+        """Values (s,) of one parameter from two coordinates (s,), beside the ``values`` of those before it."""
+        if role.name in self.given:
+            return np.full(len(size), self.given[role.name])
+        found = np.full(len(size), np.nan)
+        with np.errstate(all="ignore"):
+            for place in role.places:
+                if np.isfinite(found).all():
+                    break
+                found = np.where(np.isfinite(found), found, self._at(place, size, sign, values))
+        plain = np.where(sign < 0.5, 1.0, -1.0) * between(size, 0.1, 10.0)
+        return self._within(role.name, np.where(np.isfinite(found), found, plain), size)
+
+    def numbers(self, place: Numbers, values: Mapping[str, Array]) -> tuple[Array, Array, Array, Array]:
+        """Power and inner factor (s, 1), factor and offset (s, rows) of a place."""
+        params = {name: np.float64(value) for name, value in self.base.items()}
+        params |= {name: value[:, None] for name, value in values.items()}
+        found = node_values(place.graph, self.columns, params)
+        power, inner, factor, offset = (np.atleast_2d(found[k]) for k in place.graph.outputs)
+        return power, inner, factor, offset
+
+    def _at(self, place: Numbers, size: Array, sign: Array, values: Mapping[str, Array]) -> Array:
+        power, inner, factor, offset = self.numbers(place, values)
+        psi = self._psi(place, power[:, 0], factor, offset, size, sign)
+        if place.has_inner:
+            return np.asarray(np.log(psi) / inner[:, 0])
+        return inverted(psi, power[:, 0])
+
+    def _psi(self, place: Numbers, power: Array, g: Array, h: Array, size: Array, sign: Array) -> Array:
+        """ψ (s,) that gives ψ·g + h a size that the data can see."""
+        side = np.where(sign < 0.5, 1.0, -1.0)
+        if place.op in CIRCULAR:
+            if not place.factor_varies:
+                return np.asarray((2.0 * size - 1.0) * np.pi / g[:, 0])
+            return np.asarray(side * 2.0 * np.pi * between(size, 0.25, max(1.0, g.shape[1] / 3)) / spread(g))
+        if place.op in GROWING | SATURATING:
+            if place.factor_varies:
+                flat = place.op in GROWING and bool((np.abs(power) < 2.0).all())
+                ends = (0.1, 40.0) if flat else (0.3, 100.0) if place.op in SATURATING else (0.5, 4000.0)
+                return np.asarray(side * between(size, *ends) / spread(g))
+            return located(-h / g, size) if place.offset_varies else np.full(len(size), np.nan)
+        if place.op == "output" and not place.has_offset:
+            return np.asarray(side * self.scale * between(size, 0.1, 10.0) / np.sqrt(np.mean(g * g, axis=1)))
+        kept = np.where(sign < 0.75, 1.0, -1.0)
+        if not place.has_offset:
+            return np.asarray(between(size, 0.01, 100.0) / np.median(np.abs(g), axis=1))
+        if place.factor_varies or not place.offset_varies:
+            return kept * ratio(h / g, size)
+        if place.op in {"div", "base", "log", "log2", "log10", "log1p", "sqrt"}:
+            return np.where(sign < 0.4, ratio(h / g, size), beyond(-h / g, size, sign))
+        return located(-h / g, size)
+
+    def _within(self, name: str, found: Array, size: Array) -> Array:
+        """Values inside the bounds: those outside are spread over them, or reflected at the only one."""
+        low, high = self.limits.get(name, (-math.inf, math.inf))
+        outside = ~((low <= found) & (found <= high))
+        if not outside.any():
+            return found
+        if math.isfinite(low) and math.isfinite(high):
+            inside = low + (high - low) * size
+            if low > 0.0 and high > 50.0 * low:
+                inside = between(size, low, high)
+        else:
+            inside = low + np.abs(found - low) if math.isfinite(low) else high - np.abs(found - high)
+        return np.where(outside, np.clip(inside, low, high), found)
+
+
+def between(t: Array, low: float, high: float) -> Array:
+    """From low to high as t goes from 0 to 1, by equal factors."""
+    return np.asarray(low * (high / low) ** t)
+
+
+def spread(g: Array) -> Array:
+    """Largest less smallest over the rows (s,)."""
+    return np.asarray(g.max(axis=1) - g.min(axis=1))
+
+
+def inverted(psi: Array, power: Array) -> Array:
+    """θ of θ**power = ψ; positive where the sign is lost."""
+    odd = (np.abs(power) % 2.0 == 1.0) | (np.abs(1.0 / power) % 2.0 == 1.0)
+    return np.where(odd, np.sign(psi), 1.0) * np.abs(psi) ** (1.0 / power)
+
+
+def quantile(ordered: Array, t: Array) -> Array:
+    """The t-th of sorted rows (s or 1, m), between them linearly, and beyond them for t outside 0 to 1."""
+    m = ordered.shape[1]
+    ordered = np.broadcast_to(ordered, (len(t), m))
+    if m == 1:
+        return np.asarray(ordered[:, 0])
+    place = np.clip(np.floor(t * (m - 1)), 0, m - 2).astype(np.int64)
+    each = np.arange(len(t))
+    low, high = ordered[each, place], ordered[each, place + 1]
+    inner = low + (high - low) * np.clip(t * (m - 1) - place, 0.0, 1.0)
+    past = np.where(t > 1.0, t - 1.0, np.minimum(t, 0.0))
+    return np.asarray(inner + past * (ordered[:, -1] - ordered[:, 0]))
+
+
+def located(z: Array, t: Array) -> Array:
+    """A place among the rows' z (s or 1, m), or a tenth of their range outside."""
+    return quantile(np.sort(z, axis=1), (1.0 + 2.0 * OUTSIDE) * t - OUTSIDE)
+
+
+def ratio(z: Array, t: Array) -> Array:
+    """A size of z among the rows, by equal factors beyond the largest and the smallest; the sign of most rows."""
+    sizes = np.sort(np.where(z == 0.0, np.nan, np.log(np.abs(z))), axis=1)  # NaN comes last
+    filled = np.where(np.isnan(sizes), np.nanmax(sizes, axis=1, keepdims=True), sizes)
+    inside = quantile(filled, np.clip((t - 0.2) / 0.6, 0.0, 1.0))
+    past = np.where(t < 0.2, t - 0.2, np.maximum(t - 0.8, 0.0)) / 0.2 * math.log(BEYOND)
+    side = np.where(np.sum(np.sign(z), axis=1) < 0.0, -1.0, 1.0)
+    return np.asarray(side * np.exp(inside + past))
+
+
+def beyond(z: Array, t: Array, sign: Array) -> Array:
+    """A place outside the rows' z, on either side, a thousandth to a hundred times their range away."""
+    low, high = z.min(axis=1), z.max(axis=1)
+    away = np.where(high > low, high - low, np.abs(high)) * between(t, 1e-3, 100.0)
+    return np.where(sign < 0.7, low - away, high + away)
+
+
+def finite(values: Mapping[str, Array]) -> NDArray[np.bool_]:
+    """Which points are finite (s,)."""
+    return np.asarray(np.all([np.isfinite(one) for one in values.values()], axis=0))

@@ -1,0 +1,214 @@
+"""Variable projection, compiled: at each point of the nonlinear parameters the linear ones are solved for exactly.
+
+What is left is a least-squares problem in the nonlinear parameters alone, with fewer valleys and no starting values for
+the others (Golub & Pereyra 1973). Its Gauss–Newton step in Kaufman's form (1975) is read from one triangle of
+[J linear, J nonlinear, r]: the rows below the linear ones hold the nonlinear columns with the linear ones projected
+out. Steps are damped as in :mod:`katamuki.solvers.damped_step`; a descent ends where nothing is left to gain that a
+search would see, and whoever wants the last digits goes on from there.
+
+Order of parameters: ``free`` (p,) are places among all, the q linear ones first; bounds are in this order.
+"""
+
+from __future__ import annotations
+
+import math
+
+from katamuki.backends.native import at, function, inline
+from katamuki.problem.passes import linearise
+from katamuki.solvers.triangle import PUSHED, column_norm, finite, gain, solve
+
+CONVERGED, STEPS_OVER, NO_START, STUCK = 1.0, 2.0, 3.0, 4.0
+DEPENDENT = 1e-12  # a diagonal of R this small against its column: the parameter stays where it is
+GAINED = 1e-10  # of the rss: a predicted gain below it ends a descent
+SETTLED = 1e-9  # of the parameters: steps this short have arrived
+LONGEST = 1e16  # damping
+
+
+def room(p: int, all_p: int) -> int:
+    """How many doubles a descent works in."""
+    q = p + 1
+    return 2 * (1 + q * q) + 2 * p * q + q + 6 * p + 2 * all_p
+
+
+@inline
+def eliminate(  # type: ignore[no-untyped-def]
+    kernel, columns, x, y, root, weighted, n, free, q, order, lower, upper, block, out, matrix, step, held, ones
+):
+    """Put the best values of the q linear parameters into ``x``, within their bounds; Σ w r² there, or infinity."""
+    for j in range(q):
+        x[free[j]] = min(max(0.0, lower[j]), upper[j])
+    linearise(kernel, columns, x, y, root, weighted, 0, n, free, q, order, block, out)
+    if not finite(out, q + 1):
+        return math.inf
+    triangle = at(out, 1)
+    if q == 0:
+        return out[0]
+    for j in range(q):
+        held[j] = 1.0 if math.fabs(triangle[j * (q + 1) + j]) <= DEPENDENT * column_norm(triangle, q, j) else 0.0
+        ones[j] = 0.0
+        step[j] = 0.0
+    solve(triangle, q, ones, held, 0.0, matrix, step)
+    clipped = False
+    first = 0
+    while first >= 0:
+        first = -1
+        share = 1.0
+        for j in range(q):
+            near = (lower[j] if step[j] < 0.0 else upper[j]) - x[free[j]]
+            if held[j] == 0.0 and math.fabs(near) < share * math.fabs(step[j]):
+                first = j
+                share = near / step[j]
+        if first >= 0:
+            clipped = True
+            step[first] *= share
+            held[first] = PUSHED
+            solve(triangle, q, ones, held, 0.0, matrix, step)
+    total = triangle[q * (q + 1) + q] * triangle[q * (q + 1) + q]
+    dependent = False
+    for j in range(q):
+        dependent = dependent or held[j] == 1.0
+        x[free[j]] = min(max(x[free[j]] + step[j], lower[j]), upper[j])
+    if clipped or dependent:
+        total = max(out[0] - gain(triangle, q, step), 0.0)
+    return total
+
+
+@function(
+    "int64(int64, double**, double*, double*, int64, int64, int64*, int64, int64, int64*, double*, double*, int64,"
+    " double*, double*, double*, double*)",
+    sums=True,
+)
+def project(  # type: ignore[no-untyped-def]
+    kernel, columns, y, root, weighted, n, free, q, all_p, order, lower, upper, count, block, work, points, out
+):
+    """``out[k]`` = the least Σ w r² over the linear parameters at the k-th of ``count`` points (all_p numbers each).
+
+    The linear parameters of a point are overwritten by their best values.
+    """
+    matrix = at(work, 1 + (q + 1) * (q + 1))
+    step = at(matrix, 2 * q * (q + 1) + q + 1)
+    held = at(step, q)
+    ones = at(held, q)
+    for k in range(count):
+        x = at(points, k * all_p)
+        out[k] = eliminate(
+            kernel, columns, x, y, root, weighted, n, free, q, order, lower, upper, block, work, matrix, step, held, ones
+        )
+    return 0
+
+
+@inline
+def lower_corner(triangle, p, q, out):  # type: ignore[no-untyped-def]
+    """``out`` = the triangle (m, m + 1), m = p − q, of the nonlinear columns and r below the linear rows."""
+    m = p - q
+    for i in range(m + 1):
+        for j in range(m + 1):
+            out[i * (m + 1) + j] = triangle[(q + i) * (p + 1) + q + j] if j >= i else 0.0
+
+
+@function(
+    "int64(int64, double**, double*, double*, int64, int64, int64*, int64, int64, int64, int64*, int64*, double*,"
+    " double*, int64, int64, double, double*, double*, double*, double*)",
+    sums=True,
+)
+def descend(  # type: ignore[no-untyped-def]
+    kernel, columns, y, root, weighted, n, free, p, q, all_p, order, whole, lower, upper,
+    count, max_steps, floor, block, work, points, out,
+):  # fmt: skip
+    """Descend from each of ``count`` points (all_p numbers each), which end where the descent does.
+
+    ``out`` has three numbers a point: Σ w r², how it ended, evaluations. ``order`` (q + 1) and ``whole`` (p + 1) name a
+    block's columns for the linear ones alone and for all; ``floor`` is the rss that rounding leaves.
+    """
+    m = p - q
+    size = 1 + (p + 1) * (p + 1)
+    current = at(work, size)
+    matrix = at(current, size)
+    step = at(matrix, 2 * p * (p + 1) + p + 1)
+    held = at(step, p)
+    scale = at(held, p)
+    linear_step = at(scale, p)
+    linear_held = at(linear_step, p)
+    ones = at(linear_held, p)
+    trial = at(ones, p)
+    for k in range(count):
+        x = at(points, k * all_p)
+        rss = eliminate(
+            kernel, columns, x, y, root, weighted, n, free, q, order, lower, upper, block, work,
+            matrix, linear_step, linear_held, ones,
+        )  # fmt: skip
+        result = at(out, 3 * k)
+        result[0] = rss
+        result[1] = NO_START
+        result[2] = 1.0
+        if not rss < math.inf:
+            continue
+        for j in range(m):
+            scale[j] = 0.0
+        damping = 1e-3
+        growth = 2.0
+        result[1] = STEPS_OVER
+        fresh = True
+        for _ in range(max_steps):
+            if rss <= floor or m == 0:
+                result[1] = CONVERGED
+                break
+            if fresh:
+                linearise(kernel, columns, x, y, root, weighted, 0, n, free, p, whole, block, work)
+                result[2] += 1.0
+                if not finite(work, p + 1):
+                    result[1] = STUCK
+                    break
+                lower_corner(at(work, 1), p, q, current)
+                for j in range(m):
+                    scale[j] = max(scale[j], column_norm(current, m, j))
+                    if scale[j] == 0.0:
+                        scale[j] = 1.0
+                fresh = False
+            for j in range(m):
+                held[j] = 0.0
+                downhill = 0.0
+                for i in range(j + 1):
+                    downhill += current[i * (m + 1) + j] * current[i * (m + 1) + m]
+                value = x[free[q + j]]
+                if (value <= lower[q + j] and downhill <= 0.0) or (value >= upper[q + j] and downhill >= 0.0):
+                    held[j] = 1.0
+                elif column_norm(current, m, j) == 0.0:
+                    held[j] = 1.0
+            solve(current, m, scale, held, damping, matrix, step)
+            short = True
+            for i in range(all_p):
+                trial[i] = x[i]
+            for j in range(m):
+                before = x[free[q + j]]
+                after = min(max(before + step[j], lower[q + j]), upper[q + j])
+                step[j] = after - before
+                trial[free[q + j]] = after
+                if math.fabs(step[j]) > SETTLED * math.fabs(after):
+                    short = False
+            predicted = gain(current, m, step)
+            if predicted <= GAINED * rss or short:
+                result[1] = CONVERGED
+                break
+            tried = eliminate(
+                kernel, columns, trial, y, root, weighted, n, free, q, order, lower, upper, block, work,
+                matrix, linear_step, linear_held, ones,
+            )  # fmt: skip
+            result[2] += 1.0
+            ratio = (rss - tried) / predicted if tried < math.inf else -1.0
+            if ratio > 1e-4:
+                bend = 2.0 * ratio - 1.0
+                damping = max(damping * max(1.0 / 3.0, 1.0 - bend * bend * bend), 1e-15)
+                growth = 2.0
+                rss = tried
+                for i in range(all_p):
+                    x[i] = trial[i]
+                fresh = True
+            else:
+                damping *= growth
+                growth *= 2.0
+                if damping > LONGEST:
+                    result[1] = STUCK
+                    break
+        result[0] = rss
+    return 0
