@@ -15,10 +15,11 @@ from typing import NamedTuple
 from katamuki.api.values import Settings
 from katamuki.problem import Problem
 from katamuki.records import Array, Minimum, Search
-from katamuki.search import Basin, Hunt
+from katamuki.search import Basin, Hunt, recipe_of
 from katamuki.solvers.levenberg_marquardt import Descent, minimise
 
 MORE = 8  # starts beside a given one
+FEWER = 3  # points of the cloud looked at for each of them
 SAME = 1e-6  # of the rss: two ends of one minimum
 NEAR = 10.0  # times p over the rows seen: how far the others may move the rss of one and the same minimum
 TRIED = 4  # minima that are descended to on all rows
@@ -75,11 +76,12 @@ def answer(task: Task, asked: Asked) -> Outcome:
     searched = asked.starts != 1 and problem.compiled and problem.kernel.graph is not None and problem.p <= MANY
     if not searched:
         return Outcome(task.descend(problem.values), problem.values)
-    hunt = Hunt(problem, task.said.bounds, {name: task.said.start[name] for name in given}, asked.seed)
     wanted = None if asked.starts == "auto" else int(asked.starts)
-    if given and given.issuperset(hunt.where):
-        hunt = Hunt(problem, task.said.bounds, {}, asked.seed)
-        return _beside(task, hunt, hunt.completed(problem.values, given), wanted or 1 + MORE)
+    if given and given.issuperset(recipe_of(problem).where):
+        hunt = Hunt(problem, task.said.bounds, {}, asked.seed, FEWER)
+        begin = problem.values if len(given) == problem.p else hunt.completed(problem.values, given)
+        return _beside(task, hunt, begin, wanted or 1 + MORE)
+    hunt = Hunt(problem, task.said.bounds, {name: task.said.start[name] for name in given}, asked.seed)
     hunt.run(wanted, task.left, task.progress)
     return _best(task, hunt)
 

@@ -1,5 +1,5 @@
 """Starting values that nobody gave: ranges from the formula's graph, a cloud of starts, compiled descents from them."""
 
-from katamuki.search.hunt import Basin, Hunt
+from katamuki.search.hunt import Basin, Hunt, recipe_of
 
-__all__ = ["Basin", "Hunt"]
+__all__ = ["Basin", "Hunt", "recipe_of"]

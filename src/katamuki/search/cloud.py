@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,13 +26,21 @@ BEYOND = 30.0  # how far past the largest and smallest ratio of two terms a fact
 OUTSIDE = 0.1  # of the rows' range: how far outside a location may lie
 
 
-def sequence(first: int, count: int, dimension: int, shift: Array) -> Array:
-    """Points first to first + count of the recurrence (count, dimension) in [0, 1), shifted by ``shift`` (dimension,)."""
+@lru_cache(maxsize=64)
+def sequence(first: int, count: int, dimension: int, seed: int) -> Array:
+    """Points first to first + count of the recurrence (count, dimension) in [0, 1), shifted by the seed."""
+    shift = np.random.default_rng([abs(seed), int(seed < 0)]).random(dimension)
     root = 2.0
     for _ in range(40):  # the root of x**(d+1) = x + 1
         root = (1.0 + root) ** (1.0 / (dimension + 1))
     steps = (1.0 / root) ** np.arange(1, dimension + 1)
     return np.asarray((shift + np.arange(first + 1, first + count + 1)[:, None] * steps) % 1.0)
+
+
+@lru_cache(maxsize=64)
+def shown(n: int) -> NDArray[np.int64]:
+    """The rows that ranges are taken from: evenly among n."""
+    return np.unique(np.linspace(0, n - 1, min(n, SHOWN)).astype(np.int64))
 
 
 class Cloud:
@@ -42,8 +52,8 @@ class Cloud:
         The nonlinear parameters, each after those that it needs.
     columns : mapping of str to (n,) float64
         The data.
-    y : (n,) float64
-        The response, for a parameter that scales the whole formula.
+    level : float
+        The root mean square of the response, for a parameter that scales the whole formula.
     base : mapping of str to float
         A value for every other parameter: fixed ones have theirs, linear ones 1.
     limits : mapping of str to (float, float)
@@ -58,57 +68,58 @@ class Cloud:
         self,
         roles: Sequence[Role],
         columns: Mapping[str, Array],
-        y: Array,
+        level: float,
         base: Mapping[str, float],
         limits: Mapping[str, tuple[float, float]],
         given: Mapping[str, float],
         seed: int,
     ) -> None:
-        n = len(y)
-        rows = np.unique(np.linspace(0, n - 1, min(n, SHOWN)).astype(np.int64))
-        self.columns = {name: values[rows] for name, values in columns.items()}
-        self.scale = float(np.sqrt(np.mean(y * y))) or 1.0
+        self.columns = {name: values[shown(len(values))] for name, values in columns.items()}
+        self.level = level or 1.0
         self.roles = roles
         self.base = base
         self.limits = limits
         self.given = given
-        self.shift = np.random.default_rng([abs(seed), int(seed < 0)]).random(2 * len(roles))
+        self.seed = seed
 
     def points(self, first: int, count: int) -> dict[str, Array]:
         """Values (count,) of every nonlinear parameter."""
-        unit = sequence(first, count, 2 * len(self.roles), self.shift)
+        unit = sequence(first, count, 2 * len(self.roles), self.seed)
         values: dict[str, Array] = {}
-        for k, role in enumerate(self.roles):
-            values[role.name] = self.draw(role, unit[:, 2 * k], unit[:, 2 * k + 1], values)
+        with np.errstate(all="ignore"):
+            for k, role in enumerate(self.roles):
+                values[role.name] = self.draw(role, unit[:, 2 * k], unit[:, 2 * k + 1], values)
         return values
 
     def draw(self, role: Role, size: Array, sign: Array, values: Mapping[str, Array]) -> Array:
         """Values (s,) of one parameter from two coordinates (s,), beside the ``values`` of those before it."""
         if role.name in self.given:
             return np.full(len(size), self.given[role.name])
-        found = np.full(len(size), np.nan)
-        with np.errstate(all="ignore"):
-            for place in role.places:
-                if np.isfinite(found).all():
-                    break
-                found = np.where(np.isfinite(found), found, self._at(place, size, sign, values))
-        plain = np.where(sign < 0.5, 1.0, -1.0) * between(size, 0.1, 10.0)
-        return self._within(role.name, np.where(np.isfinite(found), found, plain), size)
+        found: Array | None = None
+        for place in role.places:
+            here = self._at(place, size, sign, values)
+            found = here if found is None else np.where(np.isfinite(found), found, here)
+            if np.isfinite(found).all():
+                break
+        else:
+            plain = np.where(sign < 0.5, 1.0, -1.0) * between(size, 0.1, 10.0)
+            found = plain if found is None else np.where(np.isfinite(found), found, plain)
+        assert found is not None
+        return self._within(role.name, found, size) if role.name in self.limits else found
 
     def numbers(self, place: Numbers, values: Mapping[str, Array]) -> tuple[Array, Array, Array, Array]:
-        """Power and inner factor (s, 1), factor and offset (s, rows) of a place."""
-        params = {name: np.float64(value) for name, value in self.base.items()}
-        params |= {name: value[:, None] for name, value in values.items()}
+        """Power and inner factor (s or 1,), factor and offset (s or 1, rows) of a place."""
+        params: dict[str, Any] = {name: values[name][:, None] if name in values else self.base[name] for name in place.reads}
         found = node_values(place.graph, self.columns, params)
         power, inner, factor, offset = (np.atleast_2d(found[k]) for k in place.graph.outputs)
-        return power, inner, factor, offset
+        return power[:, 0], inner[:, 0], factor, offset
 
     def _at(self, place: Numbers, size: Array, sign: Array, values: Mapping[str, Array]) -> Array:
         power, inner, factor, offset = self.numbers(place, values)
-        psi = self._psi(place, power[:, 0], factor, offset, size, sign)
+        psi = self._psi(place, power, factor, offset, size, sign)
         if place.has_inner:
-            return np.asarray(np.log(psi) / inner[:, 0])
-        return inverted(psi, power[:, 0])
+            return np.asarray(np.log(psi) / inner)
+        return inverted(psi, power)
 
     def _psi(self, place: Numbers, power: Array, g: Array, h: Array, size: Array, sign: Array) -> Array:
         """ψ (s,) that gives ψ·g + h a size that the data can see."""
@@ -119,12 +130,12 @@ class Cloud:
             return np.asarray(side * 2.0 * np.pi * between(size, 0.25, max(1.0, g.shape[1] / 3)) / spread(g))
         if place.op in GROWING | SATURATING:
             if place.factor_varies:
-                flat = place.op in GROWING and bool((np.abs(power) < 2.0).all())
+                flat = place.op in GROWING and float(np.abs(power).max()) < 2.0
                 ends = (0.1, 40.0) if flat else (0.3, 100.0) if place.op in SATURATING else (0.5, 4000.0)
                 return np.asarray(side * between(size, *ends) / spread(g))
             return located(-h / g, size) if place.offset_varies else np.full(len(size), np.nan)
         if place.op == "output" and not place.has_offset:
-            return np.asarray(side * self.scale * between(size, 0.1, 10.0) / np.sqrt(np.mean(g * g, axis=1)))
+            return np.asarray(side * self.level * between(size, 0.1, 10.0) / np.sqrt(np.mean(g * g, axis=1)))
         kept = np.where(sign < 0.75, 1.0, -1.0)
         if not place.has_offset:
             return np.asarray(between(size, 0.01, 100.0) / np.median(np.abs(g), axis=1))
@@ -136,7 +147,7 @@ class Cloud:
 
     def _within(self, name: str, found: Array, size: Array) -> Array:
         """Values inside the bounds: those outside are spread over them, or reflected at the only one."""
-        low, high = self.limits.get(name, (-math.inf, math.inf))
+        low, high = self.limits[name]
         outside = ~((low <= found) & (found <= high))
         if not outside.any():
             return found
@@ -161,6 +172,8 @@ def spread(g: Array) -> Array:
 
 def inverted(psi: Array, power: Array) -> Array:
     """θ of θ**power = ψ; positive where the sign is lost."""
+    if len(power) == 1 and abs(power[0]) == 1.0:
+        return psi if power[0] == 1.0 else np.asarray(1.0 / psi)
     odd = (np.abs(power) % 2.0 == 1.0) | (np.abs(1.0 / power) % 2.0 == 1.0)
     return np.where(odd, np.sign(psi), 1.0) * np.abs(psi) ** (1.0 / power)
 
@@ -199,8 +212,3 @@ def beyond(z: Array, t: Array, sign: Array) -> Array:
     low, high = z.min(axis=1), z.max(axis=1)
     away = np.where(high > low, high - low, np.abs(high)) * between(t, 1e-3, 100.0)
     return np.where(sign < 0.7, low - away, high + away)
-
-
-def finite(values: Mapping[str, Array]) -> NDArray[np.bool_]:
-    """Which points are finite (s,)."""
-    return np.asarray(np.all([np.isfinite(one) for one in values.values()], axis=0))

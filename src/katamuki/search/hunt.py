@@ -54,46 +54,70 @@ class Basin:
 
 
 class Recipe:
-    """What the formula alone says: which free parameters are linear, and where the others stand."""
+    """What formula and choice of free parameters alone say: which are linear, where the others stand.
 
-    def __init__(self, graph: Graph, free: tuple[str, ...]) -> None:
+    ``free`` (p,) are places among all parameters, the q linear ones first; ``linear_order`` (q + 1,) and ``order``
+    (p + 1,) a block's columns in the order of [J, r], for the linear ones and for all.
+    """
+
+    def __init__(self, graph: Graph, names: tuple[str, ...], free: tuple[str, ...]) -> None:
         self.linear = linear_parameters(graph, free)
         self.roles: tuple[Role, ...] = roles(graph, [one for one in free if one not in self.linear], self.linear)
+        self.names = (*self.linear, *(one.name for one in self.roles))
+        self.where = {one.name: names.index(one.name) for one in self.roles}
+        self.q = len(self.linear)
+        self.free = np.array([names.index(name) for name in self.names], dtype=np.int64)
+        self.linear_order = np.array([*(1 + self.free[: self.q]), 0], dtype=np.int64)
+        self.order = np.array([*(1 + self.free), 0], dtype=np.int64)
+        self.neutral = dict.fromkeys(self.linear, 1.0) | dict.fromkeys(self.where, 0.0)
 
 
 def recipe_of(problem: Problem) -> Recipe:
     """The recipe of a problem's formula, kept with its layout."""
     found: Recipe | None = problem.layout.recipe
     if found is None:
-        found = problem.layout.recipe = Recipe(problem.kernel.graph, problem.free_names)
+        found = Recipe(problem.kernel.graph, problem.names, problem.free_names)
+        problem.layout.recipe = found
     return found
 
 
 class Hunt:
-    """One search in progress."""
+    """One search in progress.
+
+    Parameters
+    ----------
+    problem : Problem
+        All rows; at most 500 of them are looked at.
+    limits : mapping of str to (float, float)
+        Bounds.
+    given : mapping of str to float
+        Values of nonlinear parameters that every start keeps.
+    seed : int
+        Shifts the cloud.
+    pool : int
+        Points of the cloud that are looked at for each start.
+    """
 
     def __init__(
-        self, problem: Problem, limits: Mapping[str, tuple[float, float]], given: Mapping[str, float], seed: int
+        self,
+        problem: Problem,
+        limits: Mapping[str, tuple[float, float]],
+        given: Mapping[str, float],
+        seed: int,
+        pool: int = POOL,
     ) -> None:
         self.recipe = recipe_of(problem)
         self.problem = problem = _fewer(problem, seed)
         self.given = given
-        self.q = len(self.recipe.linear)
-        places = {name: k for k, name in enumerate(problem.names)}
-        order = (*self.recipe.linear, *(one.name for one in self.recipe.roles))
-        self.where = {one.name: places[one.name] for one in self.recipe.roles}
-        self.free = np.array([places[name] for name in order], dtype=np.int64)
-        self.linear_order = np.array([*(1 + self.free[: self.q]), 0], dtype=np.int64)
-        self.order = np.array([*(1 + self.free), 0], dtype=np.int64)
-        ends = [limits.get(name, (-math.inf, math.inf)) for name in order]
-        self.lower = np.array([low for low, _ in ends])
-        self.upper = np.array([high for _, high in ends])
+        self.pool = pool
+        ends = np.array([limits.get(name, (-math.inf, math.inf)) for name in self.recipe.names])
+        self.lower, self.upper = np.ascontiguousarray(ends[:, 0]), np.ascontiguousarray(ends[:, 1])
         self.block = problem.block()
         self.work = np.empty(projection.room(problem.p, problem.all_p))
         self.data = dict(zip(problem.kernel.columns, problem.columns, strict=True))
-        base = dict(zip(problem.names, problem.values.tolist(), strict=True))
-        base |= dict.fromkeys(self.recipe.linear, 1.0) | dict.fromkeys(self.where, 0.0)
-        self.cloud = Cloud(self.recipe.roles, self.data, problem.y, base, limits, given, seed)
+        base = dict(zip(problem.names, problem.values.tolist(), strict=True)) | self.recipe.neutral
+        level = math.sqrt(problem.tss_about_zero / problem.n)
+        self.cloud = Cloud(self.recipe.roles, self.data, level, base, limits, given, seed)
         self.floor = NOTHING * problem.tss_about_zero
         self.drawn = self.starts = self.finite = 0
         self.spent = 0.0
@@ -120,15 +144,15 @@ class Hunt:
         count = len(next(iter(values.values()))) if values else 1
         points = np.tile(self.problem.values, (count, 1))
         for name, value in values.items():
-            points[:, self.where[name]] = value
+            points[:, self.recipe.where[name]] = value
         return points
 
     def project(self, points: Array) -> Array:
         """Σ w r² (s,) with the linear parameters at their best, which are put into the points."""
         problem, out = self.problem, np.empty(len(points))
         model = (problem.kernel.address, problem.columns_address, problem.y_address, problem.root_address)
-        shape = (int(problem.root is not None), problem.n, address_of(self.free), self.q, problem.all_p)
-        room = (address_of(self.linear_order), address_of(self.lower), address_of(self.upper), len(points))
+        shape = (int(problem.root is not None), problem.n, address_of(self.recipe.free), self.recipe.q, problem.all_p)
+        room = (address_of(self.recipe.linear_order), address_of(self.lower), address_of(self.upper), len(points))
         rest = (address_of(self.block), address_of(self.work), address_of(points), address_of(out))
         projection.project(*model, *shape, *room, *rest)
         self.spent += len(points)
@@ -138,9 +162,10 @@ class Hunt:
         """Descend from points (s, all_p), in place: (s, 3) Σ w r², how it ended, evaluations."""
         problem, out = self.problem, np.empty((len(points), 3))
         model = (problem.kernel.address, problem.columns_address, problem.y_address, problem.root_address)
-        shape = (int(problem.root is not None), problem.n, address_of(self.free), problem.p, self.q, problem.all_p)
-        orders = (address_of(self.linear_order), address_of(self.order), address_of(self.lower), address_of(self.upper))
-        limits = (len(points), STEPS, self.floor)
+        shape = (int(problem.root is not None), problem.n, address_of(self.recipe.free), problem.p, self.recipe.q, problem.all_p)
+        orders = (address_of(self.recipe.linear_order), address_of(self.recipe.order), address_of(self.lower), address_of(self.upper))
+        known = self.basins[0].rss if self.basins and self.basins[0].converged else -1.0
+        limits = (len(points), STEPS, self.floor, known)
         rest = (address_of(self.block), address_of(self.work), address_of(points), address_of(out))
         projection.descend(*model, *shape, *orders, *limits, *rest)
         self.spent += float(out[:, 2].sum())
@@ -209,7 +234,7 @@ class Hunt:
         """Starts (wanted, all_p) for a round: the best of a pool that are not all alike, and others."""
         if not self.recipe.roles:
             return self.points({})
-        count = POOL * wanted
+        count = self.pool * wanted
         values = self.cloud.points(self.drawn, count)
         self.drawn += count
         points = self.points(values)
@@ -218,9 +243,9 @@ class Hunt:
         turning = [role for role in self.recipe.roles if role.turns and role.name not in self.given]
         if turning:
             return self.scanned(points[order[:PHASES]], turning, wanted)
-        best = order[: wanted - wanted // 4]
-        spare = [k for k in range(count) if k not in set(best.tolist()) and np.isfinite(rss[k])]
-        chosen = points[[*best.tolist(), *spare[: wanted - len(best)]]]
+        best = wanted - wanted // 4
+        spare = np.sort(order[best : np.count_nonzero(rss < math.inf)])
+        chosen = points[np.concatenate([order[:best], spare[: wanted - best]])]
         if rounds and len(self.recipe.roles) > 1:
             half = len(chosen) // 2
             chosen[:half] = self.swept(chosen[:half])
@@ -232,14 +257,14 @@ class Hunt:
         for role in self.recipe.roles:
             if role.name in self.given:
                 continue
-            j = self.where[role.name]
+            j = self.recipe.where[role.name]
             size = (np.arange(SWEPT) + 0.5) / SWEPT
             tries = np.repeat(best, 2 * SWEPT + 1, axis=0).reshape(len(best), 2 * SWEPT + 1, -1)
+            others = {name: at for name, at in self.recipe.where.items() if name != role.name}
             for k, point in enumerate(best):
-                values = {name: np.full(2 * SWEPT, point[at]) for name, at in self.where.items() if name != role.name}
-                tries[k, 1:, j] = self.cloud.draw(
-                    role, np.tile(size, 2), np.repeat([0.2, 0.9], SWEPT), values
-                )
+                values = {name: np.full(2 * SWEPT, point[at]) for name, at in others.items()}
+                with np.errstate(all="ignore"):
+                    tries[k, 1:, j] = self.cloud.draw(role, np.tile(size, 2), np.repeat([0.2, 0.9], SWEPT), values)
             flat = tries.reshape(-1, tries.shape[-1])
             rss = self.project(flat).reshape(len(best), -1)
             best = tries[np.arange(len(best)), rss.argmin(axis=1)]
@@ -247,7 +272,7 @@ class Hunt:
 
     def scanned(self, points: Array, turning: list[Role], wanted: int) -> Array:
         """Points with frequencies from a grid: the deepest dips of Σ w r² along each frequency in turn."""
-        phases = [self.where[role.name] for role in self.recipe.roles if role.shifts and role.name not in self.given]
+        phases = [self.recipe.where[role.name] for role in self.recipe.roles if role.shifts and role.name not in self.given]
         for place, role in enumerate(turning):
             kept: list[tuple[float, Array]] = []
             each = max(2, -(-2 * wanted // len(points))) if place == len(turning) - 1 else 2
@@ -261,7 +286,7 @@ class Hunt:
         """The deepest dips along one frequency: Σ w r² and the point."""
         grid = self.frequencies(role, point)
         tries = np.repeat(point[None, :], len(grid), axis=0)
-        tries[:, self.where[role.name]] = grid
+        tries[:, self.recipe.where[role.name]] = grid
         if phases:
             tries = np.repeat(tries[:, None, :], PHASES, axis=1)
             tries[:, :, phases] += (np.arange(PHASES) * math.pi / PHASES)[:, None]
@@ -277,7 +302,7 @@ class Hunt:
 
     def frequencies(self, role: Role, point: Array) -> Array:
         """Values of a frequency or period (k,) from a tenth of a cycle along the data to what the rows can tell apart."""
-        values = {name: np.array([point[at]]) for name, at in self.where.items() if name != role.name}
+        values = {name: np.array([point[at]]) for name, at in self.recipe.where.items() if name != role.name}
         whole = Cloud.__new__(Cloud)
         whole.columns, whole.base = self.data, self.cloud.base
         with np.errstate(all="ignore"):

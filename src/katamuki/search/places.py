@@ -43,7 +43,7 @@ class Place(NamedTuple):
 class Numbers:
     """A place as a graph whose outputs are power, inner, factor and offset, and what is known of them.
 
-    ``varies`` says of factor and offset whether they depend on the data; ``needs`` are the other nonlinear parameters.
+    ``factor_varies`` and ``offset_varies``: with the data; ``needs`` are the other nonlinear parameters.
     """
 
     op: str
@@ -52,6 +52,7 @@ class Numbers:
     has_offset: bool
     factor_varies: bool
     offset_varies: bool
+    reads: tuple[str, ...]  # parameters
     needs: frozenset[str]
 
 
@@ -132,7 +133,7 @@ def _numbers(b: Builder, graph: Graph, place: Place, linear: Collection[str], na
     outputs = (place.power, none if inner is None else inner, place.factor, none if offset is None else offset)
     numbers = b.graph(outputs, graph)
     data = depends(numbers, columns=graph.columns)
-    used = {str(node.value) for node in numbers.nodes if node.op == "parameter"}
+    reads = tuple(str(node.value) for node in numbers.nodes if node.op == "parameter")
     factor_varies, offset_varies = (numbers.outputs[k] in data for k in (2, 3))
     found = Numbers(
         place.op,
@@ -141,7 +142,8 @@ def _numbers(b: Builder, graph: Graph, place: Place, linear: Collection[str], na
         offset is not None,
         factor_varies,
         offset_varies,
-        frozenset(used - set(linear) - {name}),
+        reads,
+        frozenset({*reads} - {*linear, name}),
     )
     rank = 0 if place.op in CIRCULAR else 1 if place.op in GROWING | SATURATING else 2
     if place.op == "output" or not (factor_varies or offset_varies):

@@ -20,6 +20,7 @@ from katamuki.solvers.triangle import PUSHED, column_norm, finite, gain, solve
 CONVERGED, STEPS_OVER, NO_START, STUCK = 1.0, 2.0, 3.0, 4.0
 DEPENDENT = 1e-12  # a diagonal of R this small against its column: the parameter stays where it is
 GAINED = 1e-10  # of the rss: a predicted gain below it ends a descent
+ALIKE = 1e-7  # of the rss: so near a minimum that is known, it is that one
 SETTLED = 1e-9  # of the parameters: steps this short have arrived
 LONGEST = 1e16  # damping
 
@@ -108,17 +109,18 @@ def lower_corner(triangle, p, q, out):  # type: ignore[no-untyped-def]
 
 @function(
     "int64(int64, double**, double*, double*, int64, int64, int64*, int64, int64, int64, int64*, int64*, double*,"
-    " double*, int64, int64, double, double*, double*, double*, double*)",
+    " double*, int64, int64, double, double, double*, double*, double*, double*)",
     sums=True,
 )
 def descend(  # type: ignore[no-untyped-def]
     kernel, columns, y, root, weighted, n, free, p, q, all_p, order, whole, lower, upper,
-    count, max_steps, floor, block, work, points, out,
+    count, max_steps, floor, known, block, work, points, out,
 ):  # fmt: skip
     """Descend from each of ``count`` points (all_p numbers each), which end where the descent does.
 
     ``out`` has three numbers a point: Σ w r², how it ended, evaluations. ``order`` (q + 1) and ``whole`` (p + 1) name a
-    block's columns for the linear ones alone and for all; ``floor`` is the rss that rounding leaves.
+    block's columns for the linear ones alone and for all; ``floor`` is the rss that rounding leaves. ``known`` is that of
+    the best minimum so far, or negative: a descent that comes so near it has arrived.
     """
     m = p - q
     size = 1 + (p + 1) * (p + 1)
@@ -150,7 +152,7 @@ def descend(  # type: ignore[no-untyped-def]
         result[1] = STEPS_OVER
         fresh = True
         for _ in range(max_steps):
-            if rss <= floor or m == 0:
+            if rss <= floor or m == 0 or math.fabs(rss - known) <= ALIKE * known:
                 result[1] = CONVERGED
                 break
             if fresh:
@@ -211,4 +213,6 @@ def descend(  # type: ignore[no-untyped-def]
                     result[1] = STUCK
                     break
         result[0] = rss
+        if result[1] == CONVERGED and (known < 0.0 or rss < known):
+            known = rss
     return 0
