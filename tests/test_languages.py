@@ -290,6 +290,7 @@ def test_a_sentence_of_another_language_holds_no_english(lang: str) -> None:
 
 # Strings of the source that read like English and are none of a language's, by file.
 NO_LANGUAGE = {
+    "api/jumps.py": "programs in Python and for shells",
     "api/torch_preparing.py": "the call of a model, as in code",
     "backends/": "programs in LLVM's and Python's languages, and what is said of them to us",
     "cli/arguments.py": "argparse's messages, which are recognised and said in our words",
@@ -335,6 +336,8 @@ DOORS: dict[str, Callable[[str], object]] = {
     "Fit.replay_html": lambda lang: fitted("cycle").replay_html(lang),
     "Race.text": lambda lang: km.race(LINE, km.datasets("tutorial"), ["linear"]).text(lang),
     "Race.to_dict": lambda lang: km.race(LINE, km.datasets("tutorial"), ["linear"]).to_dict(lang=lang),
+    "SelfTest.text": lambda lang: km.selftest("Norris").text(lang),
+    "SelfTest.to_dict": lambda lang: km.selftest("Norris").to_dict(lang),
     "Race.plot": lambda lang: km.race(LINE, km.datasets("tutorial"), ["linear"]).plot(lang),
 }  # fmt: skip
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from threading import Lock
 from types import CodeType, FunctionType
 from typing import Literal
@@ -12,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from katamuki import formula
+from katamuki.api.jumps import Jump, jumps
 from katamuki.backends.kernel import Kernel
 from katamuki.errors import FormulaError
 from katamuki.formula import Model
@@ -43,6 +45,11 @@ class Plan:
         self._linear: dict[tuple[str, ...], bool] = {}
         left = model.lhs.nodes[model.lhs.outputs[0]]
         self.response_column = str(left.value) if left.op == "column" else None
+
+    @cached_property
+    def jumps(self) -> tuple[Jump, ...]:
+        """What moves in jumps only: no solver can find it."""
+        return jumps(self.kernel.graph, self.kernel.derivative)
 
     def is_linear(self, free: tuple[str, ...]) -> bool:
         """Whether the model is linear in these parameters together."""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from katamuki import data as sources
-from katamuki.api import failures
+from katamuki.api import failures, jumps
 from katamuki.api.plan import Plan, plan_for
 from katamuki.api.values import Limits, Settings, check_labels, check_sigma, settings, weights_of
 from katamuki.backends import numpy_
@@ -68,6 +68,7 @@ def prepare(model: str | Callable[..., object], data: object, given: Given) -> P
     y = _response(plan, arrays)
     if len(y) < len(said.free):
         raise too_few(said.free, len(y))
+    jumps.refuse(plan.jumps, plan.model, said, arrays)
     kept = None if columns.index is None else np.asarray(columns.index)
     alike = sigma is None and weights is None  # counting the rows of a source may cost
     w = None if alike else weights_of(sigma, weights, arrays, len(rows), kept, len(y))
