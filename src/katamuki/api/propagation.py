@@ -1,4 +1,4 @@
-"""The uncertainty of what is computed from the parameters: bands of predictions, derived quantities, digits.
+"""The uncertainty of what is computed from the parameters: bands of predictions, derived quantities.
 
 To first order (the delta method; Seber & Wild 1989, section 5.1): a quantity with slopes g by the parameters has the
 variance gᵀCg. Where the data leave a direction of the parameters open, quantities that do not depend on it still have
@@ -26,8 +26,6 @@ from katamuki.records import Array, Finding, Solution
 from katamuki.report import brief, number
 
 OPEN = 1e-8  # a quantity's share of an open direction, against its slopes' sizes there: below this it is rounding
-DIGITS = 15.95  # of a double
-HALF_UNIT = 1.1e-16  # rounding of a double, relative
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,23 +141,3 @@ def quantity(text: str, solution: Solution) -> Model:
     if unknown:
         raise FormulaError("E-NAME", "result.unknown", unknown=Listing(unknown), names=", ".join(names))
     return model
-
-
-def digits(solution: Solution, y: Array, weights: Array | None) -> dict[str, float]:
-    """How many decimal digits of each free parameter can be believed; see ``Fit.digits``."""
-    reference = solution.reference
-    scale = math.sqrt(float(np.mean(y * y if weights is None else weights * y * y)))
-    unit = 1.0 if solution.sigma_is == "known" else solution.rss / solution.dof if solution.dof > 0 else math.nan
-    found = {}
-    if solution.covariance.shape != (len(solution.free),) * 2:  # none is computed of so many
-        return dict.fromkeys(solution.free, math.nan)
-    for name, variance in zip(solution.free, np.diag(solution.covariance).tolist(), strict=True):
-        size = abs(solution.params[name])
-        moved = HALF_UNIT * scale * math.sqrt(variance / unit) if variance >= 0.0 and unit > 0.0 else math.nan
-        if reference is not None and solution.state in {"cycle", "slow"}:
-            moved = max(moved, abs(solution.params[name] - reference.params[name]))
-        if size == 0.0 or math.isnan(moved):
-            found[name] = math.nan
-        else:
-            found[name] = min(DIGITS, max(0.0, -math.log10(max(moved / size, 1e-300))))
-    return found

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from katamuki import data as sources
-from katamuki.api import propagation
+from katamuki.api import propagation, surviving
 from katamuki.api.exporting import Exports
 from katamuki.api.numbers import Numbers
 from katamuki.api.pictures import Pictures
@@ -133,9 +133,21 @@ class Fit(Numbers, Stories, Pictures, Exports):
         """
         return dict(self._digits)
 
+    @property
+    def rounded(self) -> dict[str, float]:
+        """The parameters of which fewer digits are left than a report prints, with how many; seen without a measurement
+        where rounding cannot have come so far."""
+        return dict(self._rounded)
+
     @cached_property
     def _digits(self) -> dict[str, float]:
-        return propagation.digits(self.solution, self._plan, self.columns, self.weights)
+        return surviving.digits(self.solution, self._plan, self.columns, self.weights)
+
+    @cached_property
+    def _rounded(self) -> dict[str, float]:
+        if not surviving.feared(self.solution, self._plan, self.columns, self.weights):
+            return {}
+        return {name: left for name, left in self._digits.items() if left < surviving.PRINTED}
 
     @cached_property
     def _observed(self) -> Array:

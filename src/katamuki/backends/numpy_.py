@@ -6,7 +6,7 @@ changes no number.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +16,7 @@ from katamuki.messages import Phrase
 from katamuki.ops import SIGN, TABLE
 from katamuki.records import Array
 
+UNROUNDED = frozenset({"neg", "abs", "sign", "heaviside", "min", "max", "lt", "le", "gt", "ge", "eq", "ne", "where"})
 FLIPPED = {">": "<", ">=": "<=", "!=": "!="}
 
 
@@ -24,7 +25,7 @@ class Bad:
     """Where a formula has no value: words for a message, and the facts behind them.
 
     ``text`` is the part; ``rows`` says how many rows and shows the first; ``domain`` what the part needs, if known;
-    ``row`` counts from 1; ``count`` rows are bad; ``span`` is the part's place in the formula.
+    ``row`` counts from 1; ``count`` rows are bad; ``span`` is the part's place in the formula, ``node`` in the graph.
     """
 
     text: str | Phrase
@@ -33,6 +34,7 @@ class Bad:
     row: int
     count: int
     span: Span | None
+    node: int
 
 
 def evaluate(graph: Graph, columns: Mapping[str, Array], params: Mapping[str, float]) -> tuple[Array, ...]:
@@ -68,8 +70,42 @@ def evaluate(graph: Graph, columns: Mapping[str, Array], params: Mapping[str, fl
     return tuple(np.array(np.broadcast_to(values[k], (n,)), dtype=np.float64) for k in graph.outputs)
 
 
-def node_values(graph: Graph, columns: Mapping[str, Array], params: Mapping[str, float]) -> list[Array]:
-    """The value of every node: (n,), or () where it is the same in all rows."""
+def shaken(
+    graph: Graph,
+    columns: Mapping[str, Array],
+    params: Mapping[str, float],
+    draw: np.random.Generator,
+    exact: bool = False,
+) -> Array:
+    """The outputs (k, n) with every operation's result moved by a unit in its last place: up, down, or not at all.
+
+    A result of 0 stays: it is exact. With ``exact``, so does what double-double computes.
+    """
+
+    def moved(node: Node, value: Array) -> Array:
+        if node.op in UNROUNDED or (exact and in_double_double(graph, node)):
+            return value
+        return np.asarray(value + np.spacing(value) * (draw.integers(-1, 2, value.shape, np.int8) * (value != 0.0)))
+
+    values, out = node_values(graph, columns, params, moved), np.empty((len(graph.outputs), rows_of(columns)))
+    for k, output in enumerate(graph.outputs):
+        out[k] = values[output]
+    return out
+
+
+def in_double_double(graph: Graph, node: Node) -> bool:
+    """Whether sums in double-double compute this operation with 31 digits."""
+    whole = node.op != "powi" or graph.nodes[node.args[1]].value >= 0.0  # type: ignore[operator]
+    return whole and bool(TABLE[node.op].sources.get("dd"))
+
+
+def node_values(
+    graph: Graph,
+    columns: Mapping[str, Array],
+    params: Mapping[str, float],
+    after: Callable[[Node, Array], Array] | None = None,
+) -> list[Array]:
+    """The value of every node: (n,), or () where it is the same in all rows; ``after`` may change an operation's."""
     values: list[Array] = []
     with np.errstate(all="ignore"):
         for node in graph.nodes:
@@ -81,7 +117,8 @@ def node_values(graph: Graph, columns: Mapping[str, Array], params: Mapping[str,
                 values.append(np.asarray(node.value, dtype=np.float64))
             else:
                 found = TABLE[node.op].value(*(values[a] for a in node.args))
-                values.append(np.asarray(found, dtype=np.float64))
+                found = np.asarray(found, dtype=np.float64)
+                values.append(found if after is None else after(node, found))
     return values
 
 
@@ -153,7 +190,8 @@ def _described(graph: Graph, k: int, row: int, out: int, values: list[Array], co
     example = _example(node, [float(values[a][row]) for a in node.args])
     key = "formula.rows_all" if count == n else "formula.rows_some" if count > 1 else "formula.rows_one"
     rows = Phrase(key, count=count, n=n, row=row + 1, example=example)
-    return Bad(_text(graph, k), rows, _domain(graph, node, row, example, values, columns), row + 1, count, node.span)
+    domain = _domain(graph, node, row, example, values, columns)
+    return Bad(_text(graph, k), rows, domain, row + 1, count, node.span, k)
 
 
 def _typed(formula: str, span: Span) -> str:
