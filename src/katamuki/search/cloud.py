@@ -98,6 +98,9 @@ class Cloud:
         found: Array | None = None
         for place in role.places:
             here = self._at(place, size, sign, values)
+            if open_ones := place.needs.difference(values):  # a circle: another place where they are 0, a value where 1
+                ones = {**values, **dict.fromkeys(open_ones, np.ones(1))}
+                here = np.where(np.isfinite(here) & (here != 0.0), here, self._at(place, size, sign, ones))
             found = here if found is None else np.where(np.isfinite(found), found, here)
             if np.isfinite(found).all():
                 break
@@ -200,7 +203,7 @@ def located(z: Array, t: Array) -> Array:
 def ratio(z: Array, t: Array) -> Array:
     """A size of z among the rows, by equal factors beyond the largest and the smallest; the sign of most rows."""
     sizes = np.sort(np.where(z == 0.0, np.nan, np.log(np.abs(z))), axis=1)  # NaN comes last
-    filled = np.where(np.isnan(sizes), np.nanmax(sizes, axis=1, keepdims=True), sizes)
+    filled = np.where(np.isnan(sizes), np.fmax.reduce(sizes, axis=1, keepdims=True), sizes)
     inside = quantile(filled, np.clip((t - 0.2) / 0.6, 0.0, 1.0))
     past = np.where(t < 0.2, t - 0.2, np.maximum(t - 0.8, 0.0)) / 0.2 * math.log(BEYOND)
     side = np.where(np.sum(np.sign(z), axis=1) < 0.0, -1.0, 1.0)

@@ -30,11 +30,11 @@ ROUND = 8  # descents of a first round
 MOST = 512  # descents
 STEPS = 60  # of one descent
 POOL = 6  # cloud points looked at, for each start that is descended from
-SURE, EARLY = 4, 8  # the best reached so often, after at least so many starts
+SURE, EARLY = 4, 8  # the best reached so often, after at least so many starts for each nonlinear parameter but one
 LATE_SURE, LATE = 3, 48
 SAME = 1e-6  # of the rss: two ends of one minimum
 NOTHING = 1e-20  # of Σ w y²: a perfect fit
-WORK = 4e7  # evaluations times rows times parameters after which a search gives up
+WORK = 1e8  # evaluations times rows times parameters after which a search gives up
 SWEPT = 16  # values that a sweep tries for one parameter
 PER_CYCLE = 5  # grid points per cycle along the data
 GRID = 2000  # frequencies of a grid
@@ -201,7 +201,8 @@ class Hunt:
         if not self.recipe.roles:
             return "sure"
         best = self.basins[0].reached if self.basins and self.basins[0].converged else 0
-        if (best >= SURE and self.starts >= EARLY) or (best >= LATE_SURE and self.starts >= LATE):
+        early = EARLY * max(1, len(self.recipe.roles) - 1)
+        if (best >= SURE and self.starts >= early) or (best >= LATE_SURE and self.starts >= LATE):
             return "sure"
         tired = self.spent * (self.problem.n + 30) * (self.problem.p + 1) > WORK
         return "unsure" if self.starts >= MOST or tired else None
@@ -247,8 +248,8 @@ class Hunt:
         spare = np.sort(order[best : np.count_nonzero(rss < math.inf)])
         chosen = points[np.concatenate([order[:best], spare[: wanted - best]])]
         if rounds and len(self.recipe.roles) > 1:
-            half = len(chosen) // 2
-            chosen[:half] = self.swept(chosen[:half])
+            some = -(-len(chosen) // 4)
+            chosen[:some] = self.swept(chosen[:some])
         return chosen
 
     def swept(self, points: Array) -> Array:
