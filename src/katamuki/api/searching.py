@@ -125,11 +125,12 @@ def _best(task: Task, hunt: Hunt) -> Outcome:
         whole = {id(one): problem.rss(one.end) for one in ranked[:TRIED] if one.rss <= near}
         ranked = sorted(ranked, key=lambda one: whole.get(id(one), float("inf")))
     first: Outcome | None = None
-    for one in ranked[:TRIED]:
+    for basin in ranked[:TRIED]:
+        one = basin if task.said.given else hunt.settled(basin)
         descent = _down(task, one)
         if descent.ending == "converged" and first is not None:
             hunt.ending = "unsure"  # below it the loss falls without an end
-        outcome = Outcome(descent, one.begin, _record(problem, hunt, one, descent))
+        outcome = Outcome(descent, one.begin, _record(problem, hunt, basin, descent))
         if descent.ending in {"converged", "interrupted", "time_over"}:
             return outcome
         first = first or outcome
@@ -159,7 +160,7 @@ def _record(
         if one is basin or not one.converged:
             continue
         rss = one.rss if hunt.problem.n == problem.n else problem.rss(one.end)
-        minima.append(Minimum(_named(problem, one.end), rss / problem.n, one.reached))
+        minima.append(Minimum(_named(problem, hunt.settled(one).end), rss / problem.n, one.reached))
     if basin is not None and polished is not None and polished.ending == "converged":
         minima.append(Minimum(_named(problem, polished.values), polished.rss / problem.n, basin.reached))
     minima.sort(key=lambda one: one.loss)

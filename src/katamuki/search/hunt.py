@@ -14,6 +14,7 @@ import math
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from katamuki.records import Array, SearchEnding
 from katamuki.search import projection
 from katamuki.search.cloud import Cloud, inverted
 from katamuki.search.places import Role, linear_parameters, roles
+from katamuki.search.symmetries import Symmetries, canonical, symmetries
 
 ROWS = 500  # that a search looks at
 ROUND = 8  # descents of a first round
@@ -70,6 +72,13 @@ class Recipe:
         self.linear_order = np.array([*(1 + self.free[: self.q]), 0], dtype=np.int64)
         self.order = np.array([*(1 + self.free), 0], dtype=np.int64)
         self.neutral = dict.fromkeys(self.linear, 1.0) | dict.fromkeys(self.where, 0.0)
+        self.graph = graph
+        self.all_names = names
+
+    @cached_property
+    def symmetries(self) -> Symmetries:
+        """What leaves the formula the same function of its free parameters."""
+        return symmetries(self.graph, self.names)
 
 
 def recipe_of(problem: Problem) -> Recipe:
@@ -128,6 +137,17 @@ class Hunt:
     def rss(self, values: Array) -> float:
         """Σ w r² of the rows that the search sees, at all parameters (all_p,)."""
         return self.problem.rss(values)
+
+    def settled(self, basin: Basin) -> Basin:
+        """The basin in the one arrangement of equal terms, signs and phases, its start carried along."""
+        found = self.recipe.symmetries
+        if not found:
+            return basin
+        names, ends = self.recipe.all_names, np.full((2, len(self.recipe.all_names)), math.inf)
+        ends[0] = -math.inf
+        ends[:, self.recipe.free] = self.lower, self.upper
+        end = canonical(found, names, basin.end, ends[0], ends[1])
+        return Basin(_carried(basin.begin, basin.end, end), end, basin.rss, basin.reached, basin.converged)
 
     def completed(self, values: Array, kept: Collection[str]) -> Array:
         """All parameters (all_p,) with the linear ones at their best, but for those that are to be kept."""
@@ -321,6 +341,20 @@ class Hunt:
         if not len(inside):
             inside = -theta[(low <= -theta) & (-theta <= high)]
         return inside if len(inside) else np.clip(theta[:1], low, high)
+
+
+def _carried(begin: Array, before: Array, after: Array) -> Array:
+    """``begin`` rearranged as ``before`` was into ``after``: values that changed places, signs, or by turns."""
+    found = begin.copy()
+    for k, value in enumerate(after.tolist()):
+        same = np.flatnonzero(np.abs(before) == abs(value))
+        if len(same):
+            source = k if k in same else int(same[0])
+            found[k] = begin[source] * (1.0 if before[source] == value else -1.0)
+        else:  # a phase
+            side = min((1.0, -1.0), key=lambda one: abs(math.sin(value - one * float(before[k]))))
+            found[k] = side * begin[k] + (value - side * before[k])
+    return found
 
 
 def _fewer(problem: Problem, seed: int) -> Problem:
