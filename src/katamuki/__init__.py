@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from katamuki.api.race import Race, race
     from katamuki.api.result import Fit
     from katamuki.api.saving import load
+    from katamuki.api.selftest import SelfTest, selftest
     from katamuki.data import datasets, read
     from katamuki.errors import (
         BackendError,
@@ -66,18 +67,22 @@ __all__ = [
     "RMSprop",
     "Race",
     "Rprop",
+    "SelfTest",
     "__version__",
     "datasets",
     "fit",
     "load",
     "race",
     "read",
+    "selftest",
 ]
 
 _HOMES = {
     "fit": "katamuki.api.entry",
     "race": "katamuki.api.race",
     "Race": "katamuki.api.race",
+    "selftest": "katamuki.api.selftest",
+    "SelfTest": "katamuki.api.selftest",
     "load": "katamuki.api.saving",
     "Fit": "katamuki.api.result",
     "read": "katamuki.data",

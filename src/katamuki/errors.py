@@ -110,6 +110,7 @@ class NotConverged(KatamukiError):  # noqa: N818  the public name
 
     fit: FitLike | None = None
     race: object | None = None  # of an interrupted race: the lanes so far
+    selftest: object | None = None  # of an interrupted self test: the fits so far
 
 
 class FitWarning(UserWarning):

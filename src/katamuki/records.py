@@ -272,6 +272,34 @@ class Lane:
 
 
 @dataclass(frozen=True, slots=True)
+class CertifiedFit:
+    """One fit of the self test: a certified problem, where it began, and how many digits of the answer are right.
+
+    ``digits`` and ``stderr_digits`` are counted by parameter in the arrangement of equal terms and signs that is nearest
+    to the certified answer; ``limits`` and ``stderr_limits`` are what the data, rounded to double, leave of them.
+    ``outcome``: it "holds"; it is right, but "short" of the digits wanted; it is "wrong", and the verdict is not good;
+    it is wrong, and the verdict is good: "silent"; or there is no answer ("none"), and all mappings but limits are empty.
+    """
+
+    problem: str
+    suite: Literal["linear", "nonlinear"]
+    start: Literal["nothing", "start 1", "start 2"]
+    outcome: Literal["holds", "short", "wrong", "silent", "none"]
+    verdict: Verdict
+    params: Mapping[str, float]
+    digits: Mapping[str, float]
+    stderr_digits: Mapping[str, float]
+    limits: Mapping[str, float]
+    stderr_limits: Mapping[str, float]
+    wanted: float  # digits of every parameter
+    stderr_wanted: float  # digits of every standard error
+    findings: tuple[str, ...]  # codes of warnings and failures
+    seconds: float  # of the whole fit, compiling included where it had to
+    reason: Phrase | None = None  # why it does not hold
+    note: Phrase | None = None  # why fewer digits are wanted than elsewhere
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One remark about a fit; the sentences stand in the catalogue under ``finding.<CODE>``."""
 

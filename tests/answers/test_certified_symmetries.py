@@ -96,16 +96,22 @@ def test_the_certified_answer_counts_in_every_arrangement_and_its_error_bars_go_
         moved = {whose: sign * p.params[b] for b, (whose, sign) in one.items()}
         bars = {whose: p.stderr[b] for b, (whose, _) in one.items()}
         found = counted(p, moved, bars)
-        assert min(*found.params.values(), *found.stderr.values()) > 15.3
-        assert list(found.values) == list(found.params) == list(found.stderr) == list(p.params)
+        assert min(*found.digits.values(), *found.stderr_digits.values()) > 15.3
+        assert (
+            list(found.params)
+            == list(found.stderr)
+            == list(found.digits)
+            == list(found.stderr_digits)
+            == list(p.params)
+        )
 
 
 def test_an_arrangement_that_is_none_does_not_count() -> None:
     p = problem("Lanczos3")
     swapped = p.params | {"b1": p.params["b3"], "b3": p.params["b1"]}  # amplitudes without their rates
-    assert min(counted(p, swapped, p.stderr).params.values()) < 1
+    assert min(counted(p, swapped, p.stderr).digits.values()) < 1
     p = problem("Misra1a")
-    assert min(counted(p, {b: -value for b, value in p.params.items()}, p.stderr).params.values()) < 0
+    assert min(counted(p, {b: -value for b, value in p.params.items()}, p.stderr).digits.values()) < 0
     p = problem("ENSO")
     assert (
         counted(p, p.params | {"b4": -p.params["b4"]}, p.stderr).params["b4"] < 1
@@ -116,10 +122,10 @@ def test_an_error_bar_of_another_term_does_not_count() -> None:
     p = problem("MGH17")
     bars = p.stderr | {"b4": p.stderr["b5"], "b5": p.stderr["b4"]}
     found = counted(p, p.params, bars)
-    assert min(found.params.values()) > 15
-    assert found.stderr["b4"] < 1 < found.stderr["b1"]
-    assert counted(p, p.params, p.stderr | {"b1": None}).stderr["b1"] == -math.inf
-    assert counted(p, p.params | {"b1": math.nan}, p.stderr).params["b1"] == -math.inf
+    assert min(found.digits.values()) > 15
+    assert found.stderr_digits["b4"] < 1 < found.stderr_digits["b1"]
+    assert counted(p, p.params, p.stderr | {"b1": None}).stderr_digits["b1"] == -math.inf
+    assert counted(p, p.params | {"b1": math.nan}, p.stderr).digits["b1"] == -math.inf
 
 
 def test_linear_problems_have_no_symmetries() -> None:

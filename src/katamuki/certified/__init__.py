@@ -64,14 +64,15 @@ class Symmetries:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Right digits by certified parameter, counted as :func:`digits` does, in the nearest arrangement.
+    """What was found, by certified parameter, in the arrangement nearest to the answer, and how many digits are right.
 
-    ``values`` are the found parameters in that arrangement; a standard error that is missing has −∞ digits.
+    A standard error that is missing has −∞ digits.
     """
 
     params: Mapping[str, float]
-    stderr: Mapping[str, float]
-    values: Mapping[str, float]
+    stderr: Mapping[str, float | None]
+    digits: Mapping[str, float]
+    stderr_digits: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +279,7 @@ def counted(asked: Problem, params: Mapping[str, float], stderr: Mapping[str, fl
     >>> from katamuki import certified
     >>> p = certified.problem("Eckerle4")
     >>> found = p.params | {"b1": -p.params["b1"], "b2": -p.params["b2"]}  # the same curve
-    >>> min(certified.counted(p, found, p.stderr).params.values()) > 15
+    >>> min(certified.counted(p, found, p.stderr).digits.values()) > 15
     True
     """
     exact = asked.refined
@@ -293,9 +294,12 @@ def counted(asked: Problem, params: Mapping[str, float], stderr: Mapping[str, fl
     found = values(best)
     bars = {name: stderr.get(whose) for name, (whose, _) in best.items()}
     return Counted(
-        params={name: digits(value, exact.params[name]) for name, value in found.items()},
-        stderr={name: -math.inf if bar is None else digits(bar, exact.stderr[name]) for name, bar in bars.items()},
-        values=found,
+        params=found,
+        stderr=bars,
+        digits={name: digits(value, exact.params[name]) for name, value in found.items()},
+        stderr_digits={
+            name: -math.inf if bar is None else digits(bar, exact.stderr[name]) for name, bar in bars.items()
+        },
     )
 
 

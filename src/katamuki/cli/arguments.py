@@ -45,7 +45,7 @@ def parser(completing: bool = False) -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
     for name in COMMANDS:
         one = commands.add_parser(name, help=name, add_help=False, allow_abbrev=False, exit_on_error=False)
-        _positionals(one, name)
+        _positionals(one, name, completing)
         for flag in FLAGS:
             if name in flag.commands:
                 _add(one, flag, completing)
@@ -53,7 +53,7 @@ def parser(completing: bool = False) -> argparse.ArgumentParser:
     return top
 
 
-def _positionals(one: argparse.ArgumentParser, name: str) -> None:
+def _positionals(one: argparse.ArgumentParser, name: str, completing: bool) -> None:
     if name in MODELLED:
         one.add_argument("formula", nargs="?", metavar="FORMULA")
         file = one.add_argument("file", nargs="?", metavar="FILE")
@@ -62,6 +62,11 @@ def _positionals(one: argparse.ArgumentParser, name: str) -> None:
         one.add_argument("name", nargs="?", metavar="NAME")
     elif name == "completion":
         one.add_argument("shell", nargs="?", metavar="SHELL", choices=SHELLS)
+    elif name == "selftest":
+        from katamuki import certified
+
+        known = ("linear", "nonlinear", *certified.names()) if completing else None  # the library says what is unknown
+        one.add_argument("problems", nargs="*", metavar="PROBLEM", choices=known)
     else:
         one.add_argument("topic", nargs="?", metavar="TOPIC", choices=("functions", *COMMANDS))
 
@@ -118,8 +123,13 @@ def read(given: Sequence[str], terminal: Terminal) -> argparse.Namespace | None:
 
 
 def _placed(chosen: argparse.Namespace, extra: list[str]) -> list[str]:
-    """What is left of the words that argparse did not place: a formula and a file may stand after flags too."""
-    if chosen.command not in MODELLED or any(word.startswith("-") and word != "-" for word in extra):
+    """What is left of the words that argparse did not place: formula, file and problems may stand after flags too."""
+    if any(word.startswith("-") and word != "-" for word in extra):
+        return extra
+    if chosen.command == "selftest":
+        chosen.problems += extra
+        return []
+    if chosen.command not in MODELLED:
         return extra
     left = list(extra)
     for name in ("formula", "file"):

@@ -22,7 +22,8 @@ from katamuki.findings import extrapolates
 from katamuki.records import HAS_AN_ANSWER, CheckReport
 
 REPLAY = ".html"
-ELSEWHERE = {"explain": "stories", "race": "racing", "trace": "steps"}  # modules that only their commands need
+# modules that only their commands need
+ELSEWHERE = {"explain": "stories", "race": "racing", "selftest": "certified", "trace": "steps"}
 
 
 def run(chosen: Namespace, terminal: Terminal) -> int:
@@ -136,7 +137,8 @@ def _numbers(fit: Any, terminal: Terminal) -> None:
     for name, value in fit.params.items():
         bar = fit.stderr[name]
         said = f" ± {report.number(bar)}" if bar is not None else " ±—"
-        terminal.print(f"{name} {report.number(value)}" + (said if fit.state in HAS_AN_ANSWER else ""))
+        shown = report.number(value, fit.rounded.get(name, math.inf))
+        terminal.print(f"{name} {shown}" + (said if fit.state in HAS_AN_ANSWER else ""))
 
 
 def check(chosen: Namespace, terminal: Terminal) -> int:

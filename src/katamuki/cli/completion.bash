@@ -5,7 +5,7 @@
 #    source ~/.local/share/bash_completion/katamuki
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_katamuki_subparsers=(fit explain check race trace plot predict export data completion help)
+_shtab_katamuki_subparsers=(fit explain check race trace plot predict export data selftest completion help)
 
 _shtab_katamuki_fit_option_strings=(--start --params --fix --bounds --sigma --sigma-is --weights --loss --solver --lr --steps --no-zero-grad --backend --dtype --device --starts --max-seconds --seed --where --missing --sep --decimal --header --no-header --time --json --csv --plot --no-plot --save --strict --quiet --lang --color --debug --help -h)
 _shtab_katamuki_explain_option_strings=(--start --params --fix --bounds --sigma --sigma-is --weights --loss --solver --lr --steps --no-zero-grad --backend --dtype --device --starts --max-seconds --seed --where --missing --sep --decimal --header --no-header --time --step --detail --row --graph --autograd --json -o --output --quiet --lang --color --debug --help -h)
@@ -16,6 +16,7 @@ _shtab_katamuki_plot_option_strings=(--start --params --fix --bounds --sigma --s
 _shtab_katamuki_predict_option_strings=(--start --params --fix --bounds --sigma --sigma-is --weights --loss --solver --lr --steps --backend --dtype --device --starts --max-seconds --seed --where --missing --sep --decimal --header --no-header --time --at --interval --level --json --quiet --lang --color --debug --help -h)
 _shtab_katamuki_export_option_strings=(--start --params --fix --bounds --sigma --sigma-is --weights --loss --solver --lr --steps --backend --dtype --device --starts --max-seconds --seed --where --missing --sep --decimal --header --no-header --time --to --json -o --output --quiet --lang --color --debug --help -h)
 _shtab_katamuki_data_option_strings=(--lang --color --debug --help -h)
+_shtab_katamuki_selftest_option_strings=(--seed --json --csv --quiet --lang --color --debug --help -h)
 _shtab_katamuki_completion_option_strings=(--lang --color --debug --help -h)
 _shtab_katamuki_help_option_strings=(--lang --color --debug --help -h)
 _shtab_katamuki_option_strings=(--help -h --version --lang)
@@ -155,13 +156,16 @@ _shtab_katamuki_export___lang_choices=(en ja)
 _shtab_katamuki_export___color_choices=(auto always never)
 _shtab_katamuki_data___lang_choices=(en ja)
 _shtab_katamuki_data___color_choices=(auto always never)
+_shtab_katamuki_selftest_pos_0_choices=(linear nonlinear Filip Longley NoInt1 NoInt2 Norris Pontius Wampler1 Wampler2 Wampler3 Wampler4 Wampler5 Bennett5 BoxBOD Chwirut1 Chwirut2 DanWood ENSO Eckerle4 Gauss1 Gauss2 Gauss3 Hahn1 Kirby2 Lanczos1 Lanczos2 Lanczos3 MGH09 MGH10 MGH17 Misra1a Misra1b Misra1c Misra1d Nelson Rat42 Rat43 Roszman1 Thurber)
+_shtab_katamuki_selftest___lang_choices=(en ja)
+_shtab_katamuki_selftest___color_choices=(auto always never)
 _shtab_katamuki_completion_pos_0_choices=(bash zsh)
 _shtab_katamuki_completion___lang_choices=(en ja)
 _shtab_katamuki_completion___color_choices=(auto always never)
-_shtab_katamuki_help_pos_0_choices=(functions fit explain check race trace plot predict export data completion help)
+_shtab_katamuki_help_pos_0_choices=(functions fit explain check race trace plot predict export data selftest completion help)
 _shtab_katamuki_help___lang_choices=(en ja)
 _shtab_katamuki_help___color_choices=(auto always never)
-_shtab_katamuki_pos_0_choices=(fit explain check race trace plot predict export data completion help)
+_shtab_katamuki_pos_0_choices=(fit explain check race trace plot predict export data selftest completion help)
 _shtab_katamuki___lang_choices=(en ja)
 
 _shtab_katamuki_fit___no_zero_grad_nargs=0
@@ -235,6 +239,13 @@ _shtab_katamuki_export__h_nargs=0
 _shtab_katamuki_data___debug_nargs=0
 _shtab_katamuki_data___help_nargs=0
 _shtab_katamuki_data__h_nargs=0
+_shtab_katamuki_selftest_pos_0_nargs='*'
+_shtab_katamuki_selftest___json_nargs=0
+_shtab_katamuki_selftest___csv_nargs=0
+_shtab_katamuki_selftest___quiet_nargs=0
+_shtab_katamuki_selftest___debug_nargs=0
+_shtab_katamuki_selftest___help_nargs=0
+_shtab_katamuki_selftest__h_nargs=0
 _shtab_katamuki_completion___debug_nargs=0
 _shtab_katamuki_completion___help_nargs=0
 _shtab_katamuki_completion__h_nargs=0

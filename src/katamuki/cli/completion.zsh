@@ -20,6 +20,7 @@ _shtab_katamuki_commands() {
     plot:plot
     predict:predict
     race:race
+    selftest:selftest
     trace:trace
   )
   _describe 'katamuki commands' _commands
@@ -224,7 +225,7 @@ _shtab_katamuki_help_options=(
   "--color[auto\|always\|never]:auto|always|never:(auto always never)"
   "--debug[debug]"
   {--help,-h}"[help]"
-  ":TOPIC:(functions fit explain check race trace plot predict export data completion help)"
+  ":TOPIC:(functions fit explain check race trace plot predict export data selftest completion help)"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -344,6 +345,21 @@ _shtab_katamuki_race_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_katamuki_race_defaults_added=0
 
+_shtab_katamuki_selftest_options=(
+  "--seed[NUMBER]:NUMBER:"
+  "--json[json]"
+  "--csv[csv]"
+  "--quiet[quiet]"
+  "--lang[en\|ja]:en|ja:(en ja)"
+  "--color[auto\|always\|never]:auto|always|never:(auto always never)"
+  "--debug[debug]"
+  {--help,-h}"[help]"
+  "(*)::PROBLEM:(linear nonlinear Filip Longley NoInt1 NoInt2 Norris Pontius Wampler1 Wampler2 Wampler3 Wampler4 Wampler5 Bennett5 BoxBOD Chwirut1 Chwirut2 DanWood ENSO Eckerle4 Gauss1 Gauss2 Gauss3 Hahn1 Kirby2 Lanczos1 Lanczos2 Lanczos3 MGH09 MGH10 MGH17 Misra1a Misra1b Misra1c Misra1d Nelson Rat42 Rat43 Roszman1 Thurber)"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_katamuki_selftest_defaults_added=0
+
 _shtab_katamuki_trace_options=(
   "*--start[a\=0.5,b\=0.5]:a=0.5,b=0.5:"
   "--params[a,b]:a,b:"
@@ -413,6 +429,7 @@ _shtab_katamuki() {
         plot) _arguments -C -s $_shtab_katamuki_plot_options ;;
         predict) _arguments -C -s $_shtab_katamuki_predict_options ;;
         race) _arguments -C -s $_shtab_katamuki_race_options ;;
+        selftest) _arguments -C -s $_shtab_katamuki_selftest_options ;;
         trace) _arguments -C -s $_shtab_katamuki_trace_options ;;
       esac
   esac

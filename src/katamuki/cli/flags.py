@@ -13,7 +13,7 @@ from katamuki import messages
 FITTING = frozenset({"fit", "explain", "check", "trace", "plot", "predict", "export"})
 MODELLED = FITTING | {"race"}  # what begins with a formula
 COMMANDS = (
-    "fit", "explain", "check", "race", "trace", "plot", "predict", "export", "data", "completion", "help",
+    "fit", "explain", "check", "race", "trace", "plot", "predict", "export", "data", "selftest", "completion", "help",
 )  # fmt: skip
 SHELLS = ("bash", "zsh")
 LANGUAGES = messages.languages()
@@ -72,7 +72,7 @@ FLAGS = (
     Flag(("--device",), "cpu|cuda", "solver", choices=("cpu", "cuda")),
     Flag(("--starts",), "N|auto", "solver", choices=("auto",)),
     Flag(("--max-seconds",), "SECONDS", "solver", MODELLED),
-    Flag(("--seed",), "NUMBER", "solver"),
+    Flag(("--seed",), "NUMBER", "solver", FITTING | {"selftest"}),
     Flag(("--where",), "CONDITION", "data", MODELLED, complete=COLUMNS),
     Flag(("--missing",), "error|drop", "data", MODELLED, choices=("error", "drop")),
     Flag(("--sep",), "CHARACTER", "data", MODELLED),
@@ -95,13 +95,13 @@ FLAGS = (
     Flag(("--full",), None, "output", only("trace")),
     Flag(("--to",), "torch|numpy|scipy|katamuki", "output", only("export"),
          choices=("torch", "numpy", "scipy", "katamuki")),
-    Flag(("--json",), None, "output", MODELLED),
-    Flag(("--csv",), None, "output", only("fit", "race")),
+    Flag(("--json",), None, "output", MODELLED | {"selftest"}),
+    Flag(("--csv",), None, "output", only("fit", "race", "selftest")),
     Flag(("--plot",), None, "output", only("fit"), both=True),
     Flag(("-o", "--output"), "FILE", "output", only("plot", "race", "explain", "export"), complete=FILES),
     Flag(("--save",), "FILE.json", "output", only("fit"), complete=FILES),
     Flag(("--strict",), None, "output", only("fit", "check")),
-    Flag(("--quiet",), None, "output", MODELLED),
+    Flag(("--quiet",), None, "output", MODELLED | {"selftest"}),
     Flag(("--lang",), "|".join(LANGUAGES), "output", EVERYWHERE, choices=LANGUAGES),
     Flag(("--color",), "auto|always|never", "output", EVERYWHERE, choices=("auto", "always", "never")),
     Flag(("--debug",), None, "output", EVERYWHERE),
