@@ -124,11 +124,11 @@ WRONG_DATA = [
     ("y ~ a*log(x - 1) + b", {}, "E-DOMAIN", ["log(x - 1)", "2 of 12 rows"]),
     ("y ~ a*exp(x*1000) + b", {}, "E-DOMAIN", ["exp(x*1000)", "1.8e308"]),
     ("y ~ a/zero", {}, "E-DOMAIN", ["a/zero", "all 12 rows"]),
-    ("y ~ a/(x - b)", options(start={"b": 6.0}), "E-DOMAIN", ["a/(x - b)", "row 12", "b=6", "another start"]),
-    ("y ~ a*exp(b*x*1000)", {}, "E-DOMAIN", ["exp(b*x*1000)", "b=1"]),
+    ("y ~ a/(x - b)", options(start={"b": 6.0}), "E-DOMAIN", ["a/(x - b)", "row 12", "b=6", "try: start={"]),
+    ("y ~ a*exp(b*x*1000)", options(starts=1), "E-DOMAIN", ["exp(b*x*1000)", "b=1", "try: start={"]),
     ("y ~ a*x**b", options(start={"b": 1e4}), "E-DOMAIN", ["x**b", "b=10000"]),
     ("log(zero) ~ a*x + b", {}, "E-DOMAIN", ["left side", "log(zero)", "all 12 rows"]),
-    ("y ~ a*exp(b*x)", options(start={"a": 1e200}), "E-OVERFLOW", ["squares", "a=1e+200"]),
+    ("y ~ a*exp(b*x)", options(start={"a": 1e200}, starts=1), "E-OVERFLOW", ["squares", "a=1e+200"]),
 ]
 
 
