@@ -10,7 +10,7 @@ Sources stand at the tests. Severity: a *note* informs, a *warning* makes the ve
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 
 from katamuki import messages, tails
 from katamuki.findings.aliasing import phase_steps
+from katamuki.findings.curvature import about_curvature
 from katamuki.findings.making import finding
+from katamuki.findings.profiles import Profile, bent_profiles
 from katamuki.findings.residuals import ResidualFacts, residual_facts
 from katamuki.findings.searching import about_search
 from katamuki.records import Array, Finding, Severity, Solution, Verdict
@@ -26,7 +28,7 @@ from katamuki.records import Array, Finding, Severity, Solution, Verdict
 if TYPE_CHECKING:
     from katamuki.graph import Graph
 
-__all__ = ["examine", "extrapolates", "residual_facts", "verdict"]
+__all__ = ["bent_profiles", "examine", "extrapolates", "residual_facts", "verdict"]
 
 LEVEL = 0.005  # chance of a false alarm, per test
 PERFECT = 1e-26  # Σ e² / Σ w y²: residuals in the thirteenth digit are rounding, and no test is made of them
@@ -48,6 +50,7 @@ def examine(
     columns: Mapping[str, Array] | None = None,
     graph: Graph | None = None,
     index: NDArray[np.int64] | None = None,
+    profiles: Sequence[Profile] | None = None,
 ) -> tuple[Finding, ...]:
     """All findings about a solution.
 
@@ -63,6 +66,8 @@ def examine(
         The model's right side, for ALIAS.
     index : (n,) int, optional
         The numbers (from 0) of the fitted rows in the source, where rows were left out.
+    profiles : sequence of Profile, optional
+        :func:`katamuki.findings.profiles.bent_profiles` at the answer, for CURVED.
 
     Returns
     -------
@@ -82,6 +87,7 @@ def examine(
     """
     level = solution.tss if facts is None else facts.level
     found = [*_about_the_end(solution, level), *_about_parameters(solution, facts)]
+    found.extend(about_curvature(solution, profiles or ()))
     if facts is not None and solution.state in AT_MINIMUM:
         if solution.sigma_is == "known" and solution.dof > 0:
             found.extend(_chi_squared(solution))

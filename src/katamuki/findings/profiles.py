@@ -1,0 +1,213 @@
+"""How far the data allow each parameter: profile intervals, and a cheap look at whether they matter.
+
+The look takes the formula's values at the two ends that the standard error gives, on the straight line along which the
+others would follow: their second difference is the acceleration of Bates & Watts (1980), and where it is small beside
+the first difference, profile and standard error agree. Only where it is not are the ends themselves looked for
+(:mod:`katamuki.findings.profile_walk`). Large data are looked at in blocks; models of torch have no profiles.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from katamuki import tails
+from katamuki.backends.native import address_of
+from katamuki.covariance import Uncertainty
+from katamuki.findings import profile_walk as core
+from katamuki.findings.bending import bend_pass, size
+from katamuki.records import Array, Minimum, Solution
+
+if TYPE_CHECKING:
+    from katamuki.problem import Problem
+
+FEW = 65_536  # rows up to which an end is looked for compiled
+BLOCKS = 16  # of 256 rows that are looked at
+LEVEL = 0.95
+NEARLY = 0.12  # of t: an end of which nothing would be said need not be found
+MANY = 30  # parameters beyond which the look would cost more than it tells
+PERFECT = 1e-26  # of Σ w y²: residuals that are rounding measure nothing
+OPEN = (-math.inf, math.inf)
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """One end of a profile interval.
+
+    ``value`` is where the parameter ends, unit of the parameter; infinite where the data set no end; NaN where none was
+    found. ``u`` is its distance in half-widths of the interval from the standard error. ``better`` is a place with a
+    lower loss than the answer's, where the walk met one.
+    """
+
+    value: float
+    u: float
+    better: Minimum | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A parameter's interval by its standard error (``low``, ``high``), and the ends of its profile."""
+
+    name: str
+    low: float
+    high: float
+    below: End
+    above: End
+
+
+class Walker:
+    """Looks for the ends of profiles about one answer.
+
+    Parameters
+    ----------
+    problem : Problem
+        The model and its rows.
+    values : (all_p,) float64
+        All parameters at the answer.
+    bars : Uncertainty
+        What the triangle there says, parameters at a bound held.
+    rss : float
+        Σ w r² there.
+    known : bool
+        Whether sigma is known, so that s² = 1.
+    t : float
+        How many standard errors the interval reaches.
+    lower, upper : (p,) float64
+        Bounds of the free parameters.
+
+    Source
+    ------
+    Bates & Watts 1988, chapter 6; Cook & Weisberg 1990.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        values: Array,
+        bars: Uncertainty,
+        rss: float,
+        known: bool,
+        t: float,
+        lower: Array | float = -math.inf,
+        upper: Array | float = math.inf,
+    ) -> None:
+        p = problem.p
+        self.problem, self.values, self.rss = problem, np.ascontiguousarray(values), rss
+        root = bars.root
+        inverse = root @ root.T
+        square = inverse.diagonal()
+        fixed = ~(square > 0.0) | ~np.isfinite(bars.stderr)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            self.directions = inverse / square[:, None]  # row k: how all move where k moves by 1
+        variance = 1.0 if known else rss / bars.dof if bars.dof > 0 else math.nan
+        self.half, self.target = (t * np.sqrt(variance * square)).tolist(), t * t * variance
+        self.lower, self.upper = np.broadcast_to(lower, p), np.broadcast_to(upper, p)
+        self.state = np.zeros(core.state_size(p, problem.all_p))
+        place = core.HEAD + 6 * problem.all_p
+        self.state[core.HEAD : core.HEAD + problem.all_p] = values
+        for part in (self.lower, self.upper, fixed):
+            self.state[place : place + p] = part
+            place += p
+
+    def end(self, k: int, side: int, band: float = 0.0) -> End:
+        """The end of free parameter k's profile below (−1) or above (1).
+
+        Where √((S − S₀)/s²) is within ``band``·t of t at the standard error's end, that is the answer: u = 1.
+        """
+        problem, p, state = self.problem, self.problem.p, self.state
+        half = side * self.half[k]
+        here = float(self.values[problem.free[k]])
+        bound = float(self.upper[k] if side > 0 else self.lower[k])
+        state[: core.BAND + 1] = self.rss, self.target, half, k, (bound - here) / half, band
+        free, start = problem.layout.free_address, address_of(state)
+        core.begin(start, p, problem.all_p, free, address_of(self.directions))
+        status = self._walk(start)
+        u = float(state[core.U])
+        if status == core.LOWER:
+            x = state[core.HEAD + problem.all_p : core.HEAD + 2 * problem.all_p].copy()
+            params = dict(zip(problem.names, x.tolist(), strict=True))
+            return End(math.nan, math.nan, Minimum(params, problem.rss(x) / problem.n, 1, False))
+        if status == core.LOST:
+            return End(math.nan, math.nan)
+        if status == core.FAR_OFF:
+            return End(math.copysign(math.inf, half), math.inf)
+        return End(bound if status == core.STOPPED else here + u * half, u)
+
+    def _walk(self, start: int) -> int:
+        """Compiled for few rows; one threaded pass an evaluation for many. ``start`` is the state's address."""
+        problem, p, all_p, state = self.problem, self.problem.p, self.problem.all_p, self.state
+        free = problem.layout.free_address
+        if problem.n <= FEW:
+            weighted = int(problem.root is not None)
+            rows = (problem.columns_address, problem.y_address, problem.root_address, weighted, problem.n)
+            block = problem.block()
+            order = problem.layout.order_address
+            return core.walk(problem.kernel.address, *rows, free, p, all_p, order, address_of(block), address_of(state))
+        trial = core.HEAD + 2 * all_p
+        fresh = core.HEAD + 6 * all_p + 7 * p + 1 + (p + 1) ** 2
+        while True:
+            linearised = problem.triangle(state[trial : trial + all_p].copy())
+            state[fresh : fresh + len(linearised)] = linearised
+            status = core.advance_once(start, p, all_p, free)
+            if status != core.GO_ON:
+                return status
+
+    def profile(self, k: int) -> Profile:
+        """Both ends of free parameter k."""
+        here, half = float(self.values[self.problem.free[k]]), self.half[k]
+        return Profile(self.problem.free_names[k], here - half, here + half, self.end(k, -1), self.end(k, 1))
+
+    def is_straight(self, k: int) -> bool:
+        """Whether both ends are about where the standard error says."""
+        return self.end(k, -1, NEARLY).u == 1.0 and self.end(k, 1, NEARLY).u == 1.0
+
+
+def bent_profiles(problem: Problem, solution: Solution, values: Array, bars: Uncertainty) -> tuple[Profile, ...]:
+    """The profiles of the parameters whose 95 % intervals by the standard error may end elsewhere than the data say.
+
+    Parameters
+    ----------
+    problem : Problem
+        The model and its rows.
+    solution : Solution
+        The claim; only a minimum of a formula that is not linear has anything to look at.
+    values : (all_p,) float64
+        All parameters at the answer.
+    bars : Uncertainty
+        What the triangle there says, parameters at a bound held.
+
+    Returns
+    -------
+    tuple of Profile
+        Empty for models of torch, for more than 30 parameters, and where there is no scatter to measure by.
+
+    Source
+    ------
+    Bates & Watts 1980, and 1988, chapter 6.
+    """
+    known, p = solution.sigma_is == "known", problem.p
+    measured = known or (solution.dof > 0 and solution.rss > PERFECT * problem.tss_about_zero)
+    if solution.linear or solution.state != "converged" or p > MANY or not (problem.compiled and measured):
+        return ()
+    t = reach(math.inf if known else solution.dof)
+    values = values if values.flags.c_contiguous else np.ascontiguousarray(values)
+    root = problem.root_address
+    out = np.empty(size(p, problem.all_p))
+    rows = (problem.columns_address, address_of(values), problem.y_address, root, int(root != 0), problem.n)
+    shape = (problem.layout.free_address, p, problem.all_p)
+    bar = (address_of(bars.root), address_of(bars.stderr), t)
+    if not bend_pass(problem.kernel.address, *rows, BLOCKS, *shape, *bar, address_of(out)):
+        return ()
+    lower, upper = (np.array([solution.bounds.get(name, OPEN)[side] for name in solution.free]) for side in (0, 1))
+    walker = Walker(problem, values, bars, solution.rss, known, t, lower, upper)
+    return tuple(walker.profile(k) for k in np.flatnonzero(out[:p]).tolist() if not walker.is_straight(k))
+
+
+@lru_cache(maxsize=256)
+def reach(dof: float) -> float:
+    """The t of the usual 95 % interval; kept, since fits of one size follow each other."""
+    return tails.coverage(LEVEL, dof)
