@@ -191,10 +191,12 @@ def test_a_header_that_is_no_utf8_is_named_where_the_formula_needs_it(command: C
 def test_a_start_that_led_nowhere_is_not_blamed_on_the_data_alone(command: Command, tmp_path: Path) -> None:
     rows = "".join(f"{t},{1000 / (1 + math.exp(-0.6 * (t - 9)))}\n" for t in range(21))
     (tmp_path / "logistic.csv").write_text("t,N\n" + rows)
-    done = command("fit", "N = K/(1+exp(-r*(t-t0)))", "logistic.csv")
+    formula = "N = K/(1+exp(-r*(t-t0)))"
+    done = command("fit", formula, "logistic.csv", "--starts", "1")
     assert done.returncode == 5
     assert "try: another --start, or --fix" in done.stderr
     assert "=0" not in done.stderr
+    assert command("fit", formula, "logistic.csv", "--quiet").stdout.startswith("K 1000 ")  # the search finds it
 
 
 def test_a_picture_goes_into_the_file_that_is_named(command: Command, tmp_path: Path) -> None:

@@ -9,15 +9,14 @@ from typing import Any, Literal
 from katamuki import data as sources
 from katamuki.api import failures
 from katamuki.api.computing import KERNEL, Computing, computing, kind_of
-from katamuki.api.options import check_names, check_options
+from katamuki.api.options import Asked, check_names, check_options
 from katamuki.api.plan import Plan
 from katamuki.api.preparing import Given, Prepared, prepare
 from katamuki.api.result import Fit
-from katamuki.api.searching import Asked
 from katamuki.api.solving import Run, Solver, resolve, solve
 from katamuki.api.values import Limits
 from katamuki.errors import BoundsError, FitWarning
-from katamuki.findings import examine, residual_facts, verdict
+from katamuki.findings import bent_profiles, examine, residual_facts, verdict
 from katamuki.problem import Problem
 from katamuki.records import SigmaIs, Solution
 
@@ -74,8 +73,9 @@ def fit(
         ``"auto"``: closed form where the formula is linear in its parameters, else Levenberg–Marquardt; L-BFGS for
         more than 1000 parameters.
     start : mapping, optional
-        Starting values by name, unit of the parameter; a parameter without one starts at 1. Of a function of tensors
-        it names the parameters: numbers or arrays. A module starts at its present weights.
+        Starting values by name, unit of the parameter; a parameter without one is found by the search, and the values
+        that are given stay the start of all its descents. Of a function of tensors it names the parameters: numbers or
+        arrays. A module starts at its present weights.
     bounds : mapping, optional
         ``{"a": (low, high)}``, unit of the parameter; ``None`` for an open end.
     fixed : mapping, optional
@@ -102,15 +102,19 @@ def fit(
     threads : int, optional
         For large data; the answer does not depend on it.
     starts : int or "auto"
-        Starts to try; 1 means the given start alone.
+        Descents that the search makes, for formulas that are not linear and Levenberg–Marquardt. ``"auto"``: as many as
+        it takes to reach the best minimum often, at least eight; with a complete start that one and eight more. N: so
+        many in all. 1: no search; a parameter without a start then begins at 1, or within its bounds, as it does with
+        other solvers.
     seed : int
-        For whatever is random; nothing is yet.
+        Shifts the cloud of starts; the same seed, the same answer.
     max_seconds : float, optional
         Stop a converging solver after so long: ``NotConverged`` with the best so far.
     max_memory : int, optional
         Bytes; for data larger than memory, not there yet.
     progress : function, optional
-        Called between slices with the step and the loss.
+        Called with the number of descents of the search so far and the least loss; then, between slices, with the step
+        and the loss.
 
     Returns
     -------
@@ -132,7 +136,8 @@ def fit(
 
     Source
     ------
-    Moré 1978 for the nonlinear solver, Björck 1996 for the linear one.
+    Moré 1978 for the nonlinear solver, Björck 1996 for the linear one; Golub & Pereyra 1973 and Kaufman 1975 for the
+    search.
 
     Example
     -------
@@ -249,11 +254,12 @@ def judged(
 
     ``depth`` is how many calls up the user stands, for the warning.
     """
-    facts = None
+    facts, bent = None, None
     if run.failure is None and run.answer.covariance.size:
         answer = run.answer
         facts = residual_facts(problem, answer.values, answer.uncertainty, answer.rss)
-    found = examine(solution, facts, columns=columns.arrays, graph=plan.model.rhs, index=columns.index)
+        bent = bent_profiles(problem, solution, answer.values, answer.uncertainty)
+    found = examine(solution, facts, columns=columns.arrays, graph=plan.model.rhs, index=columns.index, profiles=bent)
     fitted = Fit(
         solution=solution,
         data=columns.source,
