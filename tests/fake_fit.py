@@ -77,6 +77,7 @@ class FakeFit:
     bic: float = 3.0
 
     predictors: tuple[str, ...] = ("x",)
+    rounded: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def residuals(self) -> np.ndarray:

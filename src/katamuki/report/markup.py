@@ -9,7 +9,7 @@ from katamuki import messages
 from katamuki.errors import spoken
 from katamuki.records import CheckReport
 from katamuki.report.numbers import DASH, number
-from katamuki.report.printed import searched, worded
+from katamuki.report.printed import placed, searched, worded
 from katamuki.report.reported import Reported
 
 
@@ -47,9 +47,11 @@ def html(fit: Reported, check: CheckReport | None = None, lang: str = "en") -> s
     rows = []
     for name, value in claim.params.items():
         low, high = intervals.get(name, (math.nan, math.nan))
-        span = say("to", low=number(low), high=number(high)) if math.isfinite(low) else DASH
+        left = fit.rounded.get(name, math.inf)
+        ends = {"low": number(low, placed(low, value, left)), "high": number(high, placed(high, value, left))}
+        span = say("to", **ends) if math.isfinite(low) and left > -math.inf else DASH
         rows.append(
-            f"<tr><th>{escape(name)}</th><td>{number(value)}</td>"
+            f"<tr><th>{escape(name)}</th><td>{number(value, left)}</td>"
             f"<td>{number(claim.stderr.get(name))}</td><td>{span}</td></tr>"
         )
     key = "mse.weighted" if claim.weighted else "mse"

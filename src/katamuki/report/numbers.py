@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 MINUS = "−"  # U+2212
+MOST = 7  # digits that are printed at most
 TYPED = 12  # digits that somebody types at most
 DASH = "—"  # stands where there is no number
 ASCII = str.maketrans(
@@ -37,13 +38,15 @@ ASCII = str.maketrans(
 )
 
 
-def number(value: float | None) -> str:
+def number(value: float | None, left: float = math.inf) -> str:
     """A number for people: six significant digits, seven where the first stands before the decimal point.
 
     Parameters
     ----------
     value : float or None
         What to print, any unit; ``None`` and NaN print as a dash.
+    left : float
+        How many of its digits survived rounding: no more are printed. Below one it is 0 to rounding; −∞ is a dash.
 
     Returns
     -------
@@ -54,10 +57,12 @@ def number(value: float | None) -> str:
     -------
     >>> [number(v) for v in (0.50009090909, -45.018181818, 1234567.8, 1.5e-9, -1e-320, 0.0)]
     ['0.500091', '−45.01818', '1234568', '1.50000e−09', '−9.99989e−321', '0']
+    >>> [number(-45.018181, left) for left in (9.0, 3.9, 1.2, 0.3, -math.inf)], number(1234567.8, 3.0)
+    (['−45.01818', '−45.0', '−5e+01', '0', '—'], '1.23e+06')
     """
-    if value is None or math.isnan(value):
+    if value is None or math.isnan(value) or left == -math.inf:
         return DASH
-    return _digits(float(value)).replace("-", MINUS)
+    return (_digits(float(value)) if left >= MOST else _shorter(float(value), left)).replace("-", MINUS)
 
 
 def _digits(value: float) -> str:
@@ -69,6 +74,19 @@ def _digits(value: float) -> str:
     if power > 6 or power < -4:
         return f"{value:.6e}" if power > 6 else f"{value:.5e}"
     return f"{value:.{6 - power}f}" if power >= 0 else f"{value:.{5 - power}f}"
+
+
+def _shorter(value: float, left: float) -> str:
+    """No more than so many digits; in the form of :func:`_digits` where that shows no others."""
+    if not math.isfinite(value) or left < 1.0:
+        return _digits(value if math.isinf(value) else 0.0)
+    digits = math.floor(left)
+    power = int(f"{value:.{digits - 1}e}".partition("e")[2])
+    if digits >= (MOST if power >= 0 else MOST - 1):
+        return _digits(value)
+    if -4 <= power <= 6 and power < digits:
+        return f"{value:.{digits - 1 - power}f}"
+    return f"{value:.{digits - 1}e}"
 
 
 def cell(value: float, *, full: bool = False) -> str:

@@ -19,7 +19,7 @@ from katamuki.records import CheckReport, Finding, Search, Solution, Source
 from katamuki.report import first_order
 from katamuki.report.judgement import check_text, hang
 from katamuki.report.layout import Style, flow, hanging, head, noted, unstyled
-from katamuki.report.numbers import DASH, begun, correlation, grouped, number, plain, seconds, table
+from katamuki.report.numbers import DASH, MOST, begun, brief, correlation, grouped, number, plain, seconds, table
 from katamuki.report.reported import Reported
 
 STRONG = 0.9  # |correlation| from which a pair of many parameters is worth a word
@@ -240,22 +240,25 @@ def _method(claim: Solution, lang: str) -> str:
 
 
 def _parameters(fit: Reported, lang: str, columns: int, style: Style) -> list[str]:
-    claim, intervals = fit.solution, fit.interval(0.95)
+    claim, intervals, rounded = fit.solution, fit.interval(0.95), fit.rounded
     rows = [["", _say("value", lang), _say("stderr", lang), _say("interval", lang)]]
     notes = [""]
     for name, value in islice(claim.params.items(), FIRST if len(claim.params) > SHOWN else None):
         stderr = claim.stderr.get(name)
         low, high = intervals.get(name, (math.nan, math.nan))
         known = stderr is not None and math.isfinite(low)
-        span = _say("to", lang, low=number(low), high=number(high)) if known else DASH
-        rows.append([name, number(value), number(stderr), span])
-        notes.append("" if known else _why_no_bar(claim, name, lang))
+        left = rounded.get(name, math.inf)
+        ends = {"low": number(low, placed(low, value, left)), "high": number(high, placed(high, value, left))}
+        span = _say("to", lang, **ends) if known and left > -math.inf else DASH
+        rows.append([name, number(value, left), number(stderr), span])
+        notes.append(_of_rounding(value, left, lang) if known or left < MOST else _why_no_bar(claim, name, lang))
     if len(claim.free) == 2 and all(claim.stderr[name] is not None for name in claim.free):
         between = float(np.asarray(fit.correlation)[0, 1])
         if math.isfinite(between):
             first, second = claim.free
             at = next(k for k, row in enumerate(rows) if row[0] == second)
-            notes[at] = _say("correlation", lang, first=first, second=second, value=correlation(between))
+            said = _say("correlation", lang, first=first, second=second, value=correlation(between))
+            notes[at] = notes[at] or said
     lines = noted(table(rows), notes, columns)
     lines[0] = style("strong", lines[0])
     if len(claim.params) > SHOWN:
@@ -264,6 +267,28 @@ def _parameters(fit: Reported, lang: str, columns: int, style: Style) -> list[st
     if not any(one.code == "UNDETERMINED" for one in fit.findings):
         lines += _combinations(claim, lang)
     return lines
+
+
+def placed(other: float, value: float, left: float) -> float:
+    """How many digits of another number are left, if rounding moves it as it moves ``value``.
+
+    Example
+    -------
+    >>> placed(2000.0, 20.0, 3.0), placed(0.0, 20.0, 3.0)
+    (5.0, inf)
+    """
+    return left + math.log10(abs(other / value)) if other and value and math.isfinite(other) else math.inf
+
+
+def _of_rounding(value: float, left: float, lang: str) -> str:
+    """What rounding leaves of a parameter, where that is less than is printed of others."""
+    if left >= MOST:
+        return ""
+    if left == -math.inf:
+        return _say("rounded.lost", lang)
+    if left < 1.0:
+        return _say("rounded.none", lang, size=brief(abs(value) * 10.0**-left))
+    return _say("rounded.one" if left < 2.0 else "rounded", lang, count=math.floor(left))
 
 
 def _why_no_bar(claim: Solution, name: str, lang: str) -> str:

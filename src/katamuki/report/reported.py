@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from katamuki.records import Array, Finding, Solution, Source, State, Trace, Verdict
@@ -58,6 +58,10 @@ class Reported(Protocol):
     @property
     def bic(self) -> float:
         """Bayes' criterion."""
+
+    @property
+    def rounded(self) -> Mapping[str, float]:
+        """How many digits are left of the parameters of which fewer are than a report prints."""
 
     def interval(self, level: float = 0.95) -> dict[str, tuple[float, float]]:
         """(low, high) by parameter; NaN where there is none."""
