@@ -36,6 +36,13 @@ class Answer:
     held: NDArray[np.bool_] | None = None
 
 
+def descent_at(problem: Problem, values: Array) -> Descent:
+    """The linearisation at a point that no converging solver chose."""
+    out = problem.triangle(values, exact=True)
+    q = problem.p + 1
+    return Descent("converged", values, float(out[0]), out[1:].reshape(q, q), out[:0], np.zeros(problem.p), 1, 0.0, 0.0)
+
+
 def answer_of(problem: Problem, descent: Descent, sigma_is: SigmaIs | None, bounded: bool) -> Answer:
     """Error bars from the triangle; a parameter held by a bound has none, and the others are conditional on it."""
     p = problem.p

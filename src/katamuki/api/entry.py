@@ -186,7 +186,7 @@ def _run(
     if how.backend == "torch":
         from katamuki.api.torch_solving import solve_by_torch
 
-        return solve_by_torch(ready, how, chosen, max_seconds, progress)
+        return solve_by_torch(ready, how, chosen, max_seconds, progress, asked)
     linear = ready.plan.is_linear(ready.said.free)
     return solve(ready.problem, linear, chosen, ready.said, ready.weighing, max_seconds, progress, asked=asked)
 

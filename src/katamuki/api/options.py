@@ -8,10 +8,18 @@ from __future__ import annotations
 import math
 import reprlib
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from katamuki.errors import BoundsError
+
+
+class Asked(NamedTuple):
+    """What was asked for about the search for starting values: how many starts, and the seed."""
+
+    starts: int | str = 1
+    seed: int = 0
 
 
 def shown(given: object) -> str:

@@ -1,17 +1,20 @@
 """From a problem without good starting values to an answer: search, then polish, and what is said of both.
 
-Without a complete start the best minimum that the search found is the answer. With one, the descent from it is the answer
-where it ends at a minimum; eight further starts may find a better one, which is reported and not taken. A start that
-leads nowhere gives way to what the others found, and that is said, too.
+Without a complete start the best minimum that the search found is the answer. With one, the descent from it is the
+answer where it ends at a minimum; eight further starts may find a better one, which is reported and not taken. A start
+that leads nowhere gives way to what the others found, and that is said, too.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from katamuki.api.claims import descent_at
+from katamuki.api.options import Asked
 from katamuki.api.values import Settings
 from katamuki.problem import Problem
 from katamuki.records import Array, Minimum, Search
@@ -28,13 +31,6 @@ MANY = 60  # parameters beyond which a cloud of starts is too thin
 Progress = Callable[[int, float], None]
 
 
-class Asked(NamedTuple):
-    """What ``katamuki.fit`` was asked for about the search: how many starts, and the seed."""
-
-    starts: int | str = 1
-    seed: int = 0
-
-
 class Outcome(NamedTuple):
     """The descent that is the answer, where it began (all_p,), and what the search did."""
 
@@ -45,9 +41,10 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A problem, what the user said of it, and how long a descent may take."""
+    """A problem, what the user said of it, and how long it may take; ``seen`` is the same as a compiled kernel."""
 
     problem: Problem
+    seen: Problem
     said: Settings
     lower: Array | float
     upper: Array | float
@@ -72,43 +69,51 @@ class Task:
 
 def answer(task: Task, asked: Asked) -> Outcome:
     """The answer of a nonlinear problem, with or without a start."""
-    problem, given = task.problem, task.said.given
-    searched = asked.starts != 1 and problem.compiled and problem.kernel.graph is not None and problem.p <= MANY
+    problem, seen, said = task.problem, task.seen, task.said
+    searched = asked.starts != 1 and seen.compiled and seen.kernel.graph is not None and problem.p <= MANY
     if not searched:
         return Outcome(task.descend(problem.values), problem.values)
+    whole = bool(said.given) and said.given.issuperset(recipe_of(seen).where)
+    kept = {} if whole else {name: said.start[name] for name in said.given}
+    hunt = Hunt(seen, said.bounds, kept, asked.seed, *((FEWER,) if whole else ()))
     wanted = None if asked.starts == "auto" else int(asked.starts)
-    if given and given.issuperset(recipe_of(problem).where):
-        hunt = Hunt(problem, task.said.bounds, {}, asked.seed, FEWER)
-        begin = problem.values if len(given) == problem.p else hunt.completed(problem.values, given)
-        return _beside(task, hunt, begin, wanted or 1 + MORE)
-    hunt = Hunt(problem, task.said.bounds, {name: task.said.start[name] for name in given}, asked.seed)
-    hunt.run(wanted, task.left, task.progress)
-    return _best(task, hunt)
+    try:
+        if whole:
+            return _beside(task, hunt, wanted or 1 + MORE)
+        hunt.run(wanted, task.left, task.progress)
+        return _best(task, hunt)
+    except KeyboardInterrupt:
+        hunt.ending = "interrupted"
+        begin, end = (hunt.basins[0].begin, hunt.basins[0].end) if hunt.basins else (problem.values, problem.values)
+        descent = replace(descent_at(problem, end), ending="interrupted")
+        return Outcome(descent, begin, Search(hunt.starts, hunt.finite, hunt.rows, (), hunt.ending))
 
 
-def _beside(task: Task, hunt: Hunt, begin: Array, wanted: int) -> Outcome:
+def _beside(task: Task, hunt: Hunt, wanted: int) -> Outcome:
     """The descent from the user's start, and others to compare with."""
+    problem, said = task.problem, task.said
+    begin = problem.values
+    if len(said.given) < problem.p:
+        begin = hunt.projected.completed(begin, said.given)
     descent = task.descend(begin)
     if descent.ending in {"no_start", "interrupted", "time_over"}:
         return Outcome(descent, begin)
     converged = descent.ending == "converged"
-    own = Basin(begin, descent.values, hunt.rss(descent.values), 1, converged)
-    hunt.starts, hunt.finite = 1, 1
+    own = Basin(begin, descent.values, hunt.projected.rss(descent.values), 1, converged)
+    hunt.starts = hunt.finite = 1
     if converged:
         own = hunt.sort(own)
     hunt.run(wanted, task.left, task.progress)
-    if hunt.ending == "interrupted":
-        return Outcome(replace(descent, ending="interrupted"), begin)
-    given = Minimum(_named(task.problem, descent.values), descent.rss / task.problem.n, 1, converged)
-    slack = 1.0 + (SAME if hunt.problem.n == task.problem.n else NEAR * task.problem.p / hunt.problem.n)
+    given = Minimum(_named(problem, descent.values), descent.rss / problem.n, 1, converged)
+    slack = 1.0 + (SAME if hunt.rows == problem.n else NEAR * problem.p / hunt.rows)
     for one in hunt.basins[:TRIED]:
         if converged and own.rss <= one.rss * slack + hunt.floor:
             break
-        other = _down(task, one)
+        other = _down(task, hunt, one)
         if other.ending == "converged" and not descent.rss <= other.rss * (1.0 + SAME) + hunt.floor:
-            search = _record(task.problem, hunt, one, other, given)
+            search = _record(problem, hunt, one, other, given)
             return Outcome(descent, begin, search) if converged else Outcome(other, one.begin, search)
-    return Outcome(descent, begin, _record(task.problem, hunt, own, descent, given))
+    return Outcome(descent, begin, _record(problem, hunt, own, descent, given))
 
 
 def _best(task: Task, hunt: Hunt) -> Outcome:
@@ -117,17 +122,14 @@ def _best(task: Task, hunt: Hunt) -> Outcome:
     if not ranked:
         begin = problem.values if hunt.failed is None else hunt.failed
         return Outcome(task.descend(begin), begin, _record(problem, hunt))
-    if hunt.ending == "interrupted":
-        descent = replace(task.descend(ranked[0].end), ending="interrupted")
-        return Outcome(descent, ranked[0].begin, _record(problem, hunt))
-    if hunt.problem.n < problem.n:  # the rows not seen decide between those that the others cannot tell apart
-        near = ranked[0].rss * (1.0 + NEAR * problem.p / hunt.problem.n)
+    if hunt.rows < problem.n:  # the rows not seen decide between those that the others cannot tell apart
+        near = ranked[0].rss * (1.0 + NEAR * problem.p / hunt.rows)
         whole = {id(one): problem.rss(one.end) for one in ranked[:TRIED] if one.rss <= near}
-        ranked = sorted(ranked, key=lambda one: whole.get(id(one), float("inf")))
+        ranked = sorted(ranked, key=lambda one: whole.get(id(one), math.inf))
     first: Outcome | None = None
     for basin in ranked[:TRIED]:
         one = basin if task.said.given else hunt.settled(basin)
-        descent = _down(task, one)
+        descent = _down(task, hunt, one)
         if descent.ending == "converged" and first is not None:
             hunt.ending = "unsure"  # below it the loss falls without an end
         outcome = Outcome(descent, one.begin, _record(problem, hunt, basin, descent))
@@ -138,8 +140,13 @@ def _best(task: Task, hunt: Hunt) -> Outcome:
     return first
 
 
-def _down(task: Task, basin: Basin) -> Descent:
-    """Descend from where a basin's start began, so that the way can be shown; from its end if that leads elsewhere."""
+def _down(task: Task, hunt: Hunt, basin: Basin) -> Descent:
+    """Descend from where a basin's start began, so that the way can be shown; from its end if that leads elsewhere.
+
+    Many rows are walked over from the end alone: it is near, and every step costs.
+    """
+    if hunt.rows < task.problem.n:
+        return task.descend(basin.end)
     descent = task.descend(basin.begin)
     if descent.ending == "converged" and descent.rss <= task.problem.rss(basin.end) * (1.0 + SAME):
         return descent
@@ -152,16 +159,20 @@ def _named(problem: Problem, values: Array) -> dict[str, float]:
 
 
 def _record(
-    problem: Problem, hunt: Hunt, basin: Basin | None = None, polished: Descent | None = None, given: Minimum | None = None
+    problem: Problem,
+    hunt: Hunt,
+    basin: Basin | None = None,
+    polished: Descent | None = None,
+    given: Minimum | None = None,
 ) -> Search:
     """What the search did; ``polished`` is where the descent to ``basin`` ended on all rows."""
     minima: list[Minimum] = []
-    for one in hunt.basins:
+    for one in hunt.basins[:LISTED]:
         if one is basin or not one.converged:
             continue
-        rss = one.rss if hunt.problem.n == problem.n else problem.rss(one.end)
+        rss = one.rss if hunt.rows == problem.n else problem.rss(one.end)
         minima.append(Minimum(_named(problem, hunt.settled(one).end), rss / problem.n, one.reached))
     if basin is not None and polished is not None and polished.ending == "converged":
         minima.append(Minimum(_named(problem, polished.values), polished.rss / problem.n, basin.reached))
     minima.sort(key=lambda one: one.loss)
-    return Search(hunt.starts, hunt.finite, hunt.problem.n, tuple(minima[:LISTED]), hunt.ending, given)
+    return Search(hunt.starts, hunt.finite, hunt.rows, tuple(minima), hunt.ending, given)

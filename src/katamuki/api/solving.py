@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from katamuki.api.claims import Answer, answer_of, sharpen
+from katamuki.api.claims import Answer, answer_of, descent_at, sharpen
+from katamuki.api.options import Asked
 from katamuki.api.refusing import refusal
-from katamuki.api.searching import Asked, Task
-from katamuki.api.searching import answer as searched
 from katamuki.api.values import Settings
 from katamuki.errors import BoundsError
 from katamuki.problem import Problem
@@ -88,10 +87,12 @@ def solve(
     accumulate: bool = False,
     loop: Loop | None = None,
     asked: Asked = Asked(),  # noqa: B008  immutable
+    seen: Problem | None = None,
 ) -> Run:
     """Run the solver that was chosen, or the one that fits the problem.
 
     ``accumulate`` is for first-order solvers, as is ``loop``, which takes their steps in the place of the compiled one.
+    ``seen`` is the problem as a compiled kernel, for the search, where ``problem`` is none.
     """
     lower, upper = _limits(said)
     if isinstance(chosen, Linear):
@@ -109,9 +110,11 @@ def solve(
     if chosen is None or isinstance(chosen, LevenbergMarquardt):
         solver = chosen or LM
         at_hand(problem)
+        from katamuki.api.searching import Task, answer  # a straight line needs none of it
+
         began = time.perf_counter()
-        task = Task(problem, said, lower, upper, solver.max_steps, max_seconds, progress, began)
-        outcome = searched(task, Asked() if is_linear else asked)
+        task = Task(problem, seen or problem, said, lower, upper, solver.max_steps, max_seconds, progress, began)
+        outcome = answer(task, Asked() if is_linear else asked)
         seconds = time.perf_counter() - began
         options = {"max_steps": solver.max_steps}
         run = _run_of(problem, outcome.descent, "levenbergmarquardt", options, sigma_is, bool(said.bounds))
@@ -263,13 +266,6 @@ def _stepping(
         not accumulate,
         ended.seconds,
     )
-
-
-def descent_at(problem: Problem, values: Array) -> Descent:
-    """The linearisation at a point that no converging solver chose."""
-    out = problem.triangle(values, exact=True)
-    q = problem.p + 1
-    return Descent("converged", values, float(out[0]), out[1:].reshape(q, q), out[:0], np.zeros(problem.p), 1, 0.0, 0.0)
 
 
 def _reference(problem: Problem, is_linear: bool, near: Array, sigma_is: SigmaIs | None) -> Reference | None:

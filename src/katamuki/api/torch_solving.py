@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from katamuki.api.claims import Answer, answer_of
+from katamuki.api.claims import Answer, answer_of, descent_at
 from katamuki.api.computing import Computing, check_range
+from katamuki.api.options import Asked
 from katamuki.api.plan import Plan
 from katamuki.api.preparing import Prepared
-from katamuki.api.solving import Run, Solver, descent_at, diagnosis, solve, unmoved
+from katamuki.api.solving import Run, Solver, diagnosis, solve, unmoved
 from katamuki.api.torch_plan import TorchPlan, table_of
 from katamuki.backends.torch_ import Place, check_place, threads
 from katamuki.backends.torch_.loop import Ended, Task, Watch, train
@@ -48,7 +49,7 @@ Progress = Callable[[int, float], None] | None
 
 
 def solve_by_torch(
-    ready: Prepared, how: Computing, chosen: Solver | None, max_seconds: float | None, progress: Progress
+    ready: Prepared, how: Computing, chosen: Solver | None, max_seconds: float | None, progress: Progress, asked: Asked
 ) -> Run:
     """Run the solver that was chosen, or the one that fits the model, with PyTorch."""
     plan, said, problem = ready.plan, ready.said, ready.problem
@@ -68,7 +69,8 @@ def solve_by_torch(
             )
         with threads(problem.threads, problem.n) if how.device == "cpu" else nullcontext():
             linear = plan.is_linear(said.free)
-            run = solve(tabled, linear, chosen, said, ready.weighing, max_seconds, progress)
+            seen = None if isinstance(problem, TabulatedProblem) else problem
+            run = solve(tabled, linear, chosen, said, ready.weighing, max_seconds, progress, asked=asked, seen=seen)
         return _as_far_as_it_came(run) if plan.network else run
     loop = Loop(model, how)
     if plan.network or many:

@@ -2,9 +2,9 @@
 
 Each nonlinear parameter takes one coordinate for its size and one for its sign. What it stands for
 (:mod:`katamuki.search.places`) makes a value of them: the exponent of an exponential changes by 0.1 to 40 along the
-data, a location lies among the rows, terms of a denominator are comparable at some row. The numbers come from the data, so
-that other units of x and y give the same starts in those units. Sources: Roberts 2018 (the additive recurrence of the
-generalised golden ratio); Cranley & Patterson 1976 (a seed shifts it).
+data, a location lies among the rows, terms of a denominator are comparable at some row. The numbers come from the data,
+so that other units of x and y give the same starts in those units. Sources: Roberts 2018 (the additive recurrence of
+the generalised golden ratio); Cranley & Patterson 1976 (a seed shifts it).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def shown(n: int) -> NDArray[np.int64]:
 
 
 class Cloud:
-    """Starting values for the nonlinear parameters of one problem.
+    """Starting values for the nonlinear parameters of one problem; its callers silence NumPy's warnings.
 
     Parameters
     ----------
@@ -74,6 +74,7 @@ class Cloud:
         given: Mapping[str, float],
         seed: int,
     ) -> None:
+        self.data = columns
         self.columns = {name: values[shown(len(values))] for name, values in columns.items()}
         self.level = level or 1.0
         self.roles = roles
@@ -86,9 +87,8 @@ class Cloud:
         """Values (count,) of every nonlinear parameter."""
         unit = sequence(first, count, 2 * len(self.roles), self.seed)
         values: dict[str, Array] = {}
-        with np.errstate(all="ignore"):
-            for k, role in enumerate(self.roles):
-                values[role.name] = self.draw(role, unit[:, 2 * k], unit[:, 2 * k + 1], values)
+        for k, role in enumerate(self.roles):
+            values[role.name] = self.draw(role, unit[:, 2 * k], unit[:, 2 * k + 1], values)
         return values
 
     def draw(self, role: Role, size: Array, sign: Array, values: Mapping[str, Array]) -> Array:
@@ -110,10 +110,14 @@ class Cloud:
         assert found is not None
         return self._within(role.name, found, size) if role.name in self.limits else found
 
-    def numbers(self, place: Numbers, values: Mapping[str, Array]) -> tuple[Array, Array, Array, Array]:
-        """Power and inner factor (s or 1,), factor and offset (s or 1, rows) of a place."""
-        params: dict[str, Any] = {name: values[name][:, None] if name in values else self.base[name] for name in place.reads}
-        found = node_values(place.graph, self.columns, params)
+    def numbers(
+        self, place: Numbers, values: Mapping[str, Array], every: bool = False
+    ) -> tuple[Array, Array, Array, Array]:
+        """Power and inner factor (s or 1,), factor and offset (s or 1, rows) of a place, by default on a few rows."""
+        params: dict[str, Any] = {
+            name: values[name][:, None] if name in values else self.base[name] for name in place.reads
+        }
+        found = node_values(place.graph, self.data if every else self.columns, params)
         power, inner, factor, offset = (np.atleast_2d(found[k]) for k in place.graph.outputs)
         return power[:, 0], inner[:, 0], factor, offset
 
@@ -178,7 +182,7 @@ def inverted(psi: Array, power: Array) -> Array:
     if len(power) == 1 and abs(power[0]) == 1.0:
         return psi if power[0] == 1.0 else np.asarray(1.0 / psi)
     odd = (np.abs(power) % 2.0 == 1.0) | (np.abs(1.0 / power) % 2.0 == 1.0)
-    return np.where(odd, np.sign(psi), 1.0) * np.abs(psi) ** (1.0 / power)
+    return np.asarray(np.where(odd, np.sign(psi), 1.0) * np.abs(psi) ** (1.0 / power))
 
 
 def quantile(ordered: Array, t: Array) -> Array:
@@ -207,11 +211,12 @@ def ratio(z: Array, t: Array) -> Array:
     inside = quantile(filled, np.clip((t - 0.2) / 0.6, 0.0, 1.0))
     past = np.where(t < 0.2, t - 0.2, np.maximum(t - 0.8, 0.0)) / 0.2 * math.log(BEYOND)
     side = np.where(np.sum(np.sign(z), axis=1) < 0.0, -1.0, 1.0)
-    return np.asarray(side * np.exp(inside + past))
+    found: Array = side * np.exp(inside + past)
+    return found
 
 
 def beyond(z: Array, t: Array, sign: Array) -> Array:
     """A place outside the rows' z, on either side, a thousandth to a hundred times their range away."""
     low, high = z.min(axis=1), z.max(axis=1)
     away = np.where(high > low, high - low, np.abs(high)) * between(t, 1e-3, 100.0)
-    return np.where(sign < 0.7, low - away, high + away)
+    return np.asarray(np.where(sign < 0.7, low - away, high + away))

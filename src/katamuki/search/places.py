@@ -26,7 +26,7 @@ MOST_PATHS = 24  # ways up from one parameter that are looked at
 
 
 class Place(NamedTuple):
-    """ψ·g + h inside ``op``: ψ = θ**power, or exp(inner·θ); the numbers are nodes, ``offset`` None where nothing is added.
+    """ψ·g + h inside ``op``, with ψ = θ**power or exp(inner·θ): nodes; ``offset`` is None where nothing is added.
 
     ``op`` is an operation's name, ``base`` for the base of a power, ``output`` where the formula ends.
     """
@@ -178,9 +178,7 @@ def _walk(graph: Graph, users: dict[int, list[int]], b: Builder, name: str) -> I
             yield from _up(graph, b, here, k, own, waiting)
 
 
-def _up(
-    graph: Graph, b: Builder, here: _State, k: int, own: Collection[int], waiting: list[_State]
-) -> Iterator[Place]:
+def _up(graph: Graph, b: Builder, here: _State, k: int, own: Collection[int], waiting: list[_State]) -> Iterator[Place]:
     """One step up, to node k: a new state, or the place where the walk ends, or both."""
     op, args = graph.nodes[k].op, graph.nodes[k].args
     first = args[0] == here.node
@@ -210,14 +208,14 @@ def _up(
         if h is not None:
             yield Place("div", *here[1:])
         top = other if alone else b.leaf("constant", 1.0)
-        waiting.append(at_k._replace(**_raised(b, here, b.leaf("constant", -1.0), top), offset=None, bare=here.bare or h is not None))
+        waiting.append(_raised(b, here, k, b.leaf("constant", -1.0), top))
     elif op in {"pow", "powi"} and first and other is not None and alone:
         if h is None:
-            waiting.append(at_k._replace(**_raised(b, here, other, None)))
+            waiting.append(_raised(b, here, k, other))
         else:
             yield Place("square" if op == "powi" else "base", *here[1:])
     elif op == "sqrt" and h is None:
-        waiting.append(at_k._replace(**_raised(b, here, b.leaf("constant", 0.5), None)))
+        waiting.append(_raised(b, here, k, b.leaf("constant", 0.5)))
     elif op in {"exp", "pow"} and alone:  # of a power, the exponent: a power is an exponential of its logarithm
         scale = b.leaf("constant", 1.0) if op == "exp" or other is None else b("log", other)
         g = b("mul", g, scale)
@@ -253,11 +251,14 @@ def _minus(b: Builder, state: _State) -> _State:
     )
 
 
-def _raised(b: Builder, here: _State, exponent: int, top: int | None) -> dict[str, int | None]:
-    """(ψ·g)**exponent, times ``top``, as a new ψ and g."""
+def _raised(b: Builder, here: _State, k: int, exponent: int, top: int | None = None) -> _State:
+    """The state at node k, where it is (ψ·g)**exponent, times ``top``; whatever was added is left out."""
     factor = b("pow", here.factor, exponent)
-    return {
-        "power": b("mul", here.power, exponent) if here.inner is None else here.power,
-        "inner": None if here.inner is None else b("mul", here.inner, exponent),
-        "factor": factor if top is None else b("mul", top, factor),
-    }
+    return _State(
+        k,
+        b("mul", here.power, exponent) if here.inner is None else here.power,
+        None if here.inner is None else b("mul", here.inner, exponent),
+        factor if top is None else b("mul", top, factor),
+        None,
+        here.bare or here.offset is not None,
+    )

@@ -21,7 +21,8 @@ CONVERGED, STEPS_OVER, NO_START, STUCK = 1.0, 2.0, 3.0, 4.0
 DEPENDENT = 1e-12  # a diagonal of R this small against its column: the parameter stays where it is
 GAINED = 1e-10  # of the rss: a predicted gain below it ends a descent
 ALIKE = 1e-7  # of the rss: so near a minimum that is known, it is that one
-SETTLED = 1e-9  # of the parameters: steps this short have arrived
+SETTLED = 1e-15  # of the parameters: steps this short are none
+LEAST_GAIN = 1e-4  # of the promised one, for a step to be taken
 LONGEST = 1e16  # damping
 
 
@@ -74,37 +75,44 @@ def eliminate(  # type: ignore[no-untyped-def]
     return total
 
 
-@function(
-    "int64(int64, double**, double*, double*, int64, int64, int64*, int64, int64, int64*, double*, double*, int64,"
-    " double*, double*, double*, double*)",
-    sums=True,
-)
-def project(  # type: ignore[no-untyped-def]
-    kernel, columns, y, root, weighted, n, free, q, all_p, order, lower, upper, count, block, work, points, out
-):
-    """``out[k]`` = the least Σ w r² over the linear parameters at the k-th of ``count`` points (all_p numbers each).
-
-    The linear parameters of a point are overwritten by their best values.
-    """
-    matrix = at(work, 1 + (q + 1) * (q + 1))
-    step = at(matrix, 2 * q * (q + 1) + q + 1)
-    held = at(step, q)
-    ones = at(held, q)
-    for k in range(count):
-        x = at(points, k * all_p)
-        out[k] = eliminate(
-            kernel, columns, x, y, root, weighted, n, free, q, order, lower, upper, block, work, matrix, step, held, ones
-        )
-    return 0
-
-
 @inline
-def lower_corner(triangle, p, q, out):  # type: ignore[no-untyped-def]
-    """``out`` = the triangle (m, m + 1), m = p − q, of the nonlinear columns and r below the linear rows."""
+def bend(work, p, q, corner, scale):  # type: ignore[no-untyped-def]
+    """``corner`` = the triangle (m, m + 1), m = p − q, of the nonlinear columns and r below the linear rows.
+
+    ``scale`` (m,) remembers the largest lengths of its columns.
+    """
+    triangle = at(work, 1)
     m = p - q
     for i in range(m + 1):
         for j in range(m + 1):
-            out[i * (m + 1) + j] = triangle[(q + i) * (p + 1) + q + j] if j >= i else 0.0
+            corner[i * (m + 1) + j] = triangle[(q + i) * (p + 1) + q + j] if j >= i else 0.0
+    for j in range(m):
+        scale[j] = max(scale[j], column_norm(corner, m, j))
+        if scale[j] == 0.0:
+            scale[j] = 1.0
+
+
+@inline
+def propose(x, trial, all_p, free, q, m, corner, scale, lower, upper, damping, held, matrix, step):  # type: ignore[no-untyped-def]
+    """Write the damped step's end within the bounds into ``trial``; the gain it promises, 0 where it is no step."""
+    for j in range(m):
+        downhill = 0.0
+        for i in range(j + 1):
+            downhill += corner[i * (m + 1) + j] * corner[i * (m + 1) + m]
+        value = x[free[q + j]]
+        stopped = (value <= lower[q + j] and downhill <= 0.0) or (value >= upper[q + j] and downhill >= 0.0)
+        held[j] = 1.0 if stopped or column_norm(corner, m, j) == 0.0 else 0.0
+    solve(corner, m, scale, held, damping, matrix, step)
+    moved = False
+    for i in range(all_p):
+        trial[i] = x[i]
+    for j in range(m):
+        before = x[free[q + j]]
+        after = min(max(before + step[j], lower[q + j]), upper[q + j])
+        step[j] = after - before
+        trial[free[q + j]] = after
+        moved = moved or math.fabs(step[j]) > SETTLED * math.fabs(after)
+    return gain(corner, m, step) if moved else 0.0
 
 
 @function(
@@ -119,100 +127,67 @@ def descend(  # type: ignore[no-untyped-def]
     """Descend from each of ``count`` points (all_p numbers each), which end where the descent does.
 
     ``out`` has three numbers a point: Σ w r², how it ended, evaluations. ``order`` (q + 1) and ``whole`` (p + 1) name a
-    block's columns for the linear ones alone and for all; ``floor`` is the rss that rounding leaves. ``known`` is that of
-    the best minimum so far, or negative: a descent that comes so near it has arrived.
+    block's columns for the linear ones alone and for all; ``floor`` is the rss that rounding leaves. ``known`` is that
+    of the best minimum so far, or negative: a descent that comes so near it has arrived. With ``max_steps`` 0 points
+    stay where they are, but for their linear parameters.
     """
-    m = p - q
     size = 1 + (p + 1) * (p + 1)
-    current = at(work, size)
-    matrix = at(current, size)
+    corner = at(work, size)
+    matrix = at(corner, size)
     step = at(matrix, 2 * p * (p + 1) + p + 1)
     held = at(step, p)
     scale = at(held, p)
-    linear_step = at(scale, p)
-    linear_held = at(linear_step, p)
-    ones = at(linear_held, p)
-    trial = at(ones, p)
+    linear = at(scale, p)  # eliminate's own step, held and ones
+    trial = at(linear, 3 * p)
+    m = p - q
     for k in range(count):
         x = at(points, k * all_p)
-        rss = eliminate(
-            kernel, columns, x, y, root, weighted, n, free, q, order, lower, upper, block, work,
-            matrix, linear_step, linear_held, ones,
-        )  # fmt: skip
         result = at(out, 3 * k)
-        result[0] = rss
-        result[1] = NO_START
-        result[2] = 1.0
-        if not rss < math.inf:
-            continue
+        result[0], result[1], result[2] = math.inf, STEPS_OVER, 0.0
+        for i in range(all_p):
+            trial[i] = x[i]
         for j in range(m):
             scale[j] = 0.0
-        damping = 1e-3
-        growth = 2.0
-        result[1] = STEPS_OVER
-        fresh = True
-        for _ in range(max_steps):
-            if rss <= floor or m == 0 or math.fabs(rss - known) <= ALIKE * known:
-                result[1] = CONVERGED
+        damping, growth, promised = 1e-3, 2.0, math.inf
+        for _ in range(max(max_steps, 1)):
+            rss = eliminate(
+                kernel, columns, trial, y, root, weighted, n, free, q, order, lower, upper, block, work,
+                matrix, linear, at(linear, p), at(linear, 2 * p),
+            )  # fmt: skip
+            result[2] += 1.0
+            if promised == math.inf and not rss < math.inf:
+                result[1] = NO_START
                 break
-            if fresh:
+            ratio = 1.0 if promised == math.inf else (result[0] - rss) / promised if rss < math.inf else -1.0
+            if ratio > LEAST_GAIN:
+                for i in range(all_p):
+                    x[i] = trial[i]
+                result[0] = rss
+                if promised < math.inf:
+                    turn = 2.0 * ratio - 1.0
+                    damping = max(damping * max(1.0 / 3.0, 1.0 - turn * turn * turn), 1e-15)
+                    growth = 2.0
+                if max_steps == 0:
+                    break
+                if rss <= floor or m == 0 or math.fabs(rss - known) <= ALIKE * known:
+                    result[1] = CONVERGED
+                    break
                 linearise(kernel, columns, x, y, root, weighted, 0, n, free, p, whole, block, work)
                 result[2] += 1.0
                 if not finite(work, p + 1):
                     result[1] = STUCK
                     break
-                lower_corner(at(work, 1), p, q, current)
-                for j in range(m):
-                    scale[j] = max(scale[j], column_norm(current, m, j))
-                    if scale[j] == 0.0:
-                        scale[j] = 1.0
-                fresh = False
-            for j in range(m):
-                held[j] = 0.0
-                downhill = 0.0
-                for i in range(j + 1):
-                    downhill += current[i * (m + 1) + j] * current[i * (m + 1) + m]
-                value = x[free[q + j]]
-                if (value <= lower[q + j] and downhill <= 0.0) or (value >= upper[q + j] and downhill >= 0.0):
-                    held[j] = 1.0
-                elif column_norm(current, m, j) == 0.0:
-                    held[j] = 1.0
-            solve(current, m, scale, held, damping, matrix, step)
-            short = True
-            for i in range(all_p):
-                trial[i] = x[i]
-            for j in range(m):
-                before = x[free[q + j]]
-                after = min(max(before + step[j], lower[q + j]), upper[q + j])
-                step[j] = after - before
-                trial[free[q + j]] = after
-                if math.fabs(step[j]) > SETTLED * math.fabs(after):
-                    short = False
-            predicted = gain(current, m, step)
-            if predicted <= GAINED * rss or short:
-                result[1] = CONVERGED
-                break
-            tried = eliminate(
-                kernel, columns, trial, y, root, weighted, n, free, q, order, lower, upper, block, work,
-                matrix, linear_step, linear_held, ones,
-            )  # fmt: skip
-            result[2] += 1.0
-            ratio = (rss - tried) / predicted if tried < math.inf else -1.0
-            if ratio > 1e-4:
-                bend = 2.0 * ratio - 1.0
-                damping = max(damping * max(1.0 / 3.0, 1.0 - bend * bend * bend), 1e-15)
-                growth = 2.0
-                rss = tried
-                for i in range(all_p):
-                    x[i] = trial[i]
-                fresh = True
+                bend(work, p, q, corner, scale)
             else:
                 damping *= growth
                 growth *= 2.0
                 if damping > LONGEST:
                     result[1] = STUCK
                     break
-        result[0] = rss
-        if result[1] == CONVERGED and (known < 0.0 or rss < known):
-            known = rss
+            promised = propose(x, trial, all_p, free, q, m, corner, scale, lower, upper, damping, held, matrix, step)
+            if promised <= GAINED * result[0]:
+                result[1] = CONVERGED
+                break
+        if result[1] == CONVERGED and (known < 0.0 or result[0] < known):
+            known = result[0]
     return 0

@@ -1,0 +1,149 @@
+"""Starts that are worth a descent: the promising points of a cloud, some unpromising ones, and frequencies from a grid.
+
+The grid is the formula's own periodogram: Σ w r² with the linear parameters solved for, along one frequency at a time,
+so that sampling need not be even. On even rows it ends where frequencies can no longer be told apart, and the lowest of
+those that cannot is found. Sources: Lomb 1976, Scargle 1982 (least-squares spectra of uneven samples).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from katamuki.records import Array
+from katamuki.search.cloud import Cloud, inverted
+from katamuki.search.places import Role
+from katamuki.search.projected import Limits, Projected
+
+POOL = 6  # points of the cloud looked at for each start
+SWEPT = 16  # values of each sign that a sweep tries for one parameter
+PER_CYCLE = 5  # grid points per cycle along the data
+GRID = 2000  # frequencies of a grid
+PHASES = 4
+EVEN = 1e-6  # of a gap: rows so even that frequencies beyond half their number repeat lower ones
+
+
+class Starts:
+    """A supply of starts for one problem.
+
+    Parameters
+    ----------
+    projected : Projected
+        The problem.
+    limits : mapping of str to (float, float)
+        Bounds.
+    given : mapping of str to float
+        Values of nonlinear parameters that every start keeps.
+    seed : int
+        Shifts the cloud.
+    pool : int
+        Points of the cloud that are looked at for each start.
+    """
+
+    def __init__(
+        self, projected: Projected, limits: Limits, given: Mapping[str, float], seed: int, pool: int = POOL
+    ) -> None:
+        self.projected = projected
+        self.recipe = recipe = projected.recipe
+        self.limits, self.given, self.pool = limits, given, pool
+        problem = projected.problem
+        base = dict(zip(problem.names, problem.values.tolist(), strict=True)) | recipe.neutral
+        data = dict(zip(problem.kernel.columns, problem.columns, strict=True))
+        level = math.sqrt(float(np.dot(problem.y, problem.y)) / problem.n)
+        self.cloud = Cloud(recipe.roles, data, level, base, limits, given, seed)
+        self.turning = [role for role in recipe.turning if role.name not in given]
+        self.phases = [recipe.where[role.name] for role in recipe.shifting if role.name not in given]
+        self.drawn = 0
+        self.powers: dict[str, float] = {}  # of frequencies 1, of periods −1
+
+    def pace(self, point: Array) -> float:
+        """How fast the phases of a point grow: what is larger for a higher frequency, whatever its unit."""
+        return math.fsum(float(abs(point[self.recipe.where[name]]) ** power) for name, power in self.powers.items())
+
+    def points(self, values: Mapping[str, Array]) -> Array:
+        """Points (s, all_p) with these values of the nonlinear parameters."""
+        count = len(next(iter(values.values()))) if values else 1
+        points = np.tile(self.projected.problem.values, (count, 1))
+        for name, value in values.items():
+            points[:, self.recipe.where[name]] = value
+        return points
+
+    def take(self, wanted: int, first: bool) -> Array:
+        """Starts (wanted, all_p) of the next round; the ``first`` is cheap."""
+        count = self.pool * wanted
+        points = self.points(self.cloud.points(self.drawn, count))
+        self.drawn += count
+        rss = self.projected.project(points)
+        order = np.argsort(rss, kind="stable")
+        if self.turning:
+            return self.scanned(points[order[: 2 if self.recipe.only_turns else PHASES]], wanted)
+        best = wanted - wanted // 4
+        spare = np.sort(order[best : np.count_nonzero(rss < math.inf)])
+        chosen: Array = points[np.concatenate([order[:best], spare[: wanted - best]])]
+        if not first and len(self.recipe.roles) > 1:
+            some = -(-len(chosen) // 4)
+            chosen[:some] = self.swept(chosen[:some])
+        return chosen
+
+    def swept(self, points: Array) -> Array:
+        """Points improved one nonlinear parameter at a time, among values of its range."""
+        best = points.copy()
+        size, sign = np.tile((np.arange(SWEPT) + 0.5) / SWEPT, 2), np.repeat([0.2, 0.9], SWEPT)
+        for role in self.recipe.roles:
+            if role.name in self.given:
+                continue
+            others = {name: at for name, at in self.recipe.where.items() if name != role.name}
+            tries = np.repeat(best[:, None, :], 2 * SWEPT + 1, axis=1)
+            for k, point in enumerate(best):
+                values = {name: np.full(2 * SWEPT, point[at]) for name, at in others.items()}
+                tries[k, 1:, self.recipe.where[role.name]] = self.cloud.draw(role, size, sign, values)
+            flat = tries.reshape(-1, tries.shape[-1])
+            rss = self.projected.project(flat).reshape(len(best), -1)
+            best = tries[np.arange(len(best)), rss.argmin(axis=1)]
+        return best
+
+    def scanned(self, points: Array, wanted: int) -> Array:
+        """Points with frequencies from a grid: the deepest dips of Σ w r² along each frequency in turn."""
+        for place, role in enumerate(self.turning):
+            last = place == len(self.turning) - 1
+            each = max(2, -(-2 * wanted // len(points))) if last else 2
+            kept = [one for point in points for one in self.dips(point, role, each)]
+            kept.sort(key=lambda one: one[0])
+            points = np.array([one for _, one in kept[: max(wanted, PHASES)]])
+        return points[:wanted]
+
+    def dips(self, point: Array, role: Role, count: int) -> list[tuple[float, Array]]:
+        """The deepest dips along one frequency, each at its best phase: Σ w r² and the point."""
+        grid = self.frequencies(role, point)
+        phases = PHASES if self.phases else 1
+        tries = np.tile(point, (len(grid), phases, 1))
+        tries[:, :, self.recipe.where[role.name]] = grid[:, None]
+        tries[:, :, self.phases] += (np.arange(phases) * math.pi / phases)[:, None]
+        flat = tries.reshape(-1, tries.shape[-1])
+        rss = self.projected.project(flat).reshape(len(grid), phases)
+        depth, best = rss.min(axis=1), tries[np.arange(len(grid)), rss.argmin(axis=1)]
+        walls = np.concatenate([[math.inf], depth, [math.inf]])
+        low = np.flatnonzero((depth <= walls[:-2]) & (depth <= walls[2:]) & np.isfinite(depth))
+        low = low[np.argsort(depth[low], kind="stable")][:count]
+        return [(float(depth[k]), best[k]) for k in low]
+
+    def frequencies(self, role: Role, point: Array) -> Array:
+        """Values of a frequency or period (k,): a fiftieth of a cycle along the data, to what rows can tell apart."""
+        values = {name: np.array([point[at]]) for name, at in self.recipe.where.items() if name != role.name}
+        power, _, factor, _ = self.cloud.numbers(role.places[0], values, every=True)
+        self.powers[role.name] = float(power[0])
+        g = np.unique(factor[0])
+        gaps = np.diff(g)
+        even = len(g) > 2 and float(np.ptp(gaps)) <= EVEN * float(gaps.max())
+        most = (len(g) - 1) / 2 if even else float(len(g))
+        count = int(min(GRID, max(16, PER_CYCLE * most)))
+        cycles = np.concatenate([[0.02, 0.04, 0.07], np.linspace(0.1, max(most, 0.2), count)])
+        found = inverted(2.0 * math.pi * cycles / float(np.ptp(g) or 1.0), power)
+        low, high = self.limits.get(role.name, (-math.inf, math.inf))
+        for one in (found, -found):
+            inside = one[(low <= one) & (one <= high)]
+            if len(inside):
+                return np.asarray(inside)
+        return np.array([self.cloud.draw(role, np.full(1, 0.5), np.zeros(1), values)[0]])
