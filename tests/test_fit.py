@@ -230,7 +230,7 @@ def test_a_signal_in_a_long_run_leaves_the_best_so_far(model: str, rows: int, so
     sender = threading.Thread(target=interrupt)
     sender.start()
     try:
-        error = raised(model, data, solver=solver, start={"b": 3.0}, progress=heard)
+        error = raised(model, data, solver=solver, start={"b": 3.0}, starts=1, progress=heard)
     finally:
         begun.set()
         sender.join()
@@ -242,6 +242,31 @@ def test_a_signal_in_a_long_run_leaves_the_best_so_far(model: str, rows: int, so
     assert error.fit.rss == pytest.approx(residuals @ residuals, rel=1e-9)
 
 
+@pytest.mark.parametrize("rows", [40, 20_000])
+def test_a_signal_in_a_search_leaves_the_best_so_far(rows: int) -> None:
+    data, begun = decay(rows), threading.Event()
+
+    def interrupt() -> None:
+        begun.wait(60)
+        time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    sender = threading.Thread(target=interrupt)
+    sender.start()
+    try:
+        error = raised(TWO, data, starts=10**7, progress=lambda starts, loss: begun.set())
+    finally:
+        begun.set()
+        sender.join()
+    assert (error.code, error.fit.state, error.fit.verdict) == ("E-INTERRUPTED", "interrupted", "failed")
+    search = error.fit.solution.search
+    assert search.ending == "interrupted"
+    assert 8 <= search.starts < 10**7  # to the end it would be hours
+    residuals = data["y"] - error.fit.predict(data)
+    assert error.fit.rss == pytest.approx(residuals @ residuals, rel=1e-9)
+    assert error.fit.rss < 0.9 * km.fit("y ~ a", data).rss  # no start, but what descents led to
+
+
 def test_an_error_of_the_users_own_function_is_theirs() -> None:
     def broken(step: int, loss: float) -> None:
         raise RuntimeError("mine")
@@ -250,9 +275,20 @@ def test_an_error_of_the_users_own_function_is_theirs() -> None:
         km.fit(TWO, decay(100_000), start={"d": 3.0}, progress=broken)
 
 
+def test_progress_hears_how_many_starts_a_search_has_tried_and_the_least_loss() -> None:
+    seen: list[tuple[int, float]] = []
+    fit = km.fit(TWO, decay(40), starts=40, progress=lambda count, loss: seen.append((count, loss)))
+    starts, losses = zip(*seen, strict=True)  # the short descent to the answer is over before it could be heard
+    assert list(starts) == sorted(set(starts))
+    assert starts[-1] == fit.solution.search.starts == 40
+    assert all(after <= before for before, after in itertools.pairwise(losses))
+    assert losses[-1] == pytest.approx(fit.loss, rel=1e-6)
+
+
 def test_progress_hears_steps_and_losses_that_fall() -> None:
     seen: list[tuple[int, float]] = []
-    fit = km.fit(TWO, decay(100_000), start={"d": 3.0}, progress=lambda step, loss: seen.append((step, loss)))
+    heard = {"progress": lambda step, loss: seen.append((step, loss))}
+    fit = km.fit(TWO, decay(100_000), start={"d": 3.0}, starts=1, **heard)
     steps, losses = zip(*seen, strict=True)
     assert list(steps) == sorted(steps)
     for before, after in itertools.pairwise(losses):
