@@ -23,6 +23,7 @@ from katamuki.search.places import CIRCULAR, GROWING, SATURATING, Numbers, Role
 
 SHOWN = 48  # rows that ranges are taken from
 BEYOND = 30.0  # how far past the largest and smallest ratio of two terms a factor goes
+FALLING, FALLING_PEAK = 0.7, 0.9  # share of exponentials that fall as their factor grows; of peaks and the like
 OUTSIDE = 0.1  # of the rows' range: how far outside a location may lie
 
 
@@ -137,8 +138,10 @@ class Cloud:
             return np.asarray(side * 2.0 * np.pi * between(size, 0.25, max(1.0, g.shape[1] / 3)) / spread(g))
         if place.op in GROWING | SATURATING:
             if place.factor_varies:
-                flat = place.op in GROWING and float(np.abs(power).max()) < 2.0
-                ends = (0.1, 40.0) if flat else (0.3, 100.0) if place.op in SATURATING else (0.5, 4000.0)
+                wide = place.peaked or float(np.abs(power).max()) >= 2.0
+                ends = (0.3, 100.0) if place.op in SATURATING else (0.1, 4000.0) if wide else (0.1, 40.0)
+                falls = np.where(np.nansum(g, axis=1) > 0.0, -1.0, 1.0)  # away from what grows without bounds
+                side = np.where(sign < (FALLING_PEAK if place.peaked else FALLING), falls, -falls)
                 return np.asarray(side * between(size, *ends) / spread(g))
             return located(-h / g, size) if place.offset_varies else np.full(len(size), np.nan)
         if place.op == "output" and not place.has_offset:
@@ -173,14 +176,26 @@ def between(t: Array, low: float, high: float) -> Array:
 
 
 def spread(g: Array) -> Array:
-    """Largest less smallest over the rows (s,)."""
-    return np.asarray(g.max(axis=1) - g.min(axis=1))
+    """Largest less smallest over the rows (s,), of those that are finite."""
+    finite = usable(g)
+    return np.asarray(np.fmax.reduce(finite, axis=1) - np.fmin.reduce(finite, axis=1))
+
+
+def usable(z: Array) -> Array:
+    """NaN in the place of what is infinite: a logarithm or a quotient of 0 in some row."""
+    return np.where(np.isfinite(z), z, np.nan)
+
+
+def filled(ordered: Array) -> Array:
+    """Sorted rows whose NaN, which come last, are replaced by the largest."""
+    return np.where(np.isnan(ordered), np.fmax.reduce(ordered, axis=1, keepdims=True), ordered)
 
 
 def inverted(psi: Array, power: Array) -> Array:
     """θ of θ**power = ψ; positive where the sign is lost."""
     if len(power) == 1 and abs(power[0]) == 1.0:
         return psi if power[0] == 1.0 else np.asarray(1.0 / psi)
+    power = np.where(power == 0.0, np.nan, power)
     odd = (np.abs(power) % 2.0 == 1.0) | (np.abs(1.0 / power) % 2.0 == 1.0)
     return np.asarray(np.where(odd, np.sign(psi), 1.0) * np.abs(psi) ** (1.0 / power))
 
@@ -201,22 +216,21 @@ def quantile(ordered: Array, t: Array) -> Array:
 
 def located(z: Array, t: Array) -> Array:
     """A place among the rows' z (s or 1, m), or a tenth of their range outside."""
-    return quantile(np.sort(z, axis=1), (1.0 + 2.0 * OUTSIDE) * t - OUTSIDE)
+    return quantile(filled(np.sort(usable(z), axis=1)), (1.0 + 2.0 * OUTSIDE) * t - OUTSIDE)
 
 
 def ratio(z: Array, t: Array) -> Array:
     """A size of z among the rows, by equal factors beyond the largest and the smallest; the sign of most rows."""
-    sizes = np.sort(np.where(z == 0.0, np.nan, np.log(np.abs(z))), axis=1)  # NaN comes last
-    filled = np.where(np.isnan(sizes), np.fmax.reduce(sizes, axis=1, keepdims=True), sizes)
-    inside = quantile(filled, np.clip((t - 0.2) / 0.6, 0.0, 1.0))
+    sizes = filled(np.sort(usable(np.log(np.abs(z))), axis=1))
+    inside = quantile(sizes, np.clip((t - 0.2) / 0.6, 0.0, 1.0))
     past = np.where(t < 0.2, t - 0.2, np.maximum(t - 0.8, 0.0)) / 0.2 * math.log(BEYOND)
-    side = np.where(np.sum(np.sign(z), axis=1) < 0.0, -1.0, 1.0)
+    side = np.where(np.nansum(np.sign(z), axis=1) < 0.0, -1.0, 1.0)
     found: Array = side * np.exp(inside + past)
     return found
 
 
 def beyond(z: Array, t: Array, sign: Array) -> Array:
     """A place outside the rows' z, on either side, a thousandth to a hundred times their range away."""
-    low, high = z.min(axis=1), z.max(axis=1)
+    low, high = np.fmin.reduce(usable(z), axis=1), np.fmax.reduce(usable(z), axis=1)
     away = np.where(high > low, high - low, np.abs(high)) * between(t, 1e-3, 100.0)
     return np.asarray(np.where(sign < 0.7, low - away, high + away))

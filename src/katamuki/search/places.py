@@ -22,6 +22,7 @@ SATURATING = frozenset({"tanh", "sigmoid", "erf", "erfc", "atan", "heaviside", "
 GROWING = frozenset({"exp", "expm1", "sinh", "cosh", "softplus"})
 LOGARITHMS = frozenset({"log", "log10", "log2", "log1p"})
 COMPARED = frozenset({"lt", "le", "gt", "ge", "eq", "ne", "min", "max"})
+POWERS = frozenset({"pow", "powi", "abs"})
 MOST_PATHS = 24  # ways up from one parameter that are looked at
 
 
@@ -52,6 +53,7 @@ class Numbers:
     has_offset: bool
     factor_varies: bool
     offset_varies: bool
+    peaked: bool  # the factor holds a power of the data: a width, not a rate
     reads: tuple[str, ...]  # parameters
     needs: frozenset[str]
 
@@ -135,18 +137,22 @@ def _numbers(b: Builder, graph: Graph, place: Place, linear: Collection[str], na
     data = depends(numbers, columns=graph.columns)
     reads = tuple(str(node.value) for node in numbers.nodes if node.op == "parameter")
     factor_varies, offset_varies = (numbers.outputs[k] in data for k in (2, 3))
+    has_inner = inner is not None
     found = Numbers(
         place.op,
         numbers,
-        inner is not None,
+        has_inner,
         offset is not None,
         factor_varies,
         offset_varies,
+        any(node.op in POWERS and k in data for k, node in enumerate(numbers.nodes)),
         reads,
         frozenset({*reads} - {*linear, name}),
     )
     rank = 0 if place.op in CIRCULAR else 1 if place.op in GROWING | SATURATING else 2
-    if place.op == "output" or not (factor_varies or offset_varies):
+    if place.op == "output" and has_inner and not place.bare:
+        rank = 0  # an exponential that scales the whole formula
+    elif place.op == "output" or not (factor_varies or offset_varies):
         rank = 3
     return rank + 4 * place.bare, found
 
@@ -221,6 +227,8 @@ def _up(graph: Graph, b: Builder, here: _State, k: int, own: Collection[int], wa
         g = b("mul", g, scale)
         h = None if h is None else b("mul", h, scale)
         if not _reads(b, g) and here.inner is None and b.constant(here.power) == 1.0:
+            if h is not None and _reads(b, h):
+                yield Place("exp", here.power, None, g, h, here.bare)
             whole = b.leaf("constant", 1.0) if h is None else b("exp", h)
             waiting.append(_State(k, here.power, g, whole, None, here.bare))
         else:
@@ -233,10 +241,12 @@ def _up(graph: Graph, b: Builder, here: _State, k: int, own: Collection[int], wa
     elif op == "where":
         if not first:
             waiting.append(at_k)
+    elif op == "abs":
+        if h is not None:
+            yield Place(op, *here[1:])
+        waiting.append(at_k)
     else:
         yield Place(op, *here[1:])
-        if op == "abs":
-            waiting.append(at_k)
 
 
 def _reads(b: Builder, k: int) -> bool:

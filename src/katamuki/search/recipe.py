@@ -41,6 +41,23 @@ class Recipe:
         return len(self.turning) == 1 and len(self.roles) == 1 + len(self.shifting)
 
     @cached_property
+    def terms(self) -> tuple[tuple[tuple[str, ...], ...], ...]:
+        """Groups of equal terms: the nonlinear parameters of each, those of one kind at the same place."""
+        groups: list[list[tuple[str, ...]]] = []
+        for pairs in self.symmetries.swaps:
+            one, other = (tuple(pair[k] for pair in pairs if pair[0] in self.where) for k in (0, 1))
+            if not one:
+                continue
+            for group in groups:
+                for new, known in ((one, other), (other, one)):
+                    place = next((term for term in group if set(term) == set(known)), None)
+                    if place is not None and not any(set(term) & set(new) for term in group):
+                        group.append(tuple(new[known.index(name)] for name in place))
+            if not any(set(term) & {*one, *other} for group in groups for term in group):
+                groups.append([one, other])
+        return tuple(tuple(group) for group in groups)
+
+    @cached_property
     def symmetries(self) -> Symmetries:
         """What leaves the formula the same function of its free parameters."""
         return symmetries(self.graph, self.names)

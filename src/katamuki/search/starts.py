@@ -18,6 +18,7 @@ from katamuki.search.places import Role
 from katamuki.search.projected import Limits, Projected
 
 POOL = 6  # points of the cloud looked at for each start
+TRIED, APART = 24, 8  # points that a term is chosen from; choices before they repeat
 SWEPT = 16  # values of each sign that a sweep tries for one parameter
 PER_CYCLE = 5  # grid points per cycle along the data
 GRID = 2000  # frequencies of a grid
@@ -82,10 +83,33 @@ class Starts:
         best = wanted - wanted // 4
         spare = np.sort(order[best : np.count_nonzero(rss < math.inf)])
         chosen: Array = points[np.concatenate([order[:best], spare[: wanted - best]])]
-        if not first and len(self.recipe.roles) > 1:
-            some = -(-len(chosen) // 4)
+        if self.recipe.terms and not self.given:
+            some = wanted - wanted // 4
+            chosen[:some] = self.pursued(chosen[:some])
+        elif not first and len(self.recipe.roles) > 1:
+            some = -(-wanted // 4)
             chosen[:some] = self.swept(chosen[:some])
         return chosen
+
+    def pursued(self, points: Array) -> Array:
+        """Points whose equal terms are chosen anew, one after the other, each the best beside those before it.
+
+        Terms that are still to come stand where the first one does, where they add nothing. Every choice is among other
+        points of the cloud, so that starts differ.
+        """
+        where, found = self.recipe.where, points.copy()
+        pool = self.points(self.cloud.points(self.drawn, APART * TRIED))
+        self.drawn += APART * TRIED
+        for group in self.recipe.terms:
+            places = [[where[name] for name in term] for term in group]
+            for k, point in enumerate(found):
+                for j, here in enumerate(places):
+                    share = pool[(k + 3 * j) % APART :: APART]
+                    tries = np.tile(point, (len(share), 1))
+                    for one in places if j == 0 else [here]:
+                        tries[:, one] = share[:, places[(k + j) % len(places)]]
+                    point[:] = tries[int(self.projected.project(tries).argmin())]
+        return found
 
     def swept(self, points: Array) -> Array:
         """Points improved one nonlinear parameter at a time, among values of its range."""
