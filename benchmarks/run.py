@@ -21,6 +21,8 @@ SCRIPTS = (
     "story",
     "straight_line",
     "exponential",
+    "search",
+    "from_nothing",
     "seven_parameters",
     "torch_backend",
     "kernel",
