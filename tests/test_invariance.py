@@ -43,6 +43,7 @@ class Family(NamedTuple):
     least: float = 0.0
     shifts_x: float = 0.0  # how many ranges of x away the new origin may be
     shifts_y: bool = False
+    even: bool = False  # rows at random may leave a part of the curve without any
 
 
 def two_rates(random: np.random.Generator) -> Params:
@@ -131,6 +132,7 @@ FAMILIES = {
         two_rates,
         lambda p, k: {"a": k.t * p["a"], "b": p["b"] / k.s, "c": k.t * p["c"], "d": p["d"] / k.s},
         lambda p, k: {"a": k.t, "b": 1 / k.s, "c": k.t, "d": 1 / k.s},
+        even=True,
     ),
     "gompertz": Family(
         "y ~ a*exp(-b*exp(-c*x))",
@@ -145,7 +147,8 @@ FAMILIES = {
 def problem(family: Family, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Rows with a half to three percent of noise."""
     n = int(random.integers(20, 61))
-    x = np.linspace(family.least, 10.0, n) if random.random() < 0.5 else np.sort(random.uniform(family.least, 10.0, n))
+    even = family.even or random.random() < 0.5
+    x = np.linspace(family.least, 10.0, n) if even else np.sort(random.uniform(family.least, 10.0, n))
     y = family.value(x, **family.draw(random))
     return x, y + random.uniform(0.005, 0.03) * np.ptp(y) * random.normal(size=n)
 

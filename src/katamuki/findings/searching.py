@@ -114,6 +114,8 @@ def _several(solution: Solution, search: Search, minima: Sequence[Minimum], noth
 def chance(solution: Solution, least: float, other: float) -> float:
     """The p-value of a loss ``other``, were the parameters there the true ones and ``least`` the minimum's loss."""
     rank = solution.n - solution.dof
+    if rank == 0:  # nothing is determined that could differ by chance
+        return 0.0
     more = (other - least) * solution.n
     if solution.sigma_is == "known":
         return tails.chi_squared(more, rank)[1]
