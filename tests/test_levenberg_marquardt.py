@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import least_squares
 
+from katamuki import certified
 from katamuki.api.entry import fit
 from katamuki.backends.kernel import Kernel
 from katamuki.errors import BoundsError, NotConverged
@@ -48,6 +49,20 @@ def test_it_ends_where_minpack_ends(start):
     assert found.values == pytest.approx(stranger(p), rel=1e-7)
     assert found.cosine < 1e-12
     assert np.linalg.norm(p.gradient(found.values)) < 1e-14
+
+
+def test_undamped_steps_that_grow_before_they_shrink_are_waited_for():
+    # Two such steps in a row used to end the polish: parts of Thurber's error shrink with alternating signs, and where
+    # they cancel in the first step the next two are longer; 12 of 300 starts like these were left with 8 to 10 digits.
+    asked = certified.problem("Thurber")
+    model = parse(asked.formula, list(asked.columns))
+    kernel, rng = Kernel(model.rhs), np.random.default_rng(5)
+    for _ in range(100):
+        start = {name: value * (1 + 1e-2 * rng.standard_normal()) for name, value in asked.params.items()}
+        values = {name: start[name] for name in model.parameters}
+        p = Problem(kernel, [asked.columns["x"]], asked.columns["y"], None, values, model.parameters, 1)
+        found = dict(zip(model.parameters, minimise(p, p.values).values.tolist(), strict=True))
+        assert min(certified.digits(found[name], text) for name, text in asked.refined.params.items()) > 12.5
 
 
 def test_the_last_row_of_the_trace_is_the_result_and_each_row_is_a_true_state():

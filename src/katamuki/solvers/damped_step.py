@@ -33,6 +33,7 @@ PERFECT = 1e8  # times the floor: residuals that are the noise of the formula's 
 LEAST_GAIN = 1e-4  # of the predicted reduction, for a step to be accepted
 LONGEST_DAMPING = 1e60
 POLISH_STEPS = 60.0
+PATIENCE = 5.0  # undamped steps in a row without a shorter one: parts of an error that cancelled come apart at first
 SLOW = 0.3  # a step this long beside the one before it: steps that do not vanish by themselves soon
 ALONG = 0.8  # squared cosine of two steps that go along one line
 FARTHEST = 30.0  # times an undamped step
@@ -194,7 +195,7 @@ def keep_best(state, p, all_p, free):  # type: ignore[no-untyped-def]
     if sure:
         for k in range(all_p):
             best[k] = trial[k]
-    elif size > ROUNDING * reach and state[FAILS] < 2.0 and state[ACCEPTED] < POLISH_STEPS:
+    elif size > ROUNDING * reach and state[FAILS] < PATIENCE and state[ACCEPTED] < POLISH_STEPS:
         return GO_ON
     for k in range(all_p):
         x[k] = best[k]
