@@ -20,7 +20,7 @@ HAS_AN_ANSWER = ("exact", "converged", "not_identifiable")  # states that claim 
 Verdict = Literal["good", "look", "failed"]
 Severity = Literal["note", "warning", "failure"]
 SigmaIs = Literal["known", "relative"]
-SearchEnding = Literal["sure", "unsure", "asked", "time", "interrupted"]
+SearchEnding = Literal["sure", "unsure", "unbounded", "asked", "time", "interrupted"]
 LaneEnding = Literal[
     "exact",
     "arrived",
@@ -175,8 +175,9 @@ class Search:
 
     ``starts`` counts the descents, a given start included, ``finite`` those of them that began where the formula has a
     value; ``rows`` the rows that they saw. ``minima`` are distinct, best first. ``ending`` says why it stopped: the best
-    was reached often enough ("sure"), it was not and the search gave up ("unsure"), the number asked for was made
-    ("asked"), or it was cut ("time", "interrupted"). ``given`` is where the user's own complete start ended.
+    was reached often enough ("sure"), it was not and the search gave up ("unsure"), parameters that grow without end come
+    lower than the best minimum ("unbounded"), the number asked for was made ("asked"), or it was cut ("time",
+    "interrupted"). ``given`` is where the user's own complete start ended.
     """
 
     starts: int

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+import numpy as np
+
 from katamuki.api.claims import descent_at
 from katamuki.api.options import Asked
 from katamuki.api.values import Settings
@@ -25,6 +27,8 @@ MORE = 8  # starts beside a given one
 FEWER = 3  # points of the cloud looked at for each of them
 SAME = 1e-6  # of the rss: two ends of one minimum
 NEAR = 10.0  # times p over the rows seen: how far the others may move the rss of one and the same minimum
+CLOSE = 1e-3  # of the rss: how far the last digits may move a minimum of the search
+DEPENDENT, CANCELLED = 1e-9, 1e4  # of a column; times the data
 TRIED = 4  # minima that are descended to on all rows
 LISTED = 8  # minima that are kept
 MANY = 60  # parameters beyond which a cloud of starts is too thin
@@ -109,10 +113,10 @@ def _beside(task: Task, hunt: Hunt, wanted: int) -> Outcome:
     for one in hunt.basins[:TRIED]:
         if converged and own.rss <= one.rss * slack + hunt.floor:
             break
-        other = _down(task, hunt, one)
+        other, there = _down(task, hunt, one if converged else hunt.settled(one))
         if other.ending == "converged" and not descent.rss <= other.rss * (1.0 + SAME) + hunt.floor:
             search = _record(problem, hunt, one, other, given)
-            return Outcome(descent, begin, search) if converged else Outcome(other, one.begin, search)
+            return Outcome(descent, begin, search) if converged else Outcome(other, there, search)
     return Outcome(descent, begin, _record(problem, hunt, own, descent, given))
 
 
@@ -126,32 +130,45 @@ def _best(task: Task, hunt: Hunt) -> Outcome:
         near = ranked[0].rss * (1.0 + NEAR * problem.p / hunt.rows)
         whole = {id(one): problem.rss(one.end) for one in ranked[:TRIED] if one.rss <= near}
         ranked = sorted(ranked, key=lambda one: whole.get(id(one), math.inf))
-    first: Outcome | None = None
-    for basin in ranked[:TRIED]:
-        one = basin if task.said.given else hunt.settled(basin)
-        descent = _down(task, hunt, one)
-        if descent.ending == "converged" and first is not None:
-            hunt.ending = "unsure"  # below it the loss falls without an end
-        outcome = Outcome(descent, one.begin, _record(problem, hunt, basin, descent))
-        if descent.ending in {"converged", "interrupted", "time_over"}:
-            return outcome
-        first = first or outcome
+    first: tuple[Descent, Array, Basin] | None = None
+    for one in ranked[:TRIED]:
+        descent, begin = _down(task, hunt, one if task.said.given else hunt.settled(one))
+        if descent.ending == "converged" and not _runs_away(problem, descent):
+            if first is not None:
+                hunt.ending = "unbounded"  # below it the loss falls without an end
+            return Outcome(descent, begin, _record(problem, hunt, one, descent))
+        first = first or (descent, begin, one)
+        if descent.ending in {"interrupted", "time_over"}:
+            break
     assert first is not None
-    return first
+    descent, begin, one = first
+    return Outcome(descent, begin, _record(problem, hunt, one, descent))
 
 
-def _down(task: Task, hunt: Hunt, basin: Basin) -> Descent:
+def _runs_away(problem: Problem, descent: Descent) -> bool:
+    """Whether a descent ended on its way to infinity: parts of the formula cancel each other, and cannot be told apart.
+
+    Terms of a size that the data do not have cancel, to more digits than their columns differ in.
+    """
+    p = problem.p
+    r = descent.triangle[:p, :p]
+    length = np.sqrt((r * r).sum(axis=0))
+    if (np.abs(np.diag(r)) > DEPENDENT * length).all():
+        return False
+    sizes = np.abs(descent.values[problem.free]) * length
+    return bool(sizes.max() > CANCELLED * math.sqrt(problem.tss_about_zero))
+
+
+def _down(task: Task, hunt: Hunt, basin: Basin) -> tuple[Descent, Array]:
     """Descend from where a basin's start began, so that the way can be shown; from its end if that leads elsewhere.
 
     Many rows are walked over from the end alone: it is near, and every step costs.
     """
-    if hunt.rows < task.problem.n:
-        return task.descend(basin.end)
-    descent = task.descend(basin.begin)
-    if descent.ending == "converged" and descent.rss <= task.problem.rss(basin.end) * (1.0 + SAME):
-        return descent
-    again = task.descend(basin.end)
-    return again if again.ending == "converged" or descent.ending != "converged" else descent
+    if hunt.rows == task.problem.n:
+        descent = task.descend(basin.begin)
+        if descent.ending == "converged" and descent.rss <= task.problem.rss(basin.end) * (1.0 + SAME) + hunt.floor:
+            return descent, basin.begin
+    return task.descend(basin.end), basin.end
 
 
 def _named(problem: Problem, values: Array) -> dict[str, float]:
@@ -165,14 +182,25 @@ def _record(
     polished: Descent | None = None,
     given: Minimum | None = None,
 ) -> Search:
-    """What the search did; ``polished`` is where the descent to ``basin`` ended on all rows."""
+    """What the search did; ``polished`` is where the descent to ``basin`` ended on all rows.
+
+    Of the others those are listed that are minima when looked at closely, on the rows that the search saw.
+    """
     minima: list[Minimum] = []
+    if basin is not None and polished is not None and polished.ending == "converged":
+        minima.append(Minimum(_named(problem, polished.values), polished.rss / problem.n, basin.reached))
+    known = [basin.rss] if basin is not None else []
     for one in hunt.basins[:LISTED]:
         if one is basin or not one.converged:
             continue
-        rss = one.rss if hunt.rows == problem.n else problem.rss(one.end)
-        minima.append(Minimum(_named(problem, hunt.settled(one).end), rss / problem.n, one.reached))
-    if basin is not None and polished is not None and polished.ending == "converged":
-        minima.append(Minimum(_named(problem, polished.values), polished.rss / problem.n, basin.reached))
+        end = hunt.settled(one).end
+        closer = minimise(hunt.projected.problem, end, *hunt.bounds)
+        if closer.ending != "converged" or abs(closer.rss - one.rss) > CLOSE * one.rss:
+            continue
+        if any(abs(closer.rss - rss) <= SAME * rss + hunt.floor for rss in known):
+            continue
+        known.append(closer.rss)
+        rss = closer.rss if hunt.rows == problem.n else problem.rss(closer.values)
+        minima.append(Minimum(_named(problem, closer.values), rss / problem.n, one.reached))
     minima.sort(key=lambda one: one.loss)
     return Search(hunt.starts, hunt.finite, hunt.rows, tuple(minima), hunt.ending, given)

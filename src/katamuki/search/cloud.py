@@ -195,9 +195,9 @@ def inverted(psi: Array, power: Array) -> Array:
     """θ of θ**power = ψ; positive where the sign is lost."""
     if len(power) == 1 and abs(power[0]) == 1.0:
         return psi if power[0] == 1.0 else np.asarray(1.0 / psi)
-    power = np.where(power == 0.0, np.nan, power)
     odd = (np.abs(power) % 2.0 == 1.0) | (np.abs(1.0 / power) % 2.0 == 1.0)
-    return np.asarray(np.where(odd, np.sign(psi), 1.0) * np.abs(psi) ** (1.0 / power))
+    found = np.where(odd, np.sign(psi), 1.0) * np.abs(psi) ** (1.0 / power)
+    return np.asarray(np.where(power == 0.0, np.nan, found))
 
 
 def quantile(ordered: Array, t: Array) -> Array:

@@ -151,6 +151,12 @@ class Hunt:
             return self.supply.pace(new.end) < self.supply.pace(old.end)
         return new.rss < old.rss
 
+    @property
+    def bounds(self) -> tuple[Array, Array]:
+        """Lower and upper bounds (p,) in the problem's order of free parameters."""
+        order = np.argsort(self.recipe.free, kind="stable")
+        return self.projected.lower[order], self.projected.upper[order]
+
     def settled(self, basin: Basin) -> Basin:
         """The basin in the one arrangement of equal terms, signs and phases, its start carried along."""
         found, names = self.recipe.symmetries, self.recipe.all_names

@@ -132,6 +132,9 @@ def _numbers(b: Builder, graph: Graph, place: Place, linear: Collection[str], na
     steep = place.op in GROWING | SATURATING | CIRCULAR
     if steep and _reads(b, place.factor):
         offset = None  # how fast it grows along the data does not depend on it
+    if place.op == "output" and offset is not None:
+        unknown = _names(b, offset) & set(linear) - _names(b, place.factor)
+        offset = None if unknown else offset  # its size is that of a parameter that is solved for
     outputs = (place.power, none if inner is None else inner, place.factor, none if offset is None else offset)
     numbers = b.graph(outputs, graph)
     data = depends(numbers, columns=graph.columns)
@@ -207,7 +210,12 @@ def _up(graph: Graph, b: Builder, here: _State, k: int, own: Collection[int], wa
             at_k = at_k._replace(offset=term if h is None else b("add", h, term))
         waiting.append(at_k)
     elif op == "mul" and other is not None:
-        waiting.append(times("mul", other) if alone else at_k)
+        if other == here.node:
+            if h is not None:
+                yield Place("square", *here[1:])
+            waiting.append(_raised(b, here, k, b.leaf("constant", 2.0)))
+        else:
+            waiting.append(times("mul", other) if alone else at_k)
     elif op == "div" and other is not None and first:
         waiting.append(times("div", other) if alone else at_k)
     elif op == "div" and other is not None:
@@ -252,6 +260,11 @@ def _up(graph: Graph, b: Builder, here: _State, k: int, own: Collection[int], wa
 def _reads(b: Builder, k: int) -> bool:
     """Whether a node depends on the data."""
     return any(b.nodes[one].op == "column" for one in needed(b.nodes, (k,)))
+
+
+def _names(b: Builder, k: int) -> set[str]:
+    """The parameters that a node depends on."""
+    return {str(b.nodes[one].value) for one in needed(b.nodes, (k,)) if b.nodes[one].op == "parameter"}
 
 
 def _minus(b: Builder, state: _State) -> _State:

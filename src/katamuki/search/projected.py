@@ -42,6 +42,7 @@ class Projected:
         self.lower, self.upper = np.ascontiguousarray(ends[:, 0]), np.ascontiguousarray(ends[:, 1])
         self.block = problem.block()
         self.work = np.empty(projection.room(problem.p, problem.all_p))
+        self.places = np.empty(2 * problem.p + 1, dtype=np.int64)
         self.floor = NOTHING * problem.tss_about_zero
         self.evaluations = 0.0
         self._data = (problem.kernel.address, problem.columns_address, problem.y_address, problem.root_address)
@@ -67,7 +68,13 @@ class Projected:
         problem, recipe, out = self.problem, self.recipe, np.empty((len(points), 3))
         orders = (address_of(recipe.linear_order), address_of(recipe.order))
         limits = (address_of(self.lower), address_of(self.upper), len(points), steps, self.floor, known)
-        rest = (address_of(self.block), address_of(self.work), address_of(points), address_of(out))
+        rest = (
+            address_of(self.block),
+            address_of(self.work),
+            address_of(self.places),
+            address_of(points),
+            address_of(out),
+        )
         projection.descend(*self._data, *self._rows, problem.p, recipe.q, problem.all_p, *orders, *limits, *rest)
         self.evaluations += float(out[:, 2].sum())
         return out
@@ -75,9 +82,10 @@ class Projected:
     def completed(self, values: Array, kept: Collection[str]) -> Array:
         """All parameters with the linear ones at their best, but for those that are to be kept."""
         best = values[None, :].copy()
-        self.project(best)
+        if not np.isfinite(self.project(best)[0]):
+            return values
         moved = [name in self.recipe.linear and name not in kept for name in self.recipe.all_names]
-        return np.where(moved & np.isfinite(best[0]), best[0], values)
+        return np.where(moved, best[0], values)
 
 
 def fewer(problem: Problem, seed: int) -> Problem:

@@ -22,6 +22,7 @@ DEPENDENT = 1e-12  # a diagonal of R this small against its column: the paramete
 GAINED = 1e-10  # of the rss: a predicted gain below it ends a descent
 ALIKE = 1e-7  # of the rss: so near a minimum that is known, it is that one
 SETTLED = 1e-15  # of the parameters: steps this short are none
+WANTED = 1e-9  # of length and residual: a pull away from a bound that is more than rounding
 LEAST_GAIN = 1e-4  # of the promised one, for a step to be taken
 LONGEST = 1e16  # damping
 
@@ -33,46 +34,66 @@ def room(p: int, all_p: int) -> int:
 
 
 @inline
+def settle(triangle, q, x, free, lower, upper, matrix, step, held, ones):  # type: ignore[no-untyped-def]
+    """The step of the q linear parameters to their best values within their bounds; ``held`` says which are stopped.
+
+    All that would cross a bound are stopped there, then the one that its bound holds back most is let go, in turns:
+    bounded least squares by an active set (Stark & Parker 1995).
+    """
+    for _ in range(3 * q + 1):
+        solve(triangle, q, ones, held, 0.0, matrix, step)
+        crossed = False
+        for j in range(q):
+            low, high = lower[j] - x[free[j]], upper[j] - x[free[j]]
+            if held[j] == 0.0 and (step[j] < low or step[j] > high):
+                step[j] = low if step[j] < low else high
+                held[j] = PUSHED
+                crossed = True
+        if crossed:
+            continue
+        first, most = -1, WANTED
+        for j in range(q):
+            if held[j] == PUSHED and lower[j] < upper[j]:
+                pull = 0.0
+                for i in range(j + 1):
+                    left = triangle[i * (q + 1) + q]
+                    for k in range(i, q):
+                        left -= triangle[i * (q + 1) + k] * step[k]
+                    pull += triangle[i * (q + 1) + j] * left
+                inward = pull if step[j] <= lower[j] - x[free[j]] else -pull
+                inward /= column_norm(triangle, q, j) * math.fabs(triangle[q * (q + 1) + q]) + 1e-300
+                if inward > most:
+                    first, most = j, inward
+        if first < 0:
+            return
+        held[first] = 0.0
+
+
+@inline
 def eliminate(  # type: ignore[no-untyped-def]
     kernel, columns, x, y, root, weighted, n, free, q, order, lower, upper, block, out, matrix, step, held, ones
 ):
-    """Put the best values of the q linear parameters into ``x``, within their bounds; Σ w r² there, or infinity."""
+    """Put the best values of the q linear parameters into ``x``, within their bounds; Σ w r² there, or infinity.
+
+    ``held`` tells those that stop at a bound (``PUSHED``).
+    """
     for j in range(q):
         x[free[j]] = min(max(0.0, lower[j]), upper[j])
     linearise(kernel, columns, x, y, root, weighted, 0, n, free, q, order, block, out)
     if not finite(out, q + 1):
         return math.inf
     triangle = at(out, 1)
-    if q == 0:
-        return out[0]
     for j in range(q):
         held[j] = 1.0 if math.fabs(triangle[j * (q + 1) + j]) <= DEPENDENT * column_norm(triangle, q, j) else 0.0
-        ones[j] = 0.0
-        step[j] = 0.0
-    solve(triangle, q, ones, held, 0.0, matrix, step)
-    clipped = False
-    first = 0
-    while first >= 0:
-        first = -1
-        share = 1.0
-        for j in range(q):
-            near = (lower[j] if step[j] < 0.0 else upper[j]) - x[free[j]]
-            if held[j] == 0.0 and math.fabs(near) < share * math.fabs(step[j]):
-                first = j
-                share = near / step[j]
-        if first >= 0:
-            clipped = True
-            step[first] *= share
-            held[first] = PUSHED
-            solve(triangle, q, ones, held, 0.0, matrix, step)
-    total = triangle[q * (q + 1) + q] * triangle[q * (q + 1) + q]
-    dependent = False
+        ones[j], step[j] = 0.0, 0.0
+    settle(triangle, q, x, free, lower, upper, matrix, step, held, ones)
+    whole = True
     for j in range(q):
-        dependent = dependent or held[j] == 1.0
+        whole = whole and held[j] == 0.0
         x[free[j]] = min(max(x[free[j]] + step[j], lower[j]), upper[j])
-    if clipped or dependent:
-        total = max(out[0] - gain(triangle, q, step), 0.0)
-    return total
+    if whole:
+        return triangle[q * (q + 1) + q] * triangle[q * (q + 1) + q] if q > 0 else out[0]
+    return max(out[0] - gain(triangle, q, step), 0.0)
 
 
 @inline
@@ -117,19 +138,19 @@ def propose(x, trial, all_p, free, q, m, corner, scale, lower, upper, damping, h
 
 @function(
     "int64(int64, double**, double*, double*, int64, int64, int64*, int64, int64, int64, int64*, int64*, double*,"
-    " double*, int64, int64, double, double, double*, double*, double*, double*)",
+    " double*, int64, int64, double, double, double*, double*, int64*, double*, double*)",
     sums=True,
 )
 def descend(  # type: ignore[no-untyped-def]
     kernel, columns, y, root, weighted, n, free, p, q, all_p, order, whole, lower, upper,
-    count, max_steps, floor, known, block, work, points, out,
+    count, max_steps, floor, known, block, work, places, points, out,
 ):  # fmt: skip
     """Descend from each of ``count`` points (all_p numbers each), which end where the descent does.
 
     ``out`` has three numbers a point: Σ w r², how it ended, evaluations. ``order`` (q + 1) and ``whole`` (p + 1) name a
     block's columns for the linear ones alone and for all; ``floor`` is the rss that rounding leaves. ``known`` is that
     of the best minimum so far, or negative: a descent that comes so near it has arrived. With ``max_steps`` 0 points
-    stay where they are, but for their linear parameters.
+    stay where they are, but for their linear parameters. ``places`` has room for 2p + 1.
     """
     size = 1 + (p + 1) * (p + 1)
     corner = at(work, size)
@@ -172,12 +193,19 @@ def descend(  # type: ignore[no-untyped-def]
                 if rss <= floor or m == 0 or math.fabs(rss - known) <= ALIKE * known:
                     result[1] = CONVERGED
                     break
-                linearise(kernel, columns, x, y, root, weighted, 0, n, free, p, whole, block, work)
+                loose = 0  # a linear parameter at its bound does not move: nothing is projected out along its column
+                for j in range(p):
+                    if j >= q or linear[p + j] != PUSHED:
+                        places[loose] = free[j]
+                        places[p + loose] = whole[j]
+                        loose += 1
+                places[p + loose] = 0
+                linearise(kernel, columns, x, y, root, weighted, 0, n, places, loose, at(places, p), block, work)
                 result[2] += 1.0
-                if not finite(work, p + 1):
+                if not finite(work, loose + 1):
                     result[1] = STUCK
                     break
-                bend(work, p, q, corner, scale)
+                bend(work, loose, loose - m, corner, scale)
             else:
                 damping *= growth
                 growth *= 2.0
