@@ -123,8 +123,8 @@ def test_a_level_is_a_share(level: float) -> None:
 
 
 def test_other_words_are_refused() -> None:
-    with pytest.raises(BoundsError, match="profile"):
-        line().interval(method="profile")  # type: ignore[arg-type]
+    with pytest.raises(BoundsError, match="bootstrap"):
+        line().interval(method="bootstrap")  # type: ignore[arg-type]
     with pytest.raises(BoundsError, match="median"):
         line().predict({"x": [1.0]}, interval="median")  # type: ignore[arg-type]
 

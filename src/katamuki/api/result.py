@@ -6,7 +6,6 @@ quantities carry their uncertainty to first order, from the exact derivatives of
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from katamuki import data as sources
 from katamuki.api import propagation, surviving
 from katamuki.api.exporting import Exports
+from katamuki.api.intervals import Method, intervals
 from katamuki.api.numbers import Numbers
 from katamuki.api.pictures import Pictures
 from katamuki.api.plan import Plan
@@ -165,29 +165,34 @@ class Fit(Numbers, Stories, Pictures, Exports):
         params = np.array([self.params[name] for name in kernel.parameters])
         return kernel.evaluate([columns[name] for name in kernel.columns], params, m, want)
 
-    def interval(self, level: float = 0.95, method: Literal["t"] = "t") -> dict[str, tuple[float, float]]:
-        """Confidence intervals: value ± t·stderr with dof degrees of freedom; normal quantiles where sigma is known.
+    def interval(self, level: float = 0.95, method: Method = "t") -> dict[str, tuple[float, float]]:
+        """Confidence intervals: value ± t·stderr, or how far the loss lets each parameter go: √(rss′ − rss) = t·s.
 
         Parameters
         ----------
         level : float
             How much they should cover, between 0 and 1, no unit.
-        method : "t"
-            From the standard errors; symmetric.
+        method : "t" or "profile"
+            ``"t"``: from the standard errors, symmetric; t of Student with dof degrees of freedom, normal where sigma
+            is known. ``"profile"``: each parameter held at one value after the other while the others are fitted again,
+            rss′, within their bounds; the same where the formula is linear.
 
         Returns
         -------
         dict
-            (low, high) by name, unit of the parameter; NaN where there is no standard error.
+            (low, high) by name, unit of the parameter; NaN where there is no standard error, infinite where a profile
+            has no end within 1000 half-widths of the interval from the standard error.
 
         Raises
         ------
         BoundsError
-            If ``level`` or ``method`` is not one.
+            If ``level`` or ``method`` is not one, or the fit is not at a minimum of a formula.
+        NotConverged
+            If a lower loss was met on the way.
 
         Source
         ------
-        Student 1908; the Guide to the Expression of Uncertainty in Measurement, annex G.
+        Student 1908; the Guide to the Expression of Uncertainty in Measurement, annex G; Bates & Watts 1988, chapter 6.
 
         Example
         -------
@@ -196,15 +201,7 @@ class Fit(Numbers, Stories, Pictures, Exports):
         >>> round(low, 6), round(high, 6)
         (0.23337, 0.766812)
         """
-        if method != "t":
-            raise BoundsError("E-USAGE", "result.method", given=repr(method))
-        wide = propagation.quantile(level, self.solution)
-        found = {}
-        for name, value in self.params.items():
-            error = self.stderr[name]
-            half = math.nan if error is None else wide * error
-            found[name] = (value - half, value + half)
-        return found
+        return intervals(self, level, method)
 
     def predict(
         self, data: object, interval: Literal["mean", "new"] | None = None, level: float = 0.95

@@ -20,9 +20,9 @@ from katamuki.problem.passes import linearise
 from katamuki.solvers.triangle import column_norm, finite, gain, solve
 
 # Slots of the state's first numbers.
-LEAST, TARGET, HALF, PLACE, MOST, BAND = range(6)
-U, LOW, Q_LOW, HIGH, Q_HIGH, BEFORE, STRIDE, WEIGHT_LOW, WEIGHT_HIGH = range(6, 15)
-DAMPING, INNER, OUTER, GUESSED, EVALUATIONS = range(15, 20)
+LEAST, TARGET, HALF, PLACE, MOST, BAND, EVALUATIONS = range(7)  # EVALUATIONS below 0: not begun
+U, LOW, Q_LOW, HIGH, Q_HIGH, BEFORE, STRIDE, WEIGHT_LOW, WEIGHT_HIGH = range(7, 16)
+DAMPING, INNER, OUTER, GUESSED = range(16, 20)
 HEAD = 20
 GO_ON, FOUND, STRAIGHT, FAR_OFF, STOPPED, LOWER, LOST = range(7)
 
@@ -31,6 +31,7 @@ FITTED = 1e-9  # of the target: what the others could still gain
 ROUGHLY = 1e-3  # the same for a first look at u = 1
 ROUNDING = 1e-15  # of S: what cannot be told from rounding
 WILD = 2.0  # of q: what is fitted so high may lie in another valley
+FIRST = 0.1  # of the half-width: a long first stride could leap over a rise into another valley
 FARTHER = 3.0  # times the last stride outwards
 FAR = 1000.0  # half-widths beyond which an end counts as open
 NARROW = 1e-9  # a stride so short at a place without a value is its edge
@@ -213,8 +214,24 @@ def settle(state, p, all_p):  # type: ignore[no-untyped-def]
 
 
 @inline
+def begin(state, p, all_p, free):  # type: ignore[no-untyped-def]
+    """The first trial point: a short stride, or for a look the end that the standard error gives."""
+    state[LOW] = state[Q_LOW] = state[OUTER] = state[EVALUATIONS] = 0.0
+    state[HIGH] = state[Q_HIGH] = math.inf
+    state[WEIGHT_LOW] = state[WEIGHT_HIGH] = 1.0
+    state[U] = min(1.0 if state[BAND] > 0.0 else FIRST, state[MOST])
+    answer, below = fields(state, p, all_p)[0], fields(state, p, all_p)[3]
+    for k in range(all_p):
+        below[k] = answer[k]
+    guess(state, p, all_p, free)
+
+
+@inline
 def advance(state, p, all_p, free):  # type: ignore[no-untyped-def]
-    """Take the evaluated trial point (``fresh``) into account and propose the next; a status."""
+    """Take the evaluated trial point (``fresh``) into account and propose the next; a status. At first, begin."""
+    if state[EVALUATIONS] < 0.0:
+        begin(state, p, all_p, free)
+        return GO_ON
     current, fresh = fields(state, p, all_p)[13], fields(state, p, all_p)[14]
     state[INNER] += 1.0
     state[EVALUATIONS] += 1.0
@@ -245,22 +262,6 @@ def advance(state, p, all_p, free):  # type: ignore[no-untyped-def]
     return status
 
 
-@function("int64(double*, int64, int64, int64*, double*)")
-def begin(state, p, all_p, free, directions):  # type: ignore[no-untyped-def]
-    """The first trial point, at the end that the standard error gives; row k of ``directions`` (p, p) belongs to k."""
-    state[LOW] = state[Q_LOW] = state[OUTER] = state[EVALUATIONS] = 0.0
-    state[HIGH] = state[Q_HIGH] = math.inf
-    state[WEIGHT_LOW] = state[WEIGHT_HIGH] = 1.0
-    state[U] = min(1.0, state[MOST])
-    answer, below, direction = fields(state, p, all_p)[0], fields(state, p, all_p)[3], fields(state, p, all_p)[9]
-    for k in range(all_p):
-        below[k] = answer[k]
-    for j in range(p):
-        direction[j] = directions[int(state[PLACE]) * p + j]
-    guess(state, p, all_p, free)
-    return 0
-
-
 @function("int64(double*, int64, int64, int64*)")
 def advance_once(state, p, all_p, free):  # type: ignore[no-untyped-def]
     """:func:`advance`, for a caller that evaluates the trial point with threads."""
@@ -273,8 +274,8 @@ def advance_once(state, p, all_p, free):  # type: ignore[no-untyped-def]
 def walk(kernel, columns, y, root, weighted, n, free, p, all_p, order, block, state):  # type: ignore[no-untyped-def]
     """Evaluate and advance until the end is found, or will not be."""
     trial, fresh = fields(state, p, all_p)[2], fields(state, p, all_p)[14]
-    status = GO_ON
-    while status == GO_ON:
-        linearise(kernel, columns, trial, y, root, weighted, 0, n, free, p, order, block, fresh)
+    while True:
         status = advance(state, p, all_p, free)
-    return status
+        if status != GO_ON:
+            return status
+        linearise(kernel, columns, trial, y, root, weighted, 0, n, free, p, order, block, fresh)

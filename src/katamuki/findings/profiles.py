@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from katamuki import tails
 from katamuki.backends.native import address_of
@@ -78,6 +79,8 @@ class Walker:
         How many standard errors the interval reaches.
     lower, upper : (p,) float64
         Bounds of the free parameters.
+    tied : (p,) bool, optional
+        Parameters that stay where they are, because their columns depend on those of others.
 
     Source
     ------
@@ -94,13 +97,14 @@ class Walker:
         t: float,
         lower: Array | float = -math.inf,
         upper: Array | float = math.inf,
+        tied: NDArray[np.bool_] | bool = False,
     ) -> None:
         p = problem.p
         self.problem, self.values, self.rss = problem, np.ascontiguousarray(values), rss
         root = bars.root
         inverse = root @ root.T
         square = inverse.diagonal()
-        fixed = ~(square > 0.0) | ~np.isfinite(bars.stderr)
+        fixed = ~(square > 0.0) | tied
         with np.errstate(divide="ignore", invalid="ignore"):
             self.directions = inverse / square[:, None]  # row k: how all move where k moves by 1
         variance = 1.0 if known else rss / bars.dof if bars.dof > 0 else math.nan
@@ -113,19 +117,11 @@ class Walker:
             self.state[place : place + p] = part
             place += p
 
-    def end(self, k: int, side: int, band: float = 0.0) -> End:
-        """The end of free parameter k's profile below (−1) or above (1).
-
-        Where √((S − S₀)/s²) is within ``band``·t of t at the standard error's end, that is the answer: u = 1.
-        """
-        problem, p, state = self.problem, self.problem.p, self.state
-        half = side * self.half[k]
-        here = float(self.values[problem.free[k]])
-        bound = float(self.upper[k] if side > 0 else self.lower[k])
-        state[: core.BAND + 1] = self.rss, self.target, half, k, (bound - here) / half, band
-        free, start = problem.layout.free_address, address_of(state)
-        core.begin(start, p, problem.all_p, free, address_of(self.directions))
-        status = self._walk(start)
+    def end(self, k: int, side: int) -> End:
+        """The end of free parameter k's profile below (−1) or above (1)."""
+        problem, state = self.problem, self.state
+        half, here = side * self.half[k], float(self.values[problem.free[k]])
+        status = self._status(k, side, 0.0)
         u = float(state[core.U])
         if status == core.LOWER:
             x = state[core.HEAD + problem.all_p : core.HEAD + 2 * problem.all_p].copy()
@@ -135,11 +131,25 @@ class Walker:
             return End(math.nan, math.nan)
         if status == core.FAR_OFF:
             return End(math.copysign(math.inf, half), math.inf)
-        return End(bound if status == core.STOPPED else here + u * half, u)
+        return End(self._bound(k, side) if status == core.STOPPED else here + u * half, u)
 
-    def _walk(self, start: int) -> int:
-        """Compiled for few rows; one threaded pass an evaluation for many. ``start`` is the state's address."""
+    def _bound(self, k: int, side: int) -> float:
+        return float(self.upper[k] if side > 0 else self.lower[k])
+
+    def _status(self, k: int, side: int, band: float) -> int:
+        """Look for an end; with a ``band``, STRAIGHT says that √((S − S₀)/s²) is within ``band``·t of t at u = 1."""
+        problem, p, state = self.problem, self.problem.p, self.state
+        half, here = side * self.half[k], float(self.values[problem.free[k]])
+        most = (self._bound(k, side) - here) / half
+        state[: core.EVALUATIONS + 1] = self.rss, self.target, half, k, most, band, -1.0
+        place = core.HEAD + 6 * problem.all_p + 3 * p
+        state[place : place + p] = self.directions[k]
+        return self._walk()
+
+    def _walk(self) -> int:
+        """Compiled for few rows; one threaded pass an evaluation for many."""
         problem, p, all_p, state = self.problem, self.problem.p, self.problem.all_p, self.state
+        start = address_of(state)
         free = problem.layout.free_address
         if problem.n <= FEW:
             weighted = int(problem.root is not None)
@@ -150,11 +160,11 @@ class Walker:
         trial = core.HEAD + 2 * all_p
         fresh = core.HEAD + 6 * all_p + 7 * p + 1 + (p + 1) ** 2
         while True:
-            linearised = problem.triangle(state[trial : trial + all_p].copy())
-            state[fresh : fresh + len(linearised)] = linearised
             status = core.advance_once(start, p, all_p, free)
             if status != core.GO_ON:
                 return status
+            linearised = problem.triangle(state[trial : trial + all_p].copy())
+            state[fresh : fresh + len(linearised)] = linearised
 
     def profile(self, k: int) -> Profile:
         """Both ends of free parameter k."""
@@ -163,7 +173,7 @@ class Walker:
 
     def is_straight(self, k: int) -> bool:
         """Whether both ends are about where the standard error says."""
-        return self.end(k, -1, NEARLY).u == 1.0 and self.end(k, 1, NEARLY).u == 1.0
+        return all(self._status(k, side, NEARLY) == core.STRAIGHT for side in (-1, 1))
 
 
 def bent_profiles(problem: Problem, solution: Solution, values: Array, bars: Uncertainty) -> tuple[Profile, ...]:
