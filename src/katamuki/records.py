@@ -174,9 +174,9 @@ class Search:
     """What a search for starting values did.
 
     ``starts`` counts the descents, a given start included, ``finite`` those of them that began where the formula has a
-    value; ``rows`` the rows that they saw. ``minima`` are distinct, best first. ``ending`` says why it stopped: the best
-    was reached often enough ("sure"), it was not and the search gave up ("unsure"), parameters that grow without end come
-    lower than the best minimum ("unbounded"), the number asked for was made ("asked"), or it was cut ("time",
+    value; ``rows`` the rows that they saw. ``minima`` are distinct, best first. ``ending`` says why it stopped: the
+    best was reached often enough ("sure"), it was not and the search gave up ("unsure"), parameters that grow without
+    end come lower than the best minimum ("unbounded"), the number asked for was made ("asked"), or it was cut ("time",
     "interrupted"). ``given`` is where the user's own complete start ended.
     """
 

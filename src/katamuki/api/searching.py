@@ -197,6 +197,8 @@ def _record(
         closer = minimise(hunt.projected.problem, end, *hunt.bounds)
         if closer.ending != "converged" or abs(closer.rss - one.rss) > CLOSE * one.rss:
             continue
+        if _runs_away(hunt.projected.problem, closer):
+            continue
         if any(abs(closer.rss - rss) <= SAME * rss + hunt.floor for rss in known):
             continue
         known.append(closer.rss)
