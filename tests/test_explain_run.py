@@ -259,21 +259,21 @@ def test_a_run_is_told_where_its_time_was_over() -> None:
 
 
 def test_levenberg_marquardt_lists_attempts_and_tells_its_pace() -> None:
-    story = told(DECAY, decay(0.1))
+    story = told(DECAY, decay(0.1), starts=1)
     attempts = [event for event in story.events if event.code == "attempt"]
     steps = [event.step for event in attempts]
     assert steps[:3] == [1, 2, 3]
     assert steps[-1] == story.header["steps"]
     _, ending = of(story, "converged")
     assert ending["cosine"] < 1e-9
-    assert of(told(DECAY, decay(1e-6)), "converged")[1]["pace"] == "superlinear"
-    assert of(told(DECAY, decay(0.5)), "converged")[1]["pace"] == "linear"
+    assert of(told(DECAY, decay(1e-6), starts=1), "converged")[1]["pace"] == "superlinear"
+    assert of(told(DECAY, decay(0.5), starts=1), "converged")[1]["pace"] == "linear"
     assert "refused" in codes(story)
     assert "refused" not in codes(told("y ~ a*x + b", km.datasets("tutorial"), solver="lm"))
 
 
 def test_digits_of_attempts_are_counted_against_the_answer() -> None:
-    fit = km.fit(DECAY, decay(0.1))
+    fit = km.fit(DECAY, decay(0.1), starts=1)
     _, ending = of(fit.explain(), "converged")
     assert fit.trace is not None
     best = np.array([fit.params[name] for name in fit.trace.names])
@@ -284,7 +284,7 @@ def test_digits_of_attempts_are_counted_against_the_answer() -> None:
 
 
 def test_attempts_that_were_too_few_are_said() -> None:
-    story = told(DECAY, decay(), solver=km.LevenbergMarquardt(max_steps=4))
+    story = told(DECAY, decay(), solver=km.LevenbergMarquardt(max_steps=4), starts=1)
     assert of(story, "attempts_over")[1]["attempts"] == 4
     assert "attempts_over" not in codes(told(DECAY, decay()))
 

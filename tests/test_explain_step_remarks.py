@@ -114,6 +114,6 @@ def test_differences_across_a_kink_say_so() -> None:
     assert beside.differences is not None
     assert not beside.differences.kink
     assert "kink" not in beside.explain()
-    choice = km.fit("y ~ a*t if t > b else a*t + c", data, start={"a": 1.0, "b": 2.0, "c": 0.1}, solver=solver).step(1)
+    choice = km.fit("y ~ a*t if t > b else b + c*t", data, start={"a": 1.0, "b": 2.0, "c": 0.1}, solver=solver).step(1)
     assert choice.differences is not None
     assert choice.differences.kink

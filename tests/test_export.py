@@ -285,7 +285,9 @@ def test_what_a_library_lacks_is_refused_by_name() -> None:
 
 def test_a_failed_fit_has_no_answer_to_repeat_but_a_run_has_its_end() -> None:
     with pytest.raises(km.NotConverged) as caught:
-        km.fit("y ~ a*exp(b*x)", TUTORIAL, solver=km.LevenbergMarquardt(max_steps=2), start={"a": 1, "b": 0.3})
+        km.fit(
+            "y ~ a*exp(b*x)", TUTORIAL, solver=km.LevenbergMarquardt(max_steps=2), start={"a": 1, "b": 0.3}, starts=1
+        )
     assert isinstance(caught.value.fit, km.Fit)
     with pytest.raises(km.BackendError, match="E-EXPORT"):
         caught.value.fit.to_code("numpy")
