@@ -178,3 +178,16 @@ def test_constants_are_folded_and_must_be_finite() -> None:
 def test_a_derivative_whose_constant_part_is_not_finite_is_left_to_the_data() -> None:
     value, slope = evaluate(derivative(graph_of("0**a")), {"x": np.array([1.0])}, {"a": 2.0})
     assert (value[0], slope[0]) == (0.0, 0.0)  # as PyTorch
+
+
+@pytest.mark.parametrize("right", ["(x/c)**b", "(c*x)**b", "(x*c)**b", "d + (a - d)/(1 + (x/c)**b)", "((x - a)/c)**b"])
+@pytest.mark.parametrize("power", [0.3, 1.0, 1.7])
+def test_a_scale_inside_a_power_has_a_slope_where_the_column_is_zero(right: str, power: float) -> None:
+    """This used to be ∞·0: a dose of zero, and an exponent below one."""
+    graph = graph_of(right)
+    at = {name: {"a": -0.5, "b": power, "c": 2.5, "d": 0.4}[name] for name in graph.parameters}
+    x = {"x": np.array([0.0, 1e-3, 0.7, 4.0])}
+    found = dict(zip(graph.parameters, evaluate(derivative(graph), x, at)[1:], strict=True))
+    step = 1e-6
+    high, low = (evaluate(graph, x, at | {"c": at["c"] + one})[0] for one in (step, -step))
+    np.testing.assert_allclose(found["c"], (high - low) / (2 * step), rtol=1e-6, atol=1e-9)

@@ -9,6 +9,7 @@ is exact for every number (·1, +0 of missing terms, constants): never 0·x.
 from __future__ import annotations
 
 import keyword
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -204,6 +205,7 @@ def derivative(graph: Graph) -> Graph:
     """
     b = Builder(graph.nodes, simplify=True)
     moving = depends(graph, graph.parameters)
+    uses = Counter(a for node in graph.nodes for a in node.args)
     adjoints: dict[int, Adjoint] = {graph.outputs[0]: (b.leaf("constant", 1.0), ())}
     for k in range(graph.outputs[0], -1, -1):
         node = graph.nodes[k]
@@ -221,14 +223,42 @@ def derivative(graph: Graph) -> Graph:
             conditions = active
             if guard is not None and (condition := guard(b, node.args)) not in active:
                 conditions = (*active, condition)
-            new = (flow, conditions)
-            adjoints[argument] = _merged(b, adjoints[argument], new) if argument in adjoints else new
+            flows = [(argument, flow)]
+            if node.op == "pow" and argument == node.args[0] and uses[argument] == 1:
+                flows = _into_base(b, graph.nodes, k, upstream, flow)
+            for target, one in flows:
+                if target in moving:
+                    new = (one, conditions)
+                    adjoints[target] = _merged(b, adjoints[target], new) if target in adjoints else new
     outputs = [graph.outputs[0]]
     places = {node.value: k for k, node in enumerate(graph.nodes) if node.op == "parameter"}
     for name in graph.parameters:
         flow, active = adjoints.get(places.get(name, -1), (b.leaf("constant", 0.0), ()))
         outputs.append(_guarded(b, flow, active))
     return b.graph(outputs, graph)
+
+
+def _into_base(b: Builder, nodes: Sequence[Node], k: int, upstream: int, flow: int) -> list[tuple[int, int]]:
+    """The flows into the base of a power, node k, whose own flow is ``flow``: past a quotient or product of a column.
+
+    (x/c)**p changes with c by −p·(x/c)**p/c, which is 0 at x = 0; through the base it would be ∞·0 there for p below 1.
+    """
+    base, power = nodes[k].args
+    one = nodes[base]
+    if one.op not in {"div", "mul"} or one.args[0] == one.args[1]:
+        return [(base, flow)]
+    whole = b("mul", upstream, b("mul", power, k))
+    flows = []
+    for place, target in enumerate(one.args):
+        rule = TABLE[one.op].pullback[place]
+        assert rule is not None
+        through = rule(b, one.args, base, flow)
+        if one.op == "div" and place == 1:
+            through = b("neg", b("div", whole, target))
+        elif one.op == "mul" and nodes[target].op == "parameter" and nodes[one.args[1 - place]].op != "parameter":
+            through = b("where", b("eq", target, 0.0), through, b("div", whole, target))
+        flows.append((target, through))
+    return flows
 
 
 def _merged(b: Builder, one: Adjoint, two: Adjoint) -> Adjoint:
