@@ -77,6 +77,22 @@ def test_a_constant_y_is_met_and_what_it_leaves_open_is_said(name: str, constant
         assert fit.verdict == "look"
 
 
+def test_what_is_0_but_for_rounding_is_0_within_its_bounds_and_stays_a_number_elsewhere() -> None:
+    wave, y = FAMILIES["sine"].formula, np.full(N, 0.1)
+    with pytest.warns(FitWarning):
+        free = km.fit(wave, {"x": X, "y": y}, bounds={"a": (-1.0, 1.0)})
+    assert free.params["a"] == 0.0
+    assert free.stderr["b"] is None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)
+        above = km.fit(wave, {"x": X, "y": y}, bounds={"a": (1e-18, 1.0)})
+    assert above.params["a"] >= 1e-18
+    small = km.fit("y ~ a*x + b", {"x": X, "y": 1e-12 * X + 5.0 + 1e-13 * NOISE})  # small beside y, and no rounding
+    assert small.params["a"] == pytest.approx(1e-12, rel=1e-2)
+    fine = km.fit("y ~ a*x + b", {"x": X, "y": 1e-12 * X})
+    assert fine.params["a"] == pytest.approx(1e-12, rel=1e-12)
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_y_of_zeros_is_met(name: str) -> None:
     fit = fitted(name, X, np.zeros(N))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,9 @@ from katamuki.records import Array, Combination, SigmaIs
 from katamuki.solvers import linear
 from katamuki.solvers.damped_step import BOUND
 from katamuki.solvers.levenberg_marquardt import Descent
+
+ROUNDING = 16 * 2.0**-52  # of y
+NEARLY = 1e8  # times that, squared: residuals that are the noise of the formula's own evaluation
 
 
 @dataclass(slots=True)
@@ -37,10 +41,45 @@ class Answer:
 
 
 def descent_at(problem: Problem, values: Array) -> Descent:
-    """The linearisation at a point that no converging solver chose."""
+    """The linearisation at a point that no converging solver chose; its trace is that point."""
     out = problem.triangle(values, exact=True)
-    q = problem.p + 1
-    return Descent("converged", values, float(out[0]), out[1:].reshape(q, q), out[:0], np.zeros(problem.p), 1, 0.0, 0.0)
+    p = problem.p
+    rss, triangle = float(out[0]), out[1:].reshape(p + 1, p + 1)
+    slope = -2.0 / problem.n * (triangle[:p, :p].T @ triangle[:p, p])
+    row = np.concatenate([values[problem.free], slope, np.full(p, np.nan), [rss / problem.n, np.nan, 1.0]])
+    return Descent("converged", values, rss, triangle, row[None, :], np.zeros(p), 1, 0.0, 0.0)
+
+
+def without_rounding(
+    problem: Problem, descent: Descent, bounds: Mapping[str, tuple[float, float]] | None = None
+) -> Descent:
+    """A perfect fit with parameters that are 0 but for rounding put to 0: what they multiply is seen to be open then.
+
+    A constant y under ``a*sin(b*x + c) + d`` leaves a = 1e-17, and slopes along b and c of that size. A parameter is 0
+    but for rounding where |θ|·‖∂f/∂θ‖ is within rounding of y; the fit must stay as perfect as rounding lets it, and
+    within its bounds.
+    """
+    p, floor = problem.p, ROUNDING**2 * problem.tss_about_zero
+    if not descent.rss <= NEARLY * floor:
+        return descent
+    values, lengths = descent.values.copy(), np.linalg.norm(descent.triangle[:p, :p], axis=0)
+    size = np.abs(values[problem.free]) * lengths
+    tiny = (size <= math.sqrt(floor)) & (values[problem.free] != 0.0)
+    if not tiny.any():
+        return descent
+    for k, name in enumerate(problem.free_names):
+        low, high = (bounds or {}).get(name, (0.0, 0.0))
+        if tiny[k] and low <= 0.0 <= high:
+            values[problem.free[k]] = 0.0
+    out = problem.triangle(values, exact=True)
+    if not out[0] <= max(descent.rss, floor):
+        return descent
+    triangle = out[1:].reshape(p + 1, p + 1)
+    last = descent.rows[-1]
+    last[:p] = values[problem.free]
+    last[p : 2 * p] = -2.0 / problem.n * (triangle[:p, :p].T @ triangle[:p, p])
+    last[3 * p] = out[0] / problem.n
+    return replace(descent, values=values, rss=float(out[0]), triangle=triangle)
 
 
 def answer_of(problem: Problem, descent: Descent, sigma_is: SigmaIs | None, bounded: bool) -> Answer:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from katamuki.api.claims import Answer, answer_of, descent_at, sharpen
+from katamuki.api.claims import Answer, answer_of, descent_at, sharpen, without_rounding
 from katamuki.api.options import Asked
 from katamuki.api.refusing import refusal
 from katamuki.api.values import Settings
@@ -117,7 +117,8 @@ def solve(
         outcome = answer(task, Asked() if is_linear else asked)
         seconds = time.perf_counter() - began
         options = {"max_steps": solver.max_steps}
-        run = _run_of(problem, outcome.descent, "levenbergmarquardt", options, sigma_is, bool(said.bounds))
+        descent = without_rounding(problem, outcome.descent, said.bounds)
+        run = _run_of(problem, descent, "levenbergmarquardt", options, sigma_is, bool(said.bounds))
         run.seconds, run.search, run.begin = seconds, outcome.search, outcome.begin
         return run
     return _stepping(problem, is_linear, chosen, said, sigma_is, max_seconds, progress, accumulate, loop)
@@ -137,7 +138,7 @@ def _closed_form(problem: Problem, sigma_is: SigmaIs | None) -> Run:
     began = time.perf_counter()
     descent = minimise(problem, problem.full(0.0), linear=True, max_steps=1)
     seconds = time.perf_counter() - began
-    run = _run_of(problem, descent, "linear", {}, sigma_is, False)
+    run = _run_of(problem, without_rounding(problem, descent), "linear", {}, sigma_is, False)
     run.seconds = seconds
     if run.failure is not None and run.failure != "stalled":
         return run
