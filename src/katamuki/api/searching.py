@@ -113,7 +113,7 @@ def _beside(task: Task, hunt: Hunt, wanted: int) -> Outcome:
     for one in hunt.basins[:TRIED]:
         if converged and own.rss <= one.rss * slack + hunt.floor:
             break
-        other, there = _down(task, hunt, one if converged else hunt.settled(one))
+        other, there = _down(task, hunt, hunt.settled(one))
         if other.ending == "converged" and not descent.rss <= other.rss * (1.0 + SAME) + hunt.floor:
             search = _record(problem, hunt, one, other, given)
             return Outcome(descent, begin, search) if converged else Outcome(other, there, search)

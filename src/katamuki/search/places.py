@@ -150,7 +150,7 @@ def _numbers(b: Builder, graph: Graph, place: Place, linear: Collection[str], na
         offset_varies,
         any(node.op in POWERS and k in data for k, node in enumerate(numbers.nodes)),
         reads,
-        frozenset({*reads} - {*linear, name}),
+        frozenset({*reads}.difference(linear)),
     )
     rank = 0 if place.op in CIRCULAR else 1 if place.op in GROWING | SATURATING else 2
     if place.op == "output" and has_inner and not place.bare:
@@ -241,7 +241,7 @@ def _up(graph: Graph, b: Builder, here: _State, k: int, own: Collection[int], wa
             waiting.append(_State(k, here.power, g, whole, None, here.bare))
         else:
             yield Place("exp", here.power, here.inner, g, h, here.bare)
-    elif op in COMPARED and other is not None:
+    elif op in COMPARED and other is not None and alone:
         less = b("neg", other) if h is None else b("sub", h, other)
         yield Place("compare", here.power, here.inner, g, less, here.bare)
         if op in {"min", "max"}:
