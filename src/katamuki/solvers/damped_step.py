@@ -15,7 +15,7 @@ import math
 
 from katamuki.backends.native import at, function, inline
 from katamuki.problem.passes import linearise
-from katamuki.solvers.triangle import PUSHED, column_norm, cosine, finite, gain, reduce, solve
+from katamuki.solvers.triangle import PUSHED, column_norm, combine, cosine, finite, gain, reduce, solve
 
 # Slots of the state's first numbers.
 RSS, DAMPING, GROWTH, PREDICTED, PHASE, ATTEMPTS, ACCEPTED = range(7)
@@ -34,9 +34,10 @@ LEAST_GAIN = 1e-4  # of the predicted reduction, for a step to be accepted
 LONGEST_DAMPING = 1e60
 POLISH_STEPS = 60.0
 PATIENCE = 5.0  # undamped steps in a row without a shorter one: parts of an error that cancelled come apart at first
-SLOW = 0.3  # a step this long beside the one before it: steps that do not vanish by themselves soon
-ALONG = 0.8  # squared cosine of two steps that go along one line
-FARTHEST = 30.0  # times an undamped step
+SLOW = 0.1  # a step this long beside the one before it: steps that do not vanish by themselves soon
+NOISE = 1e-11  # of the parameters: steps this short are slow because they are rounding
+DEPTH = 4  # moves that are combined at most
+FARTHEST = 100.0  # times an undamped step
 SURE = 1e-13  # of the parameters: a step so short, after ever shorter ones, changes no digit of an error bar
 WORSE = 1.01  # times the rss: an undamped step that leads here left a valley that only looked like a minimum
 
@@ -88,7 +89,7 @@ def record(row, x, free, p, triangle, rss, n, step, damping):  # type: ignore[no
 def state_size(p: int, all_p: int) -> int:
     """How many doubles the state needs for p free of all_p parameters."""
     q = p + 1
-    return HEAD + 3 * all_p + 5 * p + 3 * (1 + q * q) + 2 * p * q + q
+    return HEAD + 3 * all_p + 5 * p + 3 * (1 + q * q) + 2 * p * q + 1 + 2 * p * (1 + DEPTH)
 
 
 @inline
@@ -174,7 +175,7 @@ def accept(state, p, all_p, free):  # type: ignore[no-untyped-def]
 @inline
 def keep_best(state, p, all_p, free):  # type: ignore[no-untyped-def]
     """Judge an undamped step by its size: GO_ON while these steps shrink, else return to the best point: CONVERGED."""
-    x, trial, best, _, _, scale, held, _, current, _, kept, _ = fields(state, p, all_p)
+    x, trial, best, _, _, scale, held, _, current, _, kept, matrix = fields(state, p, all_p)
     q = p + 1
     size = state[SIZE]
     reach = 0.0
@@ -183,6 +184,7 @@ def keep_best(state, p, all_p, free):  # type: ignore[no-untyped-def]
     state[REACH] = reach
     # The next step would be rounding: this one is taken without a last look.
     sure = size <= SURE * reach and size * size <= ROUNDING * reach * state[BEST_SIZE] and state[CLIPPED] == 0.0
+    sure = sure and matrix[2 * p * q] == 0.0  # an extrapolated one may not be
     state[FAILS] = 0.0 if size < 0.9 * state[BEST_SIZE] else state[FAILS] + 1.0
     if size < state[BEST_SIZE]:
         state[BEST_SIZE] = size
@@ -208,31 +210,48 @@ def keep_best(state, p, all_p, free):  # type: ignore[no-untyped-def]
 
 
 @inline
-def stretch(state, p, all_p, free):  # type: ignore[no-untyped-def]
-    """Where undamped steps shrink slowly along one line, as they do beside large residuals, step to where they vanish.
+def extrapolate(state, p, all_p, free):  # type: ignore[no-untyped-def]
+    """Where undamped steps do not shrink soon by themselves, as beside large residuals, step to where they vanish.
 
-    If a step f·δ leaves the next step r·δ, the steps vanish at f/(1 − r): Aitken's extrapolation, in their scaling.
+    They are taken to change linearly along the last few moves: the combination of these that leaves the shortest step,
+    in the steps' scaling, is taken with it (Anderson 1965). Once begun, this goes on to the end of the polish.
     """
     x, trial, _, lower, upper, scale, _, step, _, _, _, matrix = fields(state, p, all_p)
-    before = at(matrix, 2 * p * (p + 1))  # the last undamped step (p), and the factor that it was taken with
-    product, square, here = 0.0, 0.0, 0.0
+    memory = at(matrix, 2 * p * (p + 1))  # begun; the last place and step; moves and changes of step, newest first
+    place, last, moves, changes = (
+        at(memory, 1),
+        at(memory, 1 + p),
+        at(memory, 1 + 2 * p),
+        at(memory, 1 + p * (2 + DEPTH)),
+    )
+    before, here = 0.0, 0.0
     for j in range(p):
-        one, other = scale[j] * before[j], scale[j] * step[j]
-        product += one * other
-        square += one * one
-        here += other * other
-    factor = 1.0
-    if state[ACCEPTED] > 1.0 and product * product > ALONG * square * here:
-        ratio = product / square
-        if math.fabs(ratio) > SLOW and ratio < 1.0:
-            factor = min(max(before[p] / (1.0 - ratio), 1.0 / FARTHEST), FARTHEST)
+        for k in range(DEPTH - 1, 0, -1):
+            moves[k * p + j] = moves[(k - 1) * p + j]
+            changes[k * p + j] = changes[(k - 1) * p + j]
+        moves[j] = x[free[j]] - place[j]
+        changes[j] = step[j] - last[j]
+        before += scale[j] * last[j] * scale[j] * last[j]
+        here += scale[j] * step[j] * scale[j] * step[j]
+        place[j] = x[free[j]]
+        last[j] = step[j]
+    count = min(int(state[ACCEPTED]) - 1, DEPTH, p)
+    slow = here > SLOW * SLOW * before and state[SIZE] > NOISE * state[REACH]
+    if count < 1 or (memory[0] == 0.0 and not slow):
+        return
+    memory[0] = 1.0
+    combine(matrix, p, count, scale, changes, last)
+    shares = at(matrix, count * 2 * p)
+    length = 0.0
     for j in range(p):
-        before[j] = step[j]
-        if factor != 1.0:
-            after = min(max(x[free[j]] + factor * step[j], lower[j]), upper[j])
-            step[j] = after - x[free[j]]
-            trial[free[j]] = after
-    before[p] = factor
+        for k in range(count):
+            step[j] -= shares[k] * (moves[k * p + j] + changes[k * p + j])
+        length += scale[j] * step[j] * scale[j] * step[j]
+    factor = min(1.0, FARTHEST * math.sqrt(here / length)) if length > 0.0 else 1.0
+    for j in range(p):
+        after = min(max(x[free[j]] + factor * step[j], lower[j]), upper[j])
+        step[j] = after - x[free[j]]
+        trial[free[j]] = after
 
 
 @inline
@@ -254,7 +273,8 @@ def judge(state, rss):  # type: ignore[no-untyped-def]
 @inline
 def descend_again(state, p, all_p):  # type: ignore[no-untyped-def]
     """From the polish back to the descent, once, with the scaling and damping of a first step."""
-    _, _, _, _, _, scale, _, _, current, _, _, _ = fields(state, p, all_p)
+    _, _, _, _, _, scale, _, _, current, _, _, matrix = fields(state, p, all_p)
+    matrix[2 * p * (p + 1)] = 0.0
     for j in range(p):
         norm = column_norm(at(current, 1), p, j)
         scale[j] = norm if norm > 0.0 else 1.0
@@ -279,7 +299,7 @@ def next_trial(state, p, all_p, free, floor):  # type: ignore[no-untyped-def]
                 continue
             status = keep_best(state, p, all_p, free)
             if status == GO_ON and state[CLIPPED] == 0.0:
-                stretch(state, p, all_p, free)
+                extrapolate(state, p, all_p, free)
             return status
         if state[PREDICTED] > ROUNDING * state[RSS] and state[DAMPING] <= LONGEST_DAMPING:
             return GO_ON

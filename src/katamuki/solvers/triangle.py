@@ -11,6 +11,7 @@ import math
 
 from katamuki.backends.native import at, inline
 
+SPANNED = 1e-6  # of a change of step: what is left of it beside newer ones is rounding and bend
 PUSHED = 3.0  # held for one step, at the bound that it would cross
 
 
@@ -126,6 +127,33 @@ def solve(triangle, p, scale, held, damping, matrix, step):  # type: ignore[no-u
         for i in range(k):
             right[i] -= right[k] * matrix[k * rows + i]
         step[j] = right[k]
+
+
+@inline
+def combine(matrix, p, count, scale, changes, step):  # type: ignore[no-untyped-def]
+    """Column ``count`` of ``matrix`` = the shares γ (count,) that minimise ‖D(step − Σ γₖ changesₖ)‖.
+
+    ``changes`` (count, p), newest first; one that lies in the span of newer ones takes no share.
+    """
+    rows = 2 * p
+    for k in range(count + 1):
+        column = at(matrix, k * rows)
+        for i in range(p):
+            column[i] = scale[i] * (changes[k * p + i] if k < count else step[i])
+            column[p + i] = 0.0
+    for k in range(count):
+        reflect(matrix, rows, k, count)
+    right = at(matrix, count * rows)
+    for k in range(count - 1, -1, -1):
+        square = 0.0
+        for i in range(k + 1):
+            square += matrix[k * rows + i] * matrix[k * rows + i]
+        if matrix[k * rows + k] * matrix[k * rows + k] <= SPANNED * SPANNED * square:
+            right[k] = 0.0
+            continue
+        right[k] /= matrix[k * rows + k]
+        for i in range(k):
+            right[i] -= right[k] * matrix[k * rows + i]
 
 
 @inline
