@@ -14,7 +14,7 @@ from timing import group_size, limit_row
 import katamuki as km
 from katamuki.api import entry
 
-PARTS = ("residual_facts", "examine", "verdict")
+PARTS = ("residual_facts", "bent_profiles", "examine", "verdict")
 SHARE, FREE = 0.3, 20e-6  # of a fit's time; seconds that are allowed in any case
 
 

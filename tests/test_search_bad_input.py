@@ -283,6 +283,14 @@ PEAKS = sum(high * np.exp(-(((AT - at) / wide) ** 2)) for high, at, wide in ((2,
 LONG = {"x": AT, "y": PEAKS + 1.0 + 0.1 * np.random.default_rng(8).standard_normal(400)}
 
 
+def peaks_loss(at: dict[str, float]) -> float:
+    """The loss of three peaks, in NumPy."""
+    curve = at["m"] + sum(
+        at[high] * np.exp(-(((AT - at[place]) / at[wide]) ** 2)) for high, place, wide in ("abc", "def", "ghk")
+    )
+    return float(np.mean((LONG["y"] - curve) ** 2))
+
+
 def after(calls: int) -> Any:
     """A progress function that is Ctrl-C at its n-th call."""
     seen: list[tuple[int, float]] = []
@@ -311,8 +319,17 @@ def test_ctrl_c_during_a_search_gives_the_best_so_far_and_says_so(calls: int) ->
 
 
 def test_what_is_said_of_an_interrupted_search_is_that_it_is_the_best_so_far() -> None:
-    with pytest.raises(km.NotConverged, match=r"interrupted.*best so far"):
+    with pytest.raises(km.NotConverged, match=r"after \d+ starts: this is the best so far") as caught:
         km.fit(HARD, LONG, progress=after(2), starts=500)
+    fit = cast(km.Fit, caught.value.fit)
+    assert fit.solution.steps == 0
+    assert (len(fit.trace), fit.trace.loss[-1]) == (1, pytest.approx(fit.loss))
+    assert dict(zip(fit.trace.names, fit.trace.params[-1].tolist(), strict=True)) == fit.params
+    for name, slope in zip(fit.trace.names, fit.trace.gradient[-1].tolist(), strict=True):
+        step = 1e-5 * (1.0 + abs(fit.params[name]))
+        up, down = (peaks_loss({**fit.params, name: fit.params[name] + one}) for one in (step, -step))
+        assert slope == pytest.approx((up - down) / (2 * step), rel=1e-4, abs=1e-7)
+    str(fit)
 
 
 def test_progress_is_called_during_a_search_with_starts_and_the_best_loss() -> None:

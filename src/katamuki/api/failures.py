@@ -35,6 +35,8 @@ def not_converged(run: Run, plan: Plan, arrays: Mapping[str, Array], solution: S
     if run.failure == "diverged":
         code = "E-OVERFLOW" if run.reason["key"] == "torch.overflow_single" else "E-DIVERGED"
         return NotConverged(code, run.reason["key"], **run.reason["values"])
+    if run.failure == "interrupted" and solution.search is not None and solution.search.ending == "interrupted":
+        return NotConverged("E-INTERRUPTED", "api.interrupted_search", starts=solution.search.starts)
     if run.failure == "interrupted":
         return NotConverged("E-INTERRUPTED", "api.interrupted", steps=run.steps)
     if run.failure == "time_over":
