@@ -208,7 +208,7 @@ def _alike(answers: Array) -> list[NDArray[np.bool_]]:
     one, other = answers[0::2, :, None], answers[1::2, None, :]
     with np.errstate(invalid="ignore"):
         unlike = np.abs(one - other) > SAME * np.abs(one)
-    return [~one for one in unlike.any(axis=-1)]
+    return list(np.asarray(~unlike.any(axis=-1)))
 
 
 def _involution(alike: NDArray[np.bool_], movable: Sequence[str], begun: Pairs) -> Pairs:
