@@ -13,14 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-import numpy as np
-
 from katamuki.api.claims import descent_at
 from katamuki.api.options import Asked
 from katamuki.api.values import Settings
 from katamuki.problem import Problem
 from katamuki.records import Array, Minimum, Search
-from katamuki.search import Basin, Hunt, recipe_of
+from katamuki.search import Basin, Hunt, recipe_of, runs_away
 from katamuki.solvers.levenberg_marquardt import Descent, minimise
 
 MORE = 8  # starts beside a given one
@@ -28,7 +26,6 @@ FEWER = 3  # points of the cloud looked at for each of them
 SAME = 1e-6  # of the rss: two ends of one minimum
 NEAR = 10.0  # times p over the rows seen: how far the others may move the rss of one and the same minimum
 CLOSE = 1e-3  # of the rss: how far the last digits may move a minimum of the search
-DEPENDENT, CANCELLED = 1e-9, 1e4  # of a column; times the data
 TRIED = 4  # minima that are descended to on all rows
 LISTED = 8  # minima that are kept
 MANY = 60  # parameters beyond which a cloud of starts is too thin
@@ -133,7 +130,7 @@ def _best(task: Task, hunt: Hunt) -> Outcome:
     first: tuple[Descent, Array, Basin] | None = None
     for one in ranked[:TRIED]:
         descent, begin = _down(task, hunt, one if task.said.given else hunt.settled(one))
-        if descent.ending == "converged" and not _runs_away(problem, descent):
+        if descent.ending == "converged" and not runs_away(problem, descent.values, descent.triangle):
             if first is not None:
                 hunt.ending = "unbounded"  # below it the loss falls without an end
             return Outcome(descent, begin, _record(problem, hunt, one, descent))
@@ -143,20 +140,6 @@ def _best(task: Task, hunt: Hunt) -> Outcome:
     assert first is not None
     descent, begin, one = first
     return Outcome(descent, begin, _record(problem, hunt, one, descent))
-
-
-def _runs_away(problem: Problem, descent: Descent) -> bool:
-    """Whether a descent ended on its way to infinity: parts of the formula cancel each other, and cannot be told apart.
-
-    Terms of a size that the data do not have cancel, to more digits than their columns differ in.
-    """
-    p = problem.p
-    r = descent.triangle[:p, :p]
-    length = np.sqrt((r * r).sum(axis=0))
-    if (np.abs(np.diag(r)) > DEPENDENT * length).all():
-        return False
-    sizes = np.abs(descent.values[problem.free]) * length
-    return bool(sizes.max() > CANCELLED * math.sqrt(problem.tss_about_zero))
 
 
 def _down(task: Task, hunt: Hunt, basin: Basin) -> tuple[Descent, Array]:
@@ -197,7 +180,7 @@ def _record(
         closer = minimise(hunt.projected.problem, end, *hunt.bounds)
         if closer.ending != "converged" or abs(closer.rss - one.rss) > CLOSE * one.rss:
             continue
-        if _runs_away(hunt.projected.problem, closer):
+        if runs_away(hunt.projected.problem, closer.values, closer.triangle):
             continue
         if any(abs(closer.rss - rss) <= SAME * rss + hunt.floor for rss in known):
             continue

@@ -144,9 +144,11 @@ class Cloud:
                 side = np.where(sign < (FALLING_PEAK if place.peaked else FALLING), falls, -falls)
                 return np.asarray(side * between(size, *ends) / spread(g))
             return located(-h / g, size) if place.offset_varies else np.full(len(size), np.nan)
-        if place.op == "output" and not place.has_offset:
-            return np.asarray(side * self.level * between(size, 0.1, 10.0) / np.sqrt(np.mean(g * g, axis=1)))
         kept = np.where(sign < 0.75, 1.0, -1.0)
+        if place.op == "output":
+            scale = side * self.level * between(size, 0.1, 10.0) / np.sqrt(np.mean(g * g, axis=1))
+            beside = kept * ratio(h / g, size) if place.has_offset else np.nan
+            return np.where(np.isfinite(beside), beside, scale)
         if not place.has_offset:
             return np.asarray(between(size, 0.01, 100.0) / np.median(np.abs(g), axis=1))
         if place.factor_varies or not place.offset_varies:

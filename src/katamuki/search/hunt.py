@@ -25,10 +25,12 @@ from katamuki.search.symmetries import canonical
 ROUND, LARGEST_ROUND = 8, 64  # descents of the first rounds; later ones double all there were
 MOST = 512  # descents
 SURE, EARLY = 4, 8  # the best reached so often, after so many starts for each nonlinear parameter but one
-LATE_SURE, LATE = 3, 48
+DOUBTFUL = 256  # starts after which a minimum is believed although something lower ends nowhere
+SHARE = 32  # one start in so many
 SWEPT_SURE = 2  # where a grid left nothing out
 SAME = 1e-6  # of the rss: two ends of one minimum
 TIE = 1e-9  # of the rss: ends that nothing but a lower frequency tells apart
+DEPENDENT, CANCELLED = 1e-9, 1e4  # of a column; times the data
 WORK = 1e8  # evaluations times rows times parameters after which a search gives up
 SLICE = 2e6  # the same, between two looks at the clock
 PER_DESCENT = 30  # evaluations, about
@@ -111,10 +113,12 @@ class Hunt:
             return "asked" if self.starts >= starts else None
         if not self.recipe.roles:
             return "sure"
-        best = self.basins[0].reached if self.basins and self.basins[0].converged else 0
-        sure = SWEPT_SURE if self.recipe.only_turns else SURE
+        best = next((one.reached for one in self.basins if one.converged), 0)
+        sure = SWEPT_SURE if self.recipe.only_turns else max(SURE, self.starts // SHARE)
         early = EARLY * max(1, len(self.recipe.roles) - len(self.recipe.shifting) - 1)
-        if (best >= sure and self.starts >= early) or (best >= LATE_SURE and self.starts >= LATE):
+        if self.basins and not self.basins[0].converged:
+            early = DOUBTFUL  # something lower ends nowhere, or beside a minimum that is still to be found
+        if best >= sure and self.starts >= early:
             return "sure"
         return "unsure" if self.starts >= MOST or self.projected.evaluations * self._cost > WORK else None
 
@@ -139,6 +143,9 @@ class Hunt:
                 if self._better(new, one):
                     one.begin, one.end, one.rss, one.converged = new.begin, new.end, new.rss, new.converged
                 return one
+        if new.converged and not any(one.rss < new.rss for one in self.basins):
+            problem = self.projected.problem
+            new.converged = not runs_away(problem, new.end, problem.triangle(new.end, exact=True)[1:])
         self.basins.append(new)
         self.basins.sort(key=lambda basin: basin.rss)
         return new
@@ -166,6 +173,21 @@ class Hunt:
         lower[self.recipe.free], upper[self.recipe.free] = self.projected.lower, self.projected.upper
         end = canonical(found, names, basin.end, lower, upper)
         return Basin(_carried(basin.begin, basin.end, end), end, basin.rss, basin.reached, basin.converged)
+
+
+def runs_away(problem: Problem, values: Array, triangle: Array) -> bool:
+    """Whether a point is on its way to infinity: parts of the formula cancel each other, and cannot be told apart.
+
+    Terms of a size that the data do not have cancel, and their columns agree to nine digits. ``triangle`` is that of
+    [J, r] there, flat or (p + 1, p + 1).
+    """
+    p = problem.p
+    r = triangle.reshape(p + 1, p + 1)[:p, :p]
+    length = np.sqrt((r * r).sum(axis=0))
+    if (np.abs(np.diag(r)) > DEPENDENT * length).all():
+        return False
+    sizes = np.abs(values[problem.free]) * length
+    return bool(sizes.max() > CANCELLED * math.sqrt(problem.tss_about_zero))
 
 
 def _carried(begin: Array, before: Array, after: Array) -> Array:

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from katamuki.graph import Builder, Graph, depends, derivative, needed
+from katamuki.graph import LEAVES, Builder, Graph, depends, derivative, needed
 from katamuki.ops import TABLE
 
 CIRCULAR = frozenset({"sin", "cos", "tan"})
@@ -134,7 +134,7 @@ def _numbers(b: Builder, graph: Graph, place: Place, linear: Collection[str], na
         offset = None  # how fast it grows along the data does not depend on it
     if place.op == "output" and offset is not None:
         unknown = _names(b, offset) & set(linear) - _names(b, place.factor)
-        offset = None if unknown else offset  # its size is that of a parameter that is solved for
+        offset = _without(b, offset, unknown)  # the size of what is solved for says nothing
     outputs = (place.power, none if inner is None else inner, place.factor, none if offset is None else offset)
     numbers = b.graph(outputs, graph)
     data = depends(numbers, columns=graph.columns)
@@ -265,6 +265,18 @@ def _reads(b: Builder, k: int) -> bool:
 def _names(b: Builder, k: int) -> set[str]:
     """The parameters that a node depends on."""
     return {str(b.nodes[one].value) for one in needed(b.nodes, (k,)) if b.nodes[one].op == "parameter"}
+
+
+def _without(b: Builder, k: int, names: Collection[str]) -> int:
+    """A node with these parameters at 0."""
+    made: dict[int, int] = {}
+    for one in needed(b.nodes, (k,)):
+        node = b.nodes[one]
+        if node.op in LEAVES:
+            made[one] = b.leaf("constant", 0.0) if node.op == "parameter" and node.value in names else one
+        else:
+            made[one] = b(node.op, *(made[a] for a in node.args))
+    return made[k]
 
 
 def _minus(b: Builder, state: _State) -> _State:
