@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from katamuki.findings import bent_profiles, examine, profiles
 from katamuki.findings.curvature import LONG, SHORT
 from katamuki.findings.profiles import Walker
 from katamuki.problem import Problem
-from katamuki.records import Solution
+from katamuki.records import Minimum, Search, Solution
 from katamuki.report import worded
 
 RANDOM = np.random.default_rng(3)
@@ -168,9 +169,14 @@ def test_an_answer_that_is_no_minimum_is_found_out_on_the_way() -> None:
     e = residuals(rows, values)
     assert found.better.loss < float(e @ e) / rows.n
     profile = profiles.Profile("b2", 0.0, 1.0, found, found)
-    (one,) = [one for one in examine(claim(text, rows, values), profiles=(profile,)) if one.code == "BETTER_MINIMUM"]
+    said = claim(text, rows, values)
+    (one,) = [one for one in examine(said, profiles=(profile,)) if one.code == "BETTER_MINIMUM"]
     assert codes((one,)) == ["BETTER_MINIMUM.below"]
     assert f"{found.better.loss:.6g}" in one.text
+    given = Minimum(said.params, said.loss, 1)
+    best = Minimum({"b1": 213.8, "b2": 0.55}, 0.5 * said.loss, 8)
+    kept = replace(said, search=Search(9, 9, 6, (best, given), "asked", given))
+    assert codes(examine(kept, profiles=(profile,))) == ["BETTER_MINIMUM", "START_WAS_KEPT"]  # it is said once
 
 
 def test_many_rows_walk_the_same_way_as_few(monkeypatch: pytest.MonkeyPatch) -> None:

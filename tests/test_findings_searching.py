@@ -121,6 +121,11 @@ def test_a_best_minimum_that_was_reached_too_seldom_is_a_warning() -> None:
     assert codes(examine(searched([1.01], "unsure"))) == ["SEVERAL_MINIMA.unsure", "SEVERAL_MINIMA.close"]
 
 
+def test_a_loss_that_is_lower_without_end_is_a_warning() -> None:
+    (one,) = examine(searched([], "unbounded"))
+    assert (codes((one,)), one.severity) == (["SEVERAL_MINIMA.unbounded"], "warning")
+
+
 # ---- the user's own start ----
 
 

@@ -87,7 +87,10 @@ def examine(
     """
     level = solution.tss if facts is None else facts.level
     found = [*_about_the_end(solution, level), *_about_parameters(solution, facts)]
-    found.extend(about_curvature(solution, profiles or ()))
+    known = any(one.code == "BETTER_MINIMUM" for one in found)
+    found.extend(
+        one for one in about_curvature(solution, profiles or ()) if not (known and one.code == "BETTER_MINIMUM")
+    )
     if facts is not None and solution.state in AT_MINIMUM:
         if solution.sigma_is == "known" and solution.dof > 0:
             found.extend(_chi_squared(solution))

@@ -60,6 +60,8 @@ def about_search(solution: Solution, level: float) -> Iterator[Finding]:
     if search.ending == "unsure":
         values: dict[str, Any] = {"starts": search.starts, "reached": minima[0].reached, "more": 4 * search.starts}
         yield finding("SEVERAL_MINIMA", "warning", "unsure", **values)
+    if search.ending == "unbounded":
+        yield finding("SEVERAL_MINIMA", "warning", "unbounded", least=minima[0].loss)
     if not kept and len(minima) > 1:
         yield from _several(solution, search, minima, nothing)
 
