@@ -125,6 +125,8 @@ def test_a_mistake_is_one_sentence_with_a_way_out(
         (["--loss", "huber:1"], "not there yet"),
         (["--sep", "ab"], "one character"),
         (["--max-seconds", "soon"], "is no number"),
+        (["--starts", "many"], "is no number"),
+        (["--starts", "1.5"], "is no whole number"),
     ],
 )
 def test_a_value_that_cannot_be_meant_is_named(
@@ -369,3 +371,10 @@ def test_a_usage_error_is_a_katamuki_error() -> None:
     error: Any = arguments.usage("cli.no_command")
     assert isinstance(error, KatamukiError)
     assert error.code == "E-USAGE"
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("8", 8), ("1e2", 100), ("auto", "auto")])
+def test_how_many_starts_are_tried_is_handed_on(typed: str, meant: object) -> None:
+    chosen = arguments.parser().parse_args(["fit", "y ~ a*x + b", "x.csv", "--starts", typed])
+    assert values.fit_options(chosen)["starts"] == meant
+    assert "starts" not in values.fit_options(arguments.parser().parse_args(["fit", "y ~ a*x + b", "x.csv"]))

@@ -155,6 +155,16 @@ def test_findings_come_worst_first_with_their_codes_and_remedies() -> None:
     ]
 
 
+def test_the_same_advice_is_given_once_after_the_last_remark_that_it_belongs_to() -> None:
+    values = {"low": 0.1, "high": 0.9, "below": 0.2, "above": 2.0}
+    curved = tuple(Finding("CURVED", "note", name, {"name": name, **values}, "", None) for name in ("a", "b"))
+    lines = report.text(FakeFit(findings=curved)).split("\n")
+    assert sum("profile" in line for line in lines) == 1
+    assert next(k for k, line in enumerate(lines) if "try:" in line) > next(
+        k for k, line in enumerate(lines) if "bar of b" in line
+    )
+
+
 def test_remedies_name_flags_on_the_command_line_and_arguments_in_python() -> None:
     finding = Finding(
         "CHI2", "warning", None, {"variant": "small", "factor": 0.5, "rss": 1.0, "dof": 9, "p": 0.01}, "", ""

@@ -366,15 +366,14 @@ def _findings(
     fit: Reported, said_before: frozenset[str], lang: str, width: int, style: Style, surface: Surface
 ) -> list[str]:
     order = {"failure": 0, "warning": 1, "note": 2}
+    found = sorted(fit.findings, key=lambda finding: order[finding.severity])
+    said = [(one, *worded(one, lang, surface)) for one in found if one.code not in said_before]
     lines = []
-    for one in sorted(fit.findings, key=lambda finding: order[finding.severity]):
-        if one.code in said_before:
-            continue
+    for k, (one, words, remedy) in enumerate(said):
         kind = "failed" if one.severity == "failure" else one.severity
-        words, remedy = worded(one, lang, surface)
-        said = f"{words} [{one.code}]"
-        if remedy:
-            said += "\n" + messages.sentence("label.try", lang) + " " + remedy
-        lines += hanging(_say("severity." + one.severity, lang), said, style, kind, width, hang(lang))
+        text = f"{words} [{one.code}]"
+        if remedy and (one.code, remedy) not in {(other.code, what) for other, _, what in said[k + 1 :]}:
+            text += "\n" + messages.sentence("label.try", lang) + " " + remedy  # the same advice once, at the last
+        lines += hanging(_say("severity." + one.severity, lang), text, style, kind, width, hang(lang))
     verdict = _say("verdict." + fit.verdict, lang)
     return lines + hanging(_say("verdict", lang), style(fit.verdict, verdict), style, "strong", width, hang(lang))
