@@ -18,7 +18,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::katamuki.FitWarning")
 
 def test_a_function_of_tensors_is_fitted_as_the_formula_is() -> None:
     fit = km.fit(damped, DATA, target="y", start=START)
-    same = km.fit(FORMULA, DATA, start=START)
+    same = km.fit(FORMULA, DATA, start=START, starts=1)  # a function of tensors is not searched
     assert fit.state == same.state == "converged"
     for name in same.free:
         assert abs(fit.params[name] / same.params[name] - 1) < 1e-10
