@@ -39,6 +39,16 @@ def test_profile_intervals_are_those_of_brute_force(level: float) -> None:
         assert found[name] != pytest.approx(fit.interval(level)[name], rel=1e-3)
 
 
+def test_profile_intervals_are_those_of_r() -> None:
+    # confint() of R's nls on its treated Puromycin (Bates & Watts 1988, A1.3); R draws a spline through its profile,
+    # so four digits.
+    rate = [76.0, 47, 97, 107, 123, 139, 159, 152, 191, 201, 207, 200]
+    conc = [0.02, 0.02, 0.06, 0.06, 0.11, 0.11, 0.22, 0.22, 0.56, 0.56, 1.1, 1.1]
+    found = km.fit("rate ~ Vm*conc/(K + conc)", {"rate": rate, "conc": conc}).interval(method="profile")
+    assert found["Vm"] == pytest.approx((197.30212848, 229.29006490), rel=2e-4)
+    assert found["K"] == pytest.approx((0.04692517, 0.08615995), rel=2e-4)
+
+
 def test_sigma_known_takes_the_rise_that_the_normal_distribution_gives() -> None:
     fit = box(sigma=15.0, sigma_is="known")
     low, high = fit.interval(method="profile")["b2"]
