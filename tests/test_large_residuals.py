@@ -74,3 +74,14 @@ def test_a_move_in_the_span_of_newer_ones_takes_no_share():
     matrix = np.zeros(2 * 3 * 4)
     combine(matrix, 3, 2, scale, changes.ravel(), step)
     assert matrix[12:14] == pytest.approx([2.0, 0.0], rel=1e-8)
+
+
+def test_the_story_of_a_combined_step_says_that_it_is_not_the_systems_alone():
+    formula, data, start = waves(0, 3, 4.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", km.FitWarning)
+        fit = km.fit(formula, data, start=start, starts=1)
+    polish = np.flatnonzero(fit.trace.extra["damping"][:-1] == 0.0)
+    stories = [fit.step(int(k) + 1).explain() for k in polish]
+    assert any("how they changed along the last moves" in " ".join(one.split()) for one in stories)
+    assert not any("how they changed" in fit.step(k).explain() for k in range(1, int(polish[0]) + 1))

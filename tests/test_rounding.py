@@ -196,3 +196,29 @@ def test_asking_twice_gives_the_same_and_nobody_can_change_it():
     assert fit.digits["a"] < 10
     assert fit.rounded == {}
     assert one(DECAY, *decay(1e8)).digits == fit.digits
+
+
+FAR_WAVE = ("y ~ a*sin(w*x + p)", {"x": 1.7e9 + U, "y": 2 * np.sin(1.3 * U) + 0.1 * NOISE})
+FAR_START = {"a": 2.0, "w": 1.3, "p": -math.fmod(1.3 * 1.7e9, 2 * math.pi)}
+
+
+def test_a_fit_ends_where_its_own_rounding_is_all_that_is_left():
+    """w*x is 2e9 and leaves the sine nine digits: steps no longer shrink, and this used to be no minimum."""
+    fit = one(*FAR_WAVE, FAR_START)
+    assert fit.state == "converged"
+    exact = exact_answer(*FAR_WAVE, fit.params)
+    for name, promised in fit.digits.items():
+        assert 3 < promised <= digits_right(fit.params[name], exact[name]) + HALF
+
+
+def test_a_place_with_something_left_to_do_has_not_settled():
+    fit = one(*FAR_WAVE, FAR_START)
+    problem = fit._plan.problem([FAR_WAVE[1]["x"]], FAR_WAVE[1]["y"], None, fit.params, fit.free)
+    nobody = np.zeros(3, bool)
+    assert rounding.settled(problem, problem.values, nobody)
+    for k, error in enumerate(fit.stderr.values()):
+        off = problem.values.copy()
+        off[k] += 0.01 * error
+        assert not rounding.settled(problem, off, nobody)
+    with pytest.raises(km.NotConverged):  # rounding moves error bars: no answer
+        one(SPREAD_OUT, *bell(1e6))

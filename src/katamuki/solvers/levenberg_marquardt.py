@@ -20,6 +20,7 @@ from katamuki.errors import BoundsError
 from katamuki.problem import SMALL, Problem, passes
 from katamuki.records import Array
 from katamuki.solvers import damped_step as core
+from katamuki.solvers import rounding
 from katamuki.solvers.pace import Pace
 
 SLICE = 0.02  # seconds
@@ -134,6 +135,9 @@ def minimise(
     if ending == "no_start":  # nothing was accepted: there is no sum of squares to tell
         state[core.RSS] = math.nan
         triangle[:] = math.nan
+    held = state[bounds + 3 * p : bounds + 4 * p]
+    if ending in {"stalled", "steps_over"} and rounding.settled(problem, state[x : x + all_p], held != 0.0):
+        ending = "converged"
     if ending in {"no_start", "interrupted", "time_over"}:
         _close(problem, state, rows[attempts], triangle)
     return Descent(
@@ -142,7 +146,7 @@ def minimise(
         float(state[core.RSS]),
         triangle,
         rows[: attempts + 1],
-        state[bounds + 3 * p : bounds + 4 * p],
+        held,
         attempts + 1,
         float(state[core.COSINE]),
         float(state[core.OFFSET]),

@@ -24,6 +24,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from katamuki.backends import numpy_
 from katamuki.backends.native import address_of
 from katamuki.problem import SMALL, Problem, passes
 from katamuki.records import Array
@@ -38,6 +39,8 @@ NEAR = 1e-3  # standard errors, to see how much of the way a step goes
 ABOVE = 1e3  # times the rounding: a distance at which a step is more than that
 LEAST = 30.0  # times the rounding: nearer, a step is rounding, and so are residuals, beside which no step falls short
 FAR = 0.3  # standard errors: the surface bends otherwise beyond
+FEW = 3.0  # times the rounding: a step that may be rounding
+NO_BAR = 1e-3  # of the residuals: moves no error bar
 LOST = 0.1  # of a column: rounding that large leaves no column
 OPEN = 1e-13  # a singular value of the scaled triangle this small is rounding
 MOST = 64  # parameters for which I − C is worth its steps
@@ -107,6 +110,34 @@ def moved(model: Model, columns: list[Array], weights: Array | None, held: NDArr
             found = _stepped(model, whole, here, problem, columns, weights, loose, not closed)
     out[loose] = found
     return out
+
+
+def settled(problem: Problem, values: Array, held: NDArray[np.bool_]) -> bool:
+    """Whether nothing is left to do but rounding, at a place (all_p,) where steps neither end nor shrink.
+
+    The step still to go, in units of the residuals (Bates & Watts 1988, 2.2.3: the relative offset), is no more than a
+    few times what rounding makes of it, and that is less than a thousandth: it moves no error bar.
+    """
+    loose, kernel = np.flatnonzero(~held), problem.kernel
+    if not problem.compiled or not len(loose):
+        return False
+    rows = np.linspace(0, problem.n - 1, min(problem.n, ROWS)).astype(np.int64)
+    columns, y = [one[rows] for one in problem.columns], problem.y[rows]
+    weights = None if problem.weights is None else problem.weights[rows]
+    given = dict(zip(problem.names, values.tolist(), strict=True))
+    part = Problem(kernel, columns, y, weights, given, problem.free_names)
+    draw, named = np.random.default_rng(0), dict(zip(kernel.columns, columns, strict=True)) or {"": y}
+    with np.errstate(all="ignore"):
+        triangles = [_triangle(problem, values), _triangle(part, values)]
+        tables = [numpy_.shaken(kernel.derivative, named, given, draw) for _ in range(PLACES)]
+        triangles += [_folded(y, table, part) for table in tables]
+        if not np.isfinite(triangles).all() or min(triangles[0][0], triangles[1][0]) <= 0.0:
+            return False
+        steps, r = _steps(np.array(triangles), loose), [_square(one)[:-1, loose] for one in triangles[:2]]
+        offset = float(np.linalg.norm(r[0] @ steps[0])) / math.sqrt(triangles[0][0])
+        moves = np.linalg.norm(r[1] @ (steps[2:] - steps[1]).T, axis=0) / math.sqrt(triangles[1][0])
+        noise = float(np.sqrt(np.mean(moves**2) * len(rows) / problem.n))
+    return offset <= FEW * noise and noise <= NO_BAR
 
 
 def _shaken(columns: list[Array], draw: np.random.Generator, meant: bool) -> list[Array]:

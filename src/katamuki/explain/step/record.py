@@ -70,9 +70,9 @@ class Attempt:
     """One attempt of Levenberg–Marquardt: (JᵀJ + damping·D²) δ = Jᵀr over the free parameters, √w in J and r.
 
     ``normal`` (p, p) is JᵀJ, ``moment`` (p,) Jᵀr, ``scale`` (p,) the diagonal of D (the largest column norms so far),
-    ``solved`` (p,) the δ that these give and ``step`` (p,) the one tried: ``stretch`` times it, or shortened by bounds.
-    ``promised`` and ``came`` are reductions of Σ w r²; ``ratio`` is came/promised. ``growth`` multiplies the damping
-    after a refusal. ``next_damping`` is None where no attempt follows.
+    ``solved`` (p,) the δ that these give and ``step`` (p,) the one tried: ``stretch`` times it, or cut by
+    bounds, or combined with earlier moves. ``promised`` and ``came`` are reductions of Σ w r²; ``ratio`` is
+    came/promised. ``growth`` multiplies the damping after a refusal. ``next_damping`` is None where no attempt follows.
     """
 
     damping: float

@@ -20,6 +20,7 @@ from katamuki.explain.story.notation import short
 
 MATRIX = 6  # parameters up to which Levenberg–Marquardt's matrices are shown
 SHOWN = 1e-4  # of a sum of squares: a smaller fall is not the difference of two numbers of six digits
+ROUNDING = 1e-11  # of a parameter: a step this short is other than the system's by rounding
 EVERY = ("lr", "alpha", "betas", "rho", "eps", "etas", "lambd")  # options that are always said
 USED = ("weight_decay", "momentum_decay")  # options that are said where they are not 0
 
@@ -104,7 +105,9 @@ def _attempt(step: Step, found: Attempt, shown: Sequence[int], level: str, lang:
     pieces = [f"{name} {short(value)}" for name, value in list(zip(free, found.step.tolist(), strict=True))]
     blocks += [Line(f"δ = {line}" if k == 0 else line) for k, line in enumerate(flow(pieces[:MOST_PARAMS], 70))]
     if found.stretch is None and not step.subject.solution.bounds and found.step.all():
-        blocks.append(Words(messages.sentence("step.attempt.rounding", lang)))
+        at = np.array([step.before[name] for name in free])
+        combined = found.damping == 0.0 and (np.abs(found.step) > ROUNDING * np.abs(at)).any()
+        blocks.append(Words(messages.sentence(f"step.attempt.{'combined' if combined else 'rounding'}", lang)))
     elif found.stretch is None:
         blocks.append(Words(messages.sentence("step.attempt.bounded", lang)))
     elif found.stretch != 1.0:
