@@ -102,8 +102,11 @@ def best(
     if limits is None:
         solved = np.linalg.lstsq(matrix, target, rcond=1e-12)[0]
     else:
-        ends = [limits.get(name, (-math.inf, math.inf)) for name in columns]
-        solved = lsq_linear(matrix, target, tuple(np.array(ends).T), method="bvls", tol=1e-14).x
+        low, high = np.array([limits.get(name, (-math.inf, math.inf)) for name in columns]).T
+        solved, free = low.copy(), low < high  # SciPy wants room between bounds
+        if free.any():
+            rest = target - matrix[:, ~free] @ low[~free]
+            solved[free] = lsq_linear(matrix[:, free], rest, (low[free], high[free]), method="bvls", tol=1e-14).x
     left = target - matrix @ solved
     return float(left @ left), dict(zip(columns, solved.tolist(), strict=True))
 
@@ -182,8 +185,7 @@ def test_within_bounds_the_linear_parameters_are_scipys_bounded_least_squares(
         limits |= {one: (0.25, 0.25)} if kind == "one value" else {one: inside[kind]} if kind in inside else {}
     points, (values,) = points_of(case, recipe, 1, seed)
     (rss,) = Projected(here, recipe, limits, 0).project(points)
-    free = {one: (low, np.nextafter(high, math.inf)) for one, (low, high) in limits.items()}  # SciPy wants room
-    expected, _ = best(case, x, y, None, values, free)
+    expected, _ = best(case, x, y, None, values, limits)
     assert rss == pytest.approx(expected, rel=1e-8)
     assert here.rss(points[0]) == pytest.approx(expected, rel=1e-8)
     for one, (low, high) in limits.items():
