@@ -103,7 +103,7 @@ def _beside(task: Task, hunt: Hunt, wanted: int) -> Outcome:
     own = Basin(begin, descent.values, hunt.projected.rss(descent.values), 1, converged)
     hunt.starts = hunt.finite = 1
     if converged:
-        own = hunt.sort(own)
+        own = hunt.sort(own, sure=True)
     hunt.run(wanted, task.left, task.progress)
     given = Minimum(_named(problem, descent.values), descent.rss / problem.n, 1, converged)
     slack = 1.0 + (SAME if hunt.rows == problem.n else NEAR * problem.p / hunt.rows)

@@ -135,15 +135,18 @@ class Hunt:
             self.finite += 1
             self.sort(Basin(begin, end, rss, 1, how == projection.CONVERGED))
 
-    def sort(self, new: Basin) -> Basin:
-        """Count an end with its basin, or make a new one; the best stands first."""
+    def sort(self, new: Basin, sure: bool = False) -> Basin:
+        """Count an end with its basin, or make a new one; the best stands first.
+
+        A new best one is looked at, unless it is ``sure`` to be a minimum.
+        """
         for one in self.basins:
             if abs(new.rss - one.rss) <= SAME * max(new.rss, one.rss) + self.floor:
                 one.reached += new.reached
                 if self._better(new, one):
                     one.begin, one.end, one.rss, one.converged = new.begin, new.end, new.rss, new.converged
                 return one
-        if new.converged and not any(one.rss < new.rss for one in self.basins):
+        if new.converged and not sure and not any(one.rss < new.rss for one in self.basins):
             problem = self.projected.problem
             new.converged = not runs_away(problem, new.end, problem.triangle(new.end, exact=True)[1:])
         self.basins.append(new)

@@ -34,6 +34,13 @@ def room(p: int, all_p: int) -> int:
 
 
 @inline
+def copy(source, target, count):  # type: ignore[no-untyped-def]
+    """``target`` = ``source``."""
+    for i in range(count):
+        target[i] = source[i]
+
+
+@inline
 def settle(triangle, q, x, free, lower, upper, matrix, step, held, ones):  # type: ignore[no-untyped-def]
     """The step of the q linear parameters to their best values within their bounds; ``held`` says which are stopped.
 
@@ -114,6 +121,22 @@ def bend(work, p, q, corner, scale):  # type: ignore[no-untyped-def]
 
 
 @inline
+def moving(free, whole, p, q, held, places):  # type: ignore[no-untyped-def]
+    """How many of p parameters move; their ``places`` (p,), and behind them a block's columns in the order of [J, r].
+
+    A linear parameter at its bound does not: nothing is projected out along its column.
+    """
+    count = 0
+    for j in range(p):
+        if j >= q or held[j] != PUSHED:
+            places[count] = free[j]
+            places[p + count] = whole[j]
+            count += 1
+    places[p + count] = 0
+    return count
+
+
+@inline
 def propose(x, trial, all_p, free, q, m, corner, scale, lower, upper, damping, held, matrix, step):  # type: ignore[no-untyped-def]
     """Write the damped step's end within the bounds into ``trial``; the gain it promises, 0 where it is no step."""
     for j in range(m):
@@ -125,8 +148,7 @@ def propose(x, trial, all_p, free, q, m, corner, scale, lower, upper, damping, h
         held[j] = 1.0 if stopped or column_norm(corner, m, j) == 0.0 else 0.0
     solve(corner, m, scale, held, damping, matrix, step)
     moved = False
-    for i in range(all_p):
-        trial[i] = x[i]
+    copy(x, trial, all_p)
     for j in range(m):
         before = x[free[q + j]]
         after = min(max(before + step[j], lower[q + j]), upper[q + j])
@@ -165,8 +187,7 @@ def descend(  # type: ignore[no-untyped-def]
         x = at(points, k * all_p)
         result = at(out, 3 * k)
         result[0], result[1], result[2] = math.inf, STEPS_OVER, 0.0
-        for i in range(all_p):
-            trial[i] = x[i]
+        copy(x, trial, all_p)
         for j in range(m):
             scale[j] = 0.0
         damping, growth, promised = 1e-3, 2.0, math.inf
@@ -181,8 +202,7 @@ def descend(  # type: ignore[no-untyped-def]
                 break
             ratio = 1.0 if promised == math.inf else (result[0] - rss) / promised if rss < math.inf else -1.0
             if ratio > LEAST_GAIN:
-                for i in range(all_p):
-                    x[i] = trial[i]
+                copy(trial, x, all_p)
                 result[0] = rss
                 if promised < math.inf:
                     turn = 2.0 * ratio - 1.0
@@ -193,13 +213,7 @@ def descend(  # type: ignore[no-untyped-def]
                 if rss <= floor or m == 0 or math.fabs(rss - known) <= ALIKE * known:
                     result[1] = CONVERGED
                     break
-                loose = 0  # a linear parameter at its bound does not move: nothing is projected out along its column
-                for j in range(p):
-                    if j >= q or linear[p + j] != PUSHED:
-                        places[loose] = free[j]
-                        places[p + loose] = whole[j]
-                        loose += 1
-                places[p + loose] = 0
+                loose = moving(free, whole, p, q, at(linear, p), places)
                 linearise(kernel, columns, x, y, root, weighted, 0, n, places, loose, at(places, p), block, work)
                 result[2] += 1.0
                 if not finite(work, loose + 1):
