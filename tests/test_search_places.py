@@ -6,6 +6,7 @@ The stranger is Python's own reader of formulas, with NumPy: nothing of the walk
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -152,17 +153,14 @@ def agrees(place: Numbers, argument: Argument, seed: int) -> bool | None:
         rows = (value(argument.rows, known, columns) > 0) & (value(argument.rows, other, columns) > 0)
         (one, g, h), (two, _, _) = psi(place, known, columns), psi(place, other, columns)
         steep = place.op in CIRCULAR | GROWING | SATURATING and place.factor_varies
-        shifted = not place.has_offset and (steep or place.op == "output")
         size = np.abs(here) + np.abs(there) + np.abs(one * g) + np.abs(two * g) + np.abs(h)
         rows &= np.isfinite(size) & (size < 1e100)
-        off = (here - there) - (one - two) * g if shifted else here - (one * g + h)
+        off = (here - there) - (one - two) * g if steep else here - (one * g + h)
         return bool((np.abs(off[rows]) <= 1e-9 * size[rows]).all()) if rows.any() else None
 
 
-def place_of(text: str, name: str = "t") -> Role:
-    formula = graph(text)
-    free = [name]
-    return roles(formula, free, [one for one in formula.parameters if one != name])[0]
+def place_of(text: str, name: str = "t", linear: Collection[str] = ()) -> Role:
+    return roles(graph(text), [name], linear)[0]
 
 
 @settings(max_examples=250)
@@ -233,6 +231,14 @@ def test_the_comparison_sees_a_wrong_place() -> None:
 def test_a_square_is_a_square_however_it_is_written(square: str) -> None:
     first = place_of(f"a*exp(-(x - b)^2/({square}))").places[0]
     assert agrees(first, Argument("exp", "-(x - b)**2/t**2", "x > 0", True), 0)
+
+
+def test_what_is_solved_for_is_left_out_where_the_formula_ends() -> None:
+    known, solved = place_of("exp(t)*x + a*b*x").places[0], place_of("exp(t)*x + a*b*x", linear=["a"]).places[0]
+    whole = Argument("output", "exp(t)*x + a*b*x", "x > 0", True)
+    assert agrees(known, whole, 0)
+    assert agrees(solved, whole, 0) is False
+    assert agrees(solved, replace(whole, python="exp(t)*x"), 0)
 
 
 def test_a_sum_left_out_of_a_denominator_is_meant_to_be_nothing() -> None:
