@@ -19,7 +19,8 @@ KEPT = {
     "programs": "katamuki Python PyTorch NumPy SciPy pandas torch numpy scipy optim LayerNorm MSELoss mse module bash "
     "zsh compinit",
     "formats": "Arrow CSV JSON Parquet SVG UTF ISO DataFrame csv json svg png pdf html lines float int CPU GPU CUDA",
-    "in place of": "COLUMN COMMAND FILE FORMULA NAME NEW PROBLEM TARGET KATAMUKI_LANG condition value path low high model",
+    "in place of": "COLUMN COMMAND FILE FORMULA NAME NEW PROBLEM TARGET KATAMUKI_LANG condition value path low high "
+    "model",
     "Python": "and else False None not or True lambda while len round eval clip maximum minimum ravel math exp log "
     "max min",
     "torch": "backward grad mean squeeze expand detach item requires_grad requires_grad_ state_dict mul_ no_grad "
@@ -27,13 +28,13 @@ KEPT = {
     "target params",
     "an address": "pip install https download pytorch org whl cpu",
     "commands": "check completion data decay explain export fit functions help plot predict race trace tutorial",
-    "choices": "always auto cuda cycle drop error false kernel known mean never new nonlinear profile relative slice space "
-    "squared tab true strong_wolfe well fonts",
+    "choices": "always auto cuda cycle drop error false kernel known mean never new nonlinear profile relative slice "
+    "space squared tab true strong_wolfe well fonts",
     "arguments": "backend bounds decimal device dtype fixed header interval lang level max_memory max_seconds "
     "method missing problems progress seed sep sigma sigma_is solver solvers start starts steps threads "
     "tolerances weights what where time",
-    "methods": "solution load save read sum normal_equations step to_code to_dict to_numpy without_zero_grad zero_grad "
-    "datasets",
+    "methods": "minima solution load save read sum normal_equations step to_code to_dict to_numpy without_zero_grad "
+    "zero_grad datasets",
     "symbols": "damping growth momentum ratio buffer average largest size share previous longest product "
     "ahead delta move kept agree beta eta det",
 }

@@ -299,12 +299,14 @@ NO_LANGUAGE = {
     "covariance.py": "the type of a compiled function",
     "explain/graph/drawing.py": "names of fonts",
     "export/": "programs in Python",
+    "findings/bending.py": "the type of a compiled function",
     "findings/passes.py": "the type of a compiled function",
     "formula/functions.py": "what to write in a formula",
     "ops.py": "where an operation's limits come from: papers and programs",
     "plot/": "places, in matplotlib's words",
     "problem/passes.py": "the type of a compiled function",
     "report/document.py": "a line of /proc/cpuinfo",
+    "search/projection.py": "the types of compiled functions",
     "solvers/": "the types of compiled functions",
 }
 
