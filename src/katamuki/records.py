@@ -277,7 +277,8 @@ class CertifiedFit:
     """One fit of the self test: a certified problem, where it began, and how many digits of the answer are right.
 
     ``digits`` and ``stderr_digits`` are counted by parameter in the arrangement of equal terms and signs that is
-    nearest to the certified answer; ``limits`` and ``stderr_limits`` are what the data, rounded to double, leave of them.
+    nearest to the certified answer; ``limits`` and ``stderr_limits`` are what the data, rounded to double, leave of
+    them.
     ``outcome``: it "holds"; it is right, but "short" of the digits wanted; it is "wrong", and the verdict is not good;
     it is wrong, and the verdict is good: "silent"; or there is no answer ("none"), and all mappings but limits are
     empty.
