@@ -100,7 +100,8 @@ def _beside(task: Task, hunt: Hunt, wanted: int) -> Outcome:
     if descent.ending in {"no_start", "interrupted", "time_over"}:
         return Outcome(descent, begin)
     converged = descent.ending == "converged"
-    own = Basin(begin, descent.values, hunt.projected.rss(descent.values), 1, converged)
+    seen = descent.rss if hunt.rows == problem.n else hunt.projected.rss(descent.values)
+    own = Basin(begin, descent.values, seen, 1, converged)
     hunt.starts = hunt.finite = 1
     if converged:
         own = hunt.sort(own, sure=True)

@@ -140,7 +140,7 @@ class Cloud:
             if place.factor_varies:
                 wide = place.peaked or float(np.abs(power).max()) >= 2.0
                 ends = (0.3, 100.0) if place.op in SATURATING else (0.1, 4000.0) if wide else (0.1, 40.0)
-                falls = np.where(np.nansum(g, axis=1) > 0.0, -1.0, 1.0)  # away from what grows without bounds
+                falls = np.where(total(g) > 0.0, -1.0, 1.0)  # away from what grows without bounds
                 side = np.where(sign < (FALLING_PEAK if place.peaked else FALLING), falls, -falls)
                 return np.asarray(side * between(size, *ends) / spread(g))
             return located(-h / g, size) if place.offset_varies else np.full(len(size), np.nan)
@@ -179,8 +179,17 @@ def between(t: Array, low: float, high: float) -> Array:
 
 def spread(g: Array) -> Array:
     """Largest less smallest over the rows (s,), of those that are finite."""
-    finite = usable(g)
-    return np.asarray(np.fmax.reduce(finite, axis=1) - np.fmin.reduce(finite, axis=1))
+    found: Array = g.max(axis=1) - g.min(axis=1)
+    if not np.isfinite(found).all():
+        finite = usable(g)
+        found = np.fmax.reduce(finite, axis=1) - np.fmin.reduce(finite, axis=1)
+    return found
+
+
+def total(g: Array) -> Array:
+    """The sum over the rows (s,), of those that are finite."""
+    found: Array = g.sum(axis=1)
+    return found if np.isfinite(found).all() else np.asarray(np.nansum(usable(g), axis=1))
 
 
 def usable(z: Array) -> Array:
@@ -226,7 +235,7 @@ def ratio(z: Array, t: Array) -> Array:
     sizes = filled(np.sort(usable(np.log(np.abs(z))), axis=1))
     inside = quantile(sizes, np.clip((t - 0.2) / 0.6, 0.0, 1.0))
     past = np.where(t < 0.2, t - 0.2, np.maximum(t - 0.8, 0.0)) / 0.2 * math.log(BEYOND)
-    side = np.where(np.nansum(np.sign(z), axis=1) < 0.0, -1.0, 1.0)
+    side = np.where(total(np.sign(z)) < 0.0, -1.0, 1.0)
     found: Array = side * np.exp(inside + past)
     return found
 
