@@ -346,3 +346,15 @@ def test_a_damaged_search_is_refused(keys: tuple[Any, ...], value: Any, tmp_path
     with pytest.raises(DataError) as caught:
         km.load(tmp_path / "fit.json")
     assert caught.value.code == "E-SAVED"
+
+
+def test_a_finding_with_an_open_end_is_saved_and_said_in_any_language(tmp_path: Path) -> None:
+    s = np.linspace(0.1, 0.8, 8)
+    fit = km.fit("y ~ v*x/(k + x)", {"x": s, "y": 2 * s / (1.5 + s) + 0.05 * np.random.default_rng(3).normal(size=8)})
+    assert {one.values["above"] for one in fit.findings if one.code == "CURVED"} == {math.inf}
+    fit.save(tmp_path / "fit.json")
+    again = km.load(tmp_path / "fit.json")
+    assert same(again.findings, fit.findings)
+    assert again.text("ja") == fit.text("ja")
+    shown = json.loads((tmp_path / "fit.json").read_text(encoding="utf-8"))["findings"]
+    assert {one["values"]["above"] for one in shown if one["code"] == "CURVED"} == {None}
