@@ -225,3 +225,14 @@ def test_a_fit_that_could_not_begin_claims_no_number():
     assert [one.code for one in reached.findings] == ["NOT_CONVERGED"]
     assert reached.to_dict()["loss"] is None
     assert "0.000000" not in str(reached)
+
+
+def test_the_sum_of_squares_of_a_perfect_fit_is_that_of_its_parameters() -> None:
+    """This used to be the one before the last step, which is taken without a look where rounding alone is left."""
+    t = np.arange(21.0)
+    data = {"t": t, "y": 1000.0 / (1.0 + np.exp(-0.6 * (t - 9.0)))}
+    for seed in range(8):
+        found = fit("y ~ K/(1 + exp(-r*(t - t0)))", data, seed=seed)
+        size = 2.0**-52 * float(np.linalg.norm(data["y"]))  # rounding of the formula's own values
+        assert abs(found.rss - float(found.residuals @ found.residuals)) <= 1e-9 * found.rss + (4.0 * size) ** 2
+        assert found.check().verdict != "FAIL"

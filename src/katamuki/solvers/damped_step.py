@@ -185,6 +185,7 @@ def keep_best(state, p, all_p, free):  # type: ignore[no-untyped-def]
     # The next step would be rounding: this one is taken without a last look.
     sure = size <= SURE * reach and size * size <= ROUNDING * reach * state[BEST_SIZE] and state[CLIPPED] == 0.0
     sure = sure and matrix[2 * p * q] == 0.0  # an extrapolated one may not be
+    sure = sure and state[FULL] <= ROUNDING * state[RSS]  # the sum of squares is right without a last look, too
     state[FAILS] = 0.0 if size < 0.9 * state[BEST_SIZE] else state[FAILS] + 1.0
     if size < state[BEST_SIZE]:
         state[BEST_SIZE] = size
