@@ -85,9 +85,9 @@ class Stories(Fitted):
         Example
         -------
         >>> import katamuki as km
-        >>> fit = km.fit("y ~ a*exp(b*x)", {"x": [0.0, 1.0, 2.0], "y": [1.0, 3.0, 6.0]})
-        >>> print(fit.step(1).explain("glance").partition("\\n")[0])
-        Step 1 of 11     LevenbergMarquardt     float64
+        >>> fit = km.fit("y ~ a*exp(b*x)", {"x": [0.0, 1.0, 2.0], "y": [1.0, 3.0, 6.0]}, start={"a": 1, "b": 1})
+        >>> print(fit.step(1).explain("glance").partition(" of ")[0])
+        Step 1
         """
         from katamuki.explain.step.facts import step_of
 
