@@ -112,7 +112,8 @@ def _beside(task: Task, hunt: Hunt, wanted: int) -> Outcome:
         if converged and own.rss <= one.rss * slack + hunt.floor:
             break
         other, there = _down(task, hunt, hunt.settled(one))
-        if other.ending == "converged" and not descent.rss <= other.rss * (1.0 + SAME) + hunt.floor:
+        better = not descent.rss <= other.rss * (1.0 + SAME) + hunt.floor
+        if other.ending == "converged" and (better or not converged):
             search = _record(problem, hunt, one, other, given)
             return Outcome(descent, begin, search) if converged else Outcome(other, there, search)
     return Outcome(descent, begin, _record(problem, hunt, own, descent, given))
@@ -132,7 +133,7 @@ def _best(task: Task, hunt: Hunt) -> Outcome:
     for one in ranked[:TRIED]:
         descent, begin = _down(task, hunt, one if task.said.given else hunt.settled(one))
         if descent.ending == "converged" and not runs_away(problem, descent.values, descent.triangle):
-            if first is not None:
+            if first is not None and hunt.ending == "sure":
                 hunt.ending = "unbounded"  # below it the loss falls without an end
             return Outcome(descent, begin, _record(problem, hunt, one, descent))
         first = first or (descent, begin, one)
@@ -173,7 +174,7 @@ def _record(
     minima: list[Minimum] = []
     if basin is not None and polished is not None and polished.ending == "converged":
         minima.append(Minimum(_named(problem, polished.values), polished.rss / problem.n, basin.reached))
-    known = [basin.rss] if basin is not None else []
+    known = [basin.rss] if basin is not None and minima else []
     for one in hunt.basins[:LISTED]:
         if one is basin or not one.converged:
             continue
@@ -186,6 +187,8 @@ def _record(
         if any(abs(closer.rss - rss) <= SAME * rss + hunt.floor for rss in known):
             continue
         known.append(closer.rss)
+        if hunt.rows < problem.n and closer.rss <= hunt.basins[0].rss * (1.0 + NEAR * problem.p / hunt.rows):
+            closer = minimise(problem, closer.values, *hunt.bounds)  # too near to compare where it is not lowest
         rss = closer.rss if hunt.rows == problem.n else problem.rss(closer.values)
         minima.append(Minimum(_named(problem, closer.values), rss / problem.n, one.reached))
     minima.sort(key=lambda one: one.loss)

@@ -94,13 +94,12 @@ class Hunt:
                 self.descend_from(np.ascontiguousarray(points[k : k + each]))
                 if progress is not None:
                     progress(self.starts, self.basins[0].rss / self.rows if self.basins else math.nan)
-                if max_seconds is not None and time.perf_counter() - began > max_seconds:
-                    self.ending = "time"
+                ending = self.is_over(starts)
+                if ending is None and max_seconds is not None and time.perf_counter() - began > max_seconds:
+                    ending = "time"
+                if ending is not None:
+                    self.ending = ending
                     return
-            ending = self.is_over(starts)
-            if ending is not None:
-                self.ending = ending
-                return
 
     @property
     def _cost(self) -> float:

@@ -43,6 +43,7 @@ class Projected:
         self.block = problem.block()
         self.work = np.empty(projection.room(problem.p, problem.all_p))
         self.places = np.empty(2 * problem.p + 1, dtype=np.int64)
+        self.bounded = bool(np.isfinite(ends).any())
         self.floor = NOTHING * problem.tss_about_zero
         self.evaluations = 0.0
         self._data = (problem.kernel.address, problem.columns_address, problem.y_address, problem.root_address)
@@ -66,6 +67,8 @@ class Projected:
 
     def _run(self, points: Array, steps: int, known: float) -> Array:
         problem, recipe, out = self.problem, self.recipe, np.empty((len(points), 3))
+        if self.bounded:  # no step leads back from outside
+            points[:, recipe.free] = np.clip(points[:, recipe.free], self.lower, self.upper)
         orders = (address_of(recipe.linear_order), address_of(recipe.order))
         limits = (address_of(self.lower), address_of(self.upper), len(points), steps, self.floor, known)
         rest = (

@@ -55,7 +55,7 @@ class Starts:
         level = math.sqrt(float(np.dot(problem.y, problem.y)) / problem.n)
         self.cloud = Cloud(recipe.roles, data, level, base, limits, given, seed)
         self.turning = [role for role in recipe.turning if role.name not in given]
-        self.phases = [recipe.where[role.name] for role in recipe.shifting if role.name not in given]
+        self.phases = [role for role in recipe.shifting if role.name not in given]
         self.drawn = 0
         self.powers: dict[str, float] = {}  # of frequencies 1, of periods −1
 
@@ -139,6 +139,8 @@ class Starts:
             each = max(2, -(-2 * wanted // len(points))) if last else 2
             kept = [one for point in points for one in self.dips(point, role, each)]
             kept.sort(key=lambda one: one[0])
+            if not kept:  # no value anywhere: descents from the cloud say so
+                return points[:wanted]
             points = np.array([one for _, one in kept[: max(wanted, PHASES)]])
         return points[:wanted]
 
@@ -148,7 +150,10 @@ class Starts:
         phases = PHASES if self.phases else 1
         tries = np.tile(point, (len(grid), phases, 1))
         tries[:, :, self.recipe.where[role.name]] = grid[:, None]
-        tries[:, :, self.phases] += (np.arange(phases) * math.pi / phases)[:, None]
+        for shift in self.phases:
+            turned = point[self.recipe.where[shift.name]] + self._turns(shift, point)
+            limits = self.limits.get(shift.name, (-math.inf, math.inf))
+            tries[:, :, self.recipe.where[shift.name]] = np.clip(turned, *limits)
         flat = tries.reshape(-1, tries.shape[-1])
         rss = self.projected.project(flat).reshape(len(grid), phases)
         depth, best = rss.min(axis=1), tries[np.arange(len(grid)), rss.argmin(axis=1)]
@@ -156,6 +161,12 @@ class Starts:
         low = np.flatnonzero((depth <= walls[:-2]) & (depth <= walls[2:]) & np.isfinite(depth))
         low = low[np.argsort(depth[low], kind="stable")][:count]
         return [(float(depth[k]), best[k]) for k in low]
+
+    def _turns(self, role: Role, point: Array) -> Array:
+        """Steps (PHASES,) of a phase through half a turn, in its unit."""
+        values = {name: np.array([point[at]]) for name, at in self.recipe.where.items() if name != role.name}
+        rate = self.cloud.numbers(role.places[0], values)[2][0, 0]
+        return np.asarray(np.arange(PHASES) * math.pi / PHASES / rate)
 
     def frequencies(self, role: Role, point: Array) -> Array:
         """Values of a frequency or period (k,): a fiftieth of a cycle along the data, to what rows can tell apart."""
