@@ -1,17 +1,12 @@
 """``km.fit`` ends as promised: each outcome's state, verdict, exception or warning, and what is left in ``.fit``.
 
-The rows of the table of outcomes in the design, one by one; interruption by a real signal; threads, forks and function
-models that are not what they were in the last call. Strangers: SciPy, NumPy, and a child process.
+The rows of the table of outcomes in the design, one by one; threads, forks and function models that are not what they
+were in the last call. Strangers: SciPy, NumPy, and a child process.
 """
 
 from __future__ import annotations
 
-import itertools
 import multiprocessing
-import os
-import signal
-import threading
-import time
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -187,113 +182,6 @@ def test_as_many_rows_as_parameters_fit_without_error_bars(model: str, state: st
 def test_without_freedom_a_known_sigma_still_gives_error_bars() -> None:
     fit = km.fit(LINE, {"x": [0.0, 1.0], "y": [2.0, 1.0]}, sigma=[0.3, 0.4], sigma_is="known")
     assert fit.stderr == pytest.approx({"a": 0.5, "b": 0.3}, rel=1e-14)
-
-
-# --- interruption ---------------------------------------------------------------------------------------------------
-
-
-def test_ctrl_c_in_progress_raises_with_the_best_so_far() -> None:
-    seen: list[float] = []
-
-    def halfway(step: int, loss: float) -> None:
-        seen.append(loss)
-        if loss < 0.5 * seen[0]:
-            raise KeyboardInterrupt
-
-    error = raised(TWO, decay(100_000), start={"d": 3.0}, starts=1, progress=halfway)
-    assert (error.code, error.fit.state, error.fit.verdict) == ("E-INTERRUPTED", "interrupted", "failed")
-    assert error.fit.loss == pytest.approx(min(seen), rel=1e-9)
-    assert error.fit.loss < 0.5 * seen[0]
-    assert np.isnan(error.fit.trace.step[-1]).all()
-
-
-@pytest.mark.parametrize(
-    ("model", "rows", "solver"),
-    [
-        ("y ~ a*exp(-b*x)", 40, km.SGD(lr=1e-6, steps=10**9)),
-        ("y ~ a*exp(-b*x)", 40, km.Adam(lr=1e-9, steps=10**9)),
-        (TWO, 2_000_000, "lm"),
-    ],
-)
-def test_a_signal_in_a_long_run_leaves_the_best_so_far(model: str, rows: int, solver: Any) -> None:
-    data, begun = decay(rows), threading.Event()
-
-    def heard(step: int, loss: float) -> None:
-        if step > 0:
-            begun.set()
-
-    def interrupt() -> None:
-        begun.wait(60)
-        time.sleep(0.02)  # into the next slice
-        os.kill(os.getpid(), signal.SIGINT)
-
-    sender = threading.Thread(target=interrupt)
-    sender.start()
-    try:
-        error = raised(model, data, solver=solver, start={"b": 3.0}, starts=1, progress=heard)
-    finally:
-        begun.set()
-        sender.join()
-    assert (error.code, error.fit.state, error.fit.verdict) == ("E-INTERRUPTED", "interrupted", "failed")
-    assert 0 < error.fit.solution.steps < 10**9  # to the end it would be minutes
-
-    residuals = data["y"] - error.fit.predict(data)
-    assert np.isfinite(list(error.fit.params.values())).all()
-    assert error.fit.rss == pytest.approx(residuals @ residuals, rel=1e-9)
-
-
-@pytest.mark.parametrize("rows", [40, 20_000])
-def test_a_signal_in_a_search_leaves_the_best_so_far(rows: int) -> None:
-    data, begun = decay(rows), threading.Event()
-
-    def interrupt() -> None:
-        begun.wait(60)
-        time.sleep(0.02)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    sender = threading.Thread(target=interrupt)
-    sender.start()
-    try:
-        error = raised(TWO, data, starts=10**7, progress=lambda starts, loss: begun.set())
-    finally:
-        begun.set()
-        sender.join()
-    assert (error.code, error.fit.state, error.fit.verdict) == ("E-INTERRUPTED", "interrupted", "failed")
-    search = error.fit.solution.search
-    assert search.ending == "interrupted"
-    assert 8 <= search.starts < 10**7  # to the end it would be hours
-    residuals = data["y"] - error.fit.predict(data)
-    assert error.fit.rss == pytest.approx(residuals @ residuals, rel=1e-9)
-    assert error.fit.rss < 0.9 * km.fit("y ~ a", data).rss  # no start, but what descents led to
-
-
-def test_an_error_of_the_users_own_function_is_theirs() -> None:
-    def broken(step: int, loss: float) -> None:
-        raise RuntimeError("mine")
-
-    with pytest.raises(RuntimeError, match="mine"):
-        km.fit(TWO, decay(100_000), start={"d": 3.0}, progress=broken)
-
-
-def test_progress_hears_how_many_starts_a_search_has_tried_and_the_least_loss() -> None:
-    seen: list[tuple[int, float]] = []
-    fit = km.fit(TWO, decay(40), starts=40, progress=lambda count, loss: seen.append((count, loss)))
-    starts, losses = zip(*seen, strict=True)  # the short descent to the answer is over before it could be heard
-    assert list(starts) == sorted(set(starts))
-    assert starts[-1] == fit.solution.search.starts == 40
-    assert all(after <= before for before, after in itertools.pairwise(losses))
-    assert losses[-1] == pytest.approx(fit.loss, rel=1e-6)
-
-
-def test_progress_hears_steps_and_losses_that_fall() -> None:
-    seen: list[tuple[int, float]] = []
-    heard = {"progress": lambda step, loss: seen.append((step, loss))}
-    fit = km.fit(TWO, decay(100_000), start={"d": 3.0}, starts=1, **heard)
-    steps, losses = zip(*seen, strict=True)
-    assert list(steps) == sorted(steps)
-    for before, after in itertools.pairwise(losses):
-        assert after <= before * (1 + 1e-14)  # the polish moves within rounding
-    assert losses[-1] == pytest.approx(fit.loss, rel=1e-6)
 
 
 # --- threads, forks, and bits ---------------------------------------------------------------------------------------
