@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from functools import reduce
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from katamuki.api.finite_start import Found, finite_start
+from katamuki.api.leaving_out import Kept, condition, rewritten, rows_without, typed_parts
 from katamuki.api.plan import Plan
 from katamuki.backends import numpy_
 from katamuki.errors import DataError, NotConverged
-from katamuki.graph import depends, derivative, number
+from katamuki.graph import Graph, depends, derivative, number
 from katamuki.messages import Phrase, few
 from katamuki.records import Array, Combination, Solution
 
@@ -56,27 +60,76 @@ def _no_value(run: Run, plan: Plan, arrays: Mapping[str, Array], solution: Solut
     start = dict.fromkeys(solution.free, 0.0) if run.state == "exact" else {}
     params = {**solution.params, **start}
     found = numpy_.first_bad(rhs, arrays, params, plan.model.text)
-    slopes = found is None
-    graph = derivative(rhs) if slopes else rhs
-    found = found or numpy_.first_bad(graph, arrays, params)
+    if found is None:
+        return _no_slopes(plan, rhs, arrays, params, solution)
+    values: dict[str, Any] = {"what": found.text, "rows": found.rows, "where": found.domain}
+    bad = rows_without(rhs, arrays, params)
+    kept = condition(arrays, rhs.columns, bad, len(solution.free) + 1)
+    part = [name for name in solution.free if found.node in depends(rhs, [name])]
+    if solution.start is None or not part:
+        return _without_rows("api.domain", kept, values)
+    values["place"] = _place(solution, {name: params[name] for name in part})
+    key, more = _mended(finite_start(rhs, arrays, params, solution.free, solution.bounds), params, solution)
+    if key == "api.domain_start":
+        return _without_rows(key, kept, values)
+    return NotConverged("E-DOMAIN", key, **values, **more)
+
+
+def _place(solution: Solution, part: Mapping[str, float]) -> Phrase:
+    """Where the formula has no value: at a start, or at each of a search; ``part`` are the parameters that matter."""
+    search = solution.search
+    if search is not None and not search.finite:
+        text = ", ".join(f"{name}={value:g}" for name, value in part.items())
+        return Phrase("api.domain_place.all", start=text, starts=search.starts)
+    text = ", ".join(f"{name}={value:g}" for name, value in solution.params.items())
+    return Phrase("api.domain_place", start=text)
+
+
+def _without_rows(key: str, kept: Kept | None, values: Mapping[str, Any]) -> NotConverged:
+    """The error with the condition that leaves out the rows without a value, where there is one."""
+    if kept is None:
+        return NotConverged("E-DOMAIN", key, **values)
+    return NotConverged("E-DOMAIN", key + "_kept", **values, kept=kept.text, shell=shlex.quote(kept.text))
+
+
+def _no_slopes(
+    plan: Plan, rhs: Graph, arrays: Mapping[str, Array], params: Mapping[str, float], solution: Solution
+) -> NotConverged:
+    """The formula has values in all rows, its derivative has none in some: by which parameters, and where.
+
+    The derivative is a formula that nobody typed: a part of it is shown only where it stands in the formula itself.
+    """
+    slopes = derivative(rhs)
+    found = numpy_.first_bad(slopes, arrays, params, plan.model.text)
     if found is None:
         text = ", ".join(f"{name}={value:g}" for name, value in solution.params.items())
         key = "api.overflow_data" if solution.start is None else "api.overflow"
         return NotConverged("E-OVERFLOW", key, start=text)
-    values: dict[str, Any] = {"what": found.text, "rows": found.rows, "where": found.domain}
-    part = [name for name in solution.free if found.node in depends(graph, [name])]
-    if solution.start is None or not part:
-        key = "api.domain_slopes" if slopes else "api.domain"
-        return NotConverged("E-DOMAIN", key, **values)
-    search = solution.search
-    if search is not None and not search.finite:
-        text = ", ".join(f"{name}={params[name]:g}" for name in part)
-        values["place"] = Phrase("api.domain_place.all", start=text, starts=search.starts)
-    else:
-        text = ", ".join(f"{name}={value:g}" for name, value in solution.params.items())
-        values["place"] = Phrase("api.domain_place", start=text)
-    key, more = _mended(finite_start(rhs, arrays, params, solution.free, solution.bounds), params, solution)
-    return NotConverged("E-DOMAIN", key, **values, **more)
+    partials = numpy_.evaluate(slopes, arrays, params)[1:]
+    names = [name for name, one in zip(rhs.parameters, partials, strict=True) if not np.isfinite(one).all()]
+    bad = rows_without(slopes, arrays, params)
+    kept = condition(arrays, rhs.columns, bad, len(solution.free) + 1)
+    row, count = int(np.argmax(bad)), int(np.count_nonzero(bad))
+    said = [kept.name] if kept else rhs.columns[:3]
+    example = ", ".join(f"{name} = {arrays[name][row]:.6g}" for name in said)
+    key = "formula.rows_all" if count == len(bad) else "formula.rows_some" if count > 1 else "formula.rows_one"
+    values: dict[str, Any] = {
+        "names": few(names),
+        "rows": Phrase(key, count=count, n=len(bad), row=row + 1, example=example),
+        "place": Phrase("api.domain_place.data"),
+        "part": "",
+    }
+    if found.text in typed_parts(rhs, plan.model.text):
+        values |= {"part": Phrase("api.domain_part", what=found.text), "where": found.domain}
+    mended, more = _mended(finite_start(rhs, arrays, params, solution.free, solution.bounds), params, solution)
+    if mended == "api.domain_mended":
+        values["place"] = _place(solution, params)
+        return NotConverged("E-DOMAIN", "api.domain_slopes_mended", **values, **more)
+    other = rewritten(rhs, arrays, params) if kept else None
+    if other is None:
+        return _without_rows("api.domain_slopes", kept, values)
+    old, new = (one.replace("**", "^") if "^" in plan.model.text else one for one in other)
+    return _without_rows("api.domain_slopes_written", kept, {**values, "old": old, "new": new})
 
 
 def _mended(found: Found, params: Mapping[str, float], solution: Solution) -> tuple[str, dict[str, str]]:
