@@ -18,12 +18,11 @@ from katamuki.api.options import Asked
 from katamuki.api.values import Settings
 from katamuki.problem import Problem
 from katamuki.records import Array, Minimum, Search
-from katamuki.search import Basin, Hunt, recipe_of, runs_away
+from katamuki.search import SAME, Basin, Hunt, recipe_of, runs_away
 from katamuki.solvers.levenberg_marquardt import Descent, minimise
 
 MORE = 8  # starts beside a given one
 FEWER = 3  # points of the cloud looked at for each of them
-SAME = 1e-6  # of the rss: two ends of one minimum
 NEAR = 10.0  # times p over the rows seen: how far the others may move the rss of one and the same minimum
 CLOSE = 1e-3  # of the rss: how far the last digits may move a minimum of the search
 TRIED = 4  # minima that are descended to on all rows
@@ -67,6 +66,13 @@ class Task:
         options = {"max_steps": self.max_steps, "max_seconds": self.left, "progress": self.progress}
         return minimise(self.problem, start, *limits, **options)  # type: ignore[arg-type]
 
+    def polish(self, start: Array) -> Descent:
+        """A descent of the search: what interrupts it interrupts them all."""
+        found = self.descend(start)
+        if found.ending == "interrupted":
+            raise KeyboardInterrupt
+        return found
+
 
 def answer(task: Task, asked: Asked) -> Outcome:
     """The answer of a nonlinear problem, with or without a start."""
@@ -82,12 +88,16 @@ def answer(task: Task, asked: Asked) -> Outcome:
         if whole:
             return _beside(task, hunt, wanted or 1 + MORE)
         hunt.run(wanted, task.left, task.progress)
-        return _best(task, hunt)
+        found = _best(task, hunt)
+        if not kept or found.descent.ending != "converged" or not kept.keys() & hunt.recipe.where.keys():
+            return found
+        hunt = Hunt(seen, said.bounds, {}, asked.seed, FEWER)
+        return _compared(task, hunt, wanted or 1 + MORE, found.begin, found.descent)
     except KeyboardInterrupt:
         hunt.ending = "interrupted"
-        begin, end = (hunt.basins[0].begin, hunt.basins[0].end) if hunt.basins else (problem.values, problem.values)
+        end = hunt.basins[0].end if hunt.basins else problem.values
         descent = replace(descent_at(problem, end), ending="interrupted")
-        return Outcome(descent, begin, Search(hunt.starts, hunt.finite, hunt.rows, (), hunt.ending))
+        return Outcome(descent, end, Search(hunt.starts, hunt.finite, hunt.rows, (), hunt.ending))
 
 
 def _beside(task: Task, hunt: Hunt, wanted: int) -> Outcome:
@@ -99,17 +109,28 @@ def _beside(task: Task, hunt: Hunt, wanted: int) -> Outcome:
     descent = task.descend(begin)
     if descent.ending in {"no_start", "interrupted", "time_over"}:
         return Outcome(descent, begin)
+    try:
+        return _compared(task, hunt, wanted, begin, descent)
+    except KeyboardInterrupt:
+        search = Search(hunt.starts, hunt.finite, hunt.rows, (), "interrupted", _minimum(problem, descent))
+        return Outcome(replace(descent, ending="interrupted"), begin, search)
+
+
+def _compared(task: Task, hunt: Hunt, wanted: int, begin: Array, descent: Descent) -> Outcome:
+    """The user's descent beside those of further starts."""
+    problem = task.problem
     converged = descent.ending == "converged"
-    seen = descent.rss if hunt.rows == problem.n else hunt.projected.rss(descent.values)
-    own = Basin(begin, descent.values, seen, 1, converged)
+    own = Basin(begin, descent.values, descent.rss, 1, converged)
+    if hunt.rows < problem.n:  # among the others it is where it would be on their rows
+        own.end = descent.values.copy()
+        own.rss = float(hunt.projected.descend(own.end[None, :], -1.0)[0, 0])
     hunt.starts = hunt.finite = 1
     if converged:
         own = hunt.sort(own, sure=True)
     hunt.run(wanted, task.left, task.progress)
-    given = Minimum(_named(problem, descent.values), descent.rss / problem.n, 1, converged)
-    slack = 1.0 + (SAME if hunt.rows == problem.n else NEAR * problem.p / hunt.rows)
+    given = _minimum(problem, descent)
     for one in hunt.basins[:TRIED]:
-        if converged and own.rss <= one.rss * slack + hunt.floor:
+        if converged and own.rss <= one.rss * (1.0 + SAME) + hunt.floor:
             break
         other, there = _down(task, hunt, hunt.settled(one))
         better = not descent.rss <= other.rss * (1.0 + SAME) + hunt.floor
@@ -131,7 +152,7 @@ def _best(task: Task, hunt: Hunt) -> Outcome:
         ranked = sorted(ranked, key=lambda one: whole.get(id(one), math.inf))
     first: tuple[Descent, Array, Basin] | None = None
     for one in ranked[:TRIED]:
-        descent, begin = _down(task, hunt, one if task.said.given else hunt.settled(one))
+        descent, begin = _down(task, hunt, hunt.settled(one))
         if descent.ending == "converged" and not runs_away(problem, descent.values, descent.triangle):
             if first is not None and hunt.ending == "sure":
                 hunt.ending = "unbounded"  # below it the loss falls without an end
@@ -150,10 +171,14 @@ def _down(task: Task, hunt: Hunt, basin: Basin) -> tuple[Descent, Array]:
     Many rows are walked over from the end alone: it is near, and every step costs.
     """
     if hunt.rows == task.problem.n:
-        descent = task.descend(basin.begin)
+        descent = task.polish(basin.begin)
         if descent.ending == "converged" and descent.rss <= task.problem.rss(basin.end) * (1.0 + SAME) + hunt.floor:
             return descent, basin.begin
-    return task.descend(basin.end), basin.end
+    return task.polish(basin.end), basin.end
+
+
+def _minimum(problem: Problem, descent: Descent) -> Minimum:
+    return Minimum(_named(problem, descent.values), descent.rss / problem.n, 1, descent.ending == "converged")
 
 
 def _named(problem: Problem, values: Array) -> dict[str, float]:
@@ -180,6 +205,8 @@ def _record(
             continue
         end = hunt.settled(one).end
         closer = minimise(hunt.projected.problem, end, *hunt.bounds)
+        if closer.ending == "interrupted":
+            raise KeyboardInterrupt
         if closer.ending != "converged" or abs(closer.rss - one.rss) > CLOSE * one.rss:
             continue
         if runs_away(hunt.projected.problem, closer.values, closer.triangle):

@@ -27,7 +27,7 @@ MOST = 512  # descents
 SURE, EARLY = 4, 8  # the best reached so often, after so many starts for each nonlinear parameter but one
 DOUBTFUL = 256  # starts after which a minimum is believed although something lower ends nowhere
 SHARE = 32  # one start in so many
-SWEPT_SURE = 2  # where a grid left nothing out
+HOPELESS = 64  # starts without a single one where the formula has a value: more would teach nothing
 SAME = 1e-6  # of the rss: two ends of one minimum
 TIE = 1e-9  # of the rss: ends that nothing but a lower frequency tells apart
 DEPENDENT, CANCELLED = 1e-9, 1e4  # of a column; times the data
@@ -87,7 +87,7 @@ class Hunt:
             if starts is not None:
                 wanted = max(min(wanted, starts - self.starts), 1)
             with np.errstate(all="ignore"):
-                points = self.supply.take(wanted, first) if self.recipe.roles else self.supply.points({})
+                points = self.supply.take(wanted, first)
             first = False
             each = max(1, int(SLICE / (PER_DESCENT * self._cost)))
             for k in range(0, len(points), each):
@@ -110,10 +110,10 @@ class Hunt:
         """Why the search is over; ``None`` to go on."""
         if starts is not None:
             return "asked" if self.starts >= starts else None
-        if not self.recipe.roles:
-            return "sure"
+        if not self.finite and self.starts >= HOPELESS:
+            return "unsure"
         best = next((one.reached for one in self.basins if one.converged), 0)
-        sure = SWEPT_SURE if self.recipe.only_turns else max(SURE, self.starts // SHARE)
+        sure = 1 if self.supply.exhaustive else max(SURE, self.starts // SHARE)
         early = EARLY * max(1, len(self.recipe.roles) - len(self.recipe.shifting) - 1)
         if self.basins and not self.basins[0].converged:
             early = DOUBTFUL  # something lower ends nowhere, or beside a minimum that is still to be found
@@ -168,13 +168,16 @@ class Hunt:
 
     def settled(self, basin: Basin) -> Basin:
         """The basin in the one arrangement of equal terms, signs and phases, its start carried along."""
-        found, names = self.recipe.symmetries, self.recipe.all_names
+        found, names = self.recipe.symmetries.without(self.supply.given), self.recipe.all_names
         if not found:
             return basin
         lower, upper = np.full(len(names), -math.inf), np.full(len(names), math.inf)
         lower[self.recipe.free], upper[self.recipe.free] = self.projected.lower, self.projected.upper
         end = canonical(found, names, basin.end, lower, upper)
-        return Basin(_carried(basin.begin, basin.end, end), end, basin.rss, basin.reached, basin.converged)
+        begin = _carried(basin.begin, basin.end, end)
+        if not ((lower <= begin) & (begin <= upper)).all():
+            begin = end
+        return Basin(begin, end, basin.rss, basin.reached, basin.converged)
 
 
 def runs_away(problem: Problem, values: Array, triangle: Array) -> bool:

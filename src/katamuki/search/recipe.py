@@ -37,7 +37,7 @@ class Recipe:
 
     @property
     def only_turns(self) -> bool:
-        """Whether one frequency and phases are all that is nonlinear: then a grid leaves nothing out."""
+        """Whether one frequency and its phases are all that is nonlinear: then a grid leaves nothing out."""
         return len(self.turning) == 1 and len(self.roles) == 1 + len(self.shifting)
 
     @cached_property

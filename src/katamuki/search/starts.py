@@ -56,6 +56,10 @@ class Starts:
         self.cloud = Cloud(recipe.roles, data, level, base, limits, given, seed)
         self.turning = [role for role in recipe.turning if role.name not in given]
         self.phases = [role for role in recipe.shifting if role.name not in given]
+        self.exhaustive = recipe.only_turns and len(self.turning) == 1
+        self.deepest: list[Array] | None = (
+            None  # dips that are still to be descended from, of a grid that is scanned once
+        )
         self.drawn = 0
         self.powers: dict[str, float] = {}  # of frequencies 1, of periods −1
 
@@ -65,7 +69,7 @@ class Starts:
 
     def points(self, values: Mapping[str, Array]) -> Array:
         """Points (s, all_p) with these values of the nonlinear parameters."""
-        count = len(next(iter(values.values()))) if values else 1
+        count = len(next(iter(values.values())))
         points = np.tile(self.projected.problem.values, (count, 1))
         for name, value in values.items():
             points[:, self.recipe.where[name]] = value
@@ -82,8 +86,13 @@ class Starts:
             return points
         rss = self.projected.project(points)
         order = np.argsort(rss, kind="stable")
+        if self.exhaustive:
+            if self.deepest is None:
+                self.deepest = [one for _, one in self.dips(points[order[0]], self.turning[0], GRID)]
+            ready, self.deepest = self.deepest[:wanted], self.deepest[wanted:]
+            return np.array(ready) if ready else points[order[:wanted]]
         if self.turning:
-            return self.scanned(points[order[: 2 if self.recipe.only_turns else PHASES]], wanted)
+            return self.scanned(points[order[:PHASES]], wanted)
         best = wanted - wanted // 4
         spare = np.sort(order[best : np.count_nonzero(rss < math.inf)])
         chosen: Array = points[np.concatenate([order[:best], spare[: wanted - best]])]
@@ -163,10 +172,17 @@ class Starts:
         return [(float(depth[k]), best[k]) for k in low]
 
     def _turns(self, role: Role, point: Array) -> Array:
-        """Steps (PHASES,) of a phase through half a turn, in its unit."""
+        """Steps (PHASES,) of a phase in its unit: through half a turn where an amplitude at liberty does the rest."""
         values = {name: np.array([point[at]]) for name, at in self.recipe.where.items() if name != role.name}
         rate = self.cloud.numbers(role.places[0], values)[2][0, 0]
-        return np.asarray(np.arange(PHASES) * math.pi / PHASES / rate)
+        half = any(one.name == role.name and one.amplitude for one in self.recipe.symmetries.turns)
+        whole = math.pi if half and not self.limits else 2.0 * math.pi
+        return np.asarray(np.arange(PHASES) * whole / PHASES / rate)
+
+    def _signless(self, name: str) -> bool:
+        """Whether a parameter's sign changes nothing that amplitudes and phases at liberty do not take up."""
+        free = not self.limits and not self.given
+        return free and any(name in one.names for one in self.recipe.symmetries.reflections)
 
     def frequencies(self, role: Role, point: Array) -> Array:
         """Values of a frequency or period (k,): a fiftieth of a cycle along the data, to what rows can tell apart."""
@@ -177,12 +193,15 @@ class Starts:
         gaps = np.diff(g)
         even = len(g) > 2 and float(np.ptp(gaps)) <= EVEN * float(gaps.max())
         most = (len(g) - 1) / 2 if even else float(len(g))
+        if role.places[0].op == "tan":  # which repeats after half a turn
+            most /= 2.0
         count = int(min(GRID, max(16, PER_CYCLE * most)))
         cycles = np.concatenate([[0.02, 0.04, 0.07], np.linspace(0.1, max(most, 0.2), count)])
         found = inverted(2.0 * math.pi * cycles / float(np.ptp(g) or 1.0), power)
+        if not self._signless(role.name):
+            found = np.concatenate([-found[::-1], found])
         low, high = self.limits.get(role.name, (-math.inf, math.inf))
-        for one in (found, -found):
-            inside = one[(low <= one) & (one <= high)]
-            if len(inside):
-                return np.asarray(inside)
+        inside = found[(low <= found) & (found <= high)]
+        if len(inside):
+            return np.asarray(inside)
         return np.array([self.cloud.draw(role, np.full(1, 0.5), np.zeros(1), values)[0]])

@@ -41,6 +41,22 @@ class Symmetries:
     reflections: tuple[Reflection, ...] = ()
     order: tuple[str, ...] = ()
 
+    def without(self, names: Collection[str]) -> Symmetries:
+        """Those that leave some parameters where they are."""
+        kept = set(names)
+        return Symmetries(
+            tuple(one for one in self.swaps if not kept & {name for pair in one for name in pair}),
+            tuple(
+                (pairs, signs)
+                for pairs, signs in self.crossed
+                if not kept & {*signs, *(name for pair in pairs for name in pair)}
+            ),
+            tuple(one for one in self.flips if not kept & set(one)),
+            tuple(one for one in self.turns if one.name not in kept),
+            tuple(one for one in self.reflections if not kept & {*one.names, *one.phases}),
+            tuple(name for name in self.order if name not in kept),
+        )
+
     def __bool__(self) -> bool:
         return bool(self.swaps or self.crossed or self.turns or self.reflections)
 
