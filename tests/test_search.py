@@ -52,7 +52,7 @@ def test_from_nothing_the_best_is_found_and_what_is_counted_adds_up(
     assert search.given is None
     assert all(one.reached >= 1 and one.converged for one in search.minima)
     assert sum(one.reached for one in search.minima) <= search.finite
-    assert search.minima[0].reached >= 2
+    assert search.minima[0].reached >= 2 or model == WAVES  # its grid of frequencies leaves none out
     assert search.minima[0].params == fit.params
     assert search.minima[0].loss == fit.loss
     assert fit.minima == search.minima
@@ -159,7 +159,7 @@ def test_a_minimum_reached_once_is_not_believed() -> None:
     hunt = Hunt(problem(TWO.removeprefix("y ~ "), data["x"], data["y"]), {}, {}, 0)
 
     def after(starts: int, *reached: int) -> str | None:
-        hunt.starts = starts
+        hunt.starts = hunt.finite = starts
         hunt.basins = [Basin(np.zeros(4), np.zeros(4), float(k + 1), n, True) for k, n in enumerate(reached)]
         return hunt.is_over(None)
 
