@@ -22,9 +22,22 @@ from katamuki.records import Array
 from katamuki.search.places import CIRCULAR, GROWING, SATURATING, Numbers, Role
 
 SHOWN = 48  # rows that ranges are taken from
+# Ranges of ψ·g, ends of a scale by equal factors: beyond them the data see a straight line, a step, or nothing.
+EXPONENT = (0.1, 40.0)  # change of an exponent along the data: 5 % off a straight line, to one that is over in a row
+SQUARED = (0.1, 4000.0)  # the same of a square: widths from three times the range of the rows to a sixtieth of it
+SLOPE = (0.3, 100.0)  # change of what saturates
+LEAST_CYCLES = 0.25  # of a wave along the data; the most is a third of the rows, and a grid goes on from there
+SCALE = (0.1, 10.0)  # of the response's size
+ALONE = (0.01, 100.0)  # of a factor inside a logarithm or the like, with nothing to compare it with
+AWAY = (1e-3, 100.0)  # of the rows' range: how far beyond them an offset lies that must not meet them
 BEYOND = 30.0  # how far past the largest and smallest ratio of two terms a factor goes
-FALLING, FALLING_PEAK = 0.7, 0.9  # share of exponentials that fall as their factor grows; of peaks and the like
+TAIL = 0.2  # share of the ratios on each side that go so far
 OUTSIDE = 0.1  # of the rows' range: how far outside a location may lie
+# Shares of the draws.
+FALLING, FALLING_PEAK = 0.7, 0.9  # exponentials that fall as their factor grows; peaks and the like, which hardly rise
+SAME_SIGN = 0.75  # terms of one sign: the other makes poles and cancels
+RATIO, BELOW = 0.4, 0.3  # offsets the size of what they are added to; below all rows; the rest lies above
+WIDE_BOUNDS = 50.0  # high over low from which positive bounds are walked by equal factors
 
 
 @lru_cache(maxsize=64)
@@ -106,7 +119,7 @@ class Cloud:
             if np.isfinite(found).all():
                 break
         else:
-            plain = np.where(sign < 0.5, 1.0, -1.0) * between(size, 0.1, 10.0)
+            plain = np.where(sign < 0.5, 1.0, -1.0) * between(size, *SCALE)
             found = plain if found is None else np.where(np.isfinite(found), found, plain)
         assert found is not None
         return self._within(role.name, found, size) if role.name in self.limits else found
@@ -135,26 +148,26 @@ class Cloud:
         if place.op in CIRCULAR:
             if not place.factor_varies:
                 return np.asarray((2.0 * size - 1.0) * np.pi / g[:, 0])
-            return np.asarray(side * 2.0 * np.pi * between(size, 0.25, max(1.0, g.shape[1] / 3)) / spread(g))
+            return np.asarray(side * 2.0 * np.pi * between(size, LEAST_CYCLES, max(1.0, g.shape[1] / 3)) / spread(g))
         if place.op in GROWING | SATURATING:
             if place.factor_varies:
                 wide = place.peaked or float(np.abs(power).max()) >= 2.0
-                ends = (0.3, 100.0) if place.op in SATURATING else (0.1, 4000.0) if wide else (0.1, 40.0)
+                ends = SLOPE if place.op in SATURATING else SQUARED if wide else EXPONENT
                 falls = np.where(total(g) > 0.0, -1.0, 1.0)  # away from what grows without bounds
                 side = np.where(sign < (FALLING_PEAK if place.peaked else FALLING), falls, -falls)
                 return np.asarray(side * between(size, *ends) / spread(g))
             return located(-h / g, size) if place.offset_varies else np.full(len(size), np.nan)
-        kept = np.where(sign < 0.75, 1.0, -1.0)
+        kept = np.where(sign < SAME_SIGN, 1.0, -1.0)
         if place.op == "output":
-            scale = side * self.level * between(size, 0.1, 10.0) / np.sqrt(np.mean(g * g, axis=1))
+            scale = side * self.level * between(size, *SCALE) / np.sqrt(np.mean(g * g, axis=1))
             beside = kept * ratio(h / g, size) if place.has_offset else np.nan
             return np.where(np.isfinite(beside), beside, scale)
         if not place.has_offset:
-            return np.asarray(between(size, 0.01, 100.0) / np.median(np.abs(g), axis=1))
+            return np.asarray(between(size, *ALONE) / np.median(np.abs(g), axis=1))
         if place.factor_varies or not place.offset_varies:
             return kept * ratio(h / g, size)
         if place.op in {"div", "base", "log", "log2", "log10", "log1p", "sqrt"}:
-            return np.where(sign < 0.4, ratio(h / g, size), beyond(-h / g, size, sign))
+            return np.where(sign < RATIO, ratio(h / g, size), beyond(-h / g, size, sign))
         return located(-h / g, size)
 
     def _within(self, name: str, found: Array, size: Array) -> Array:
@@ -165,7 +178,7 @@ class Cloud:
             return found
         if math.isfinite(low) and math.isfinite(high):
             inside = low + (high - low) * size
-            if low > 0.0 and high > 50.0 * low:
+            if low > 0.0 and high > WIDE_BOUNDS * low:
                 inside = between(size, low, high)
         else:
             inside = low + np.abs(found - low) if math.isfinite(low) else high - np.abs(found - high)
@@ -233,8 +246,8 @@ def located(z: Array, t: Array) -> Array:
 def ratio(z: Array, t: Array) -> Array:
     """A size of z among the rows, by equal factors beyond the largest and the smallest; the sign of most rows."""
     sizes = filled(np.sort(usable(np.log(np.abs(z))), axis=1))
-    inside = quantile(sizes, np.clip((t - 0.2) / 0.6, 0.0, 1.0))
-    past = np.where(t < 0.2, t - 0.2, np.maximum(t - 0.8, 0.0)) / 0.2 * math.log(BEYOND)
+    inside = quantile(sizes, np.clip((t - TAIL) / (1.0 - 2.0 * TAIL), 0.0, 1.0))
+    past = (np.minimum(t - TAIL, 0.0) + np.maximum(t - (1.0 - TAIL), 0.0)) / TAIL * math.log(BEYOND)
     side = np.where(total(np.sign(z)) < 0.0, -1.0, 1.0)
     found: Array = side * np.exp(inside + past)
     return found
@@ -243,5 +256,5 @@ def ratio(z: Array, t: Array) -> Array:
 def beyond(z: Array, t: Array, sign: Array) -> Array:
     """A place outside the rows' z, on either side, a thousandth to a hundred times their range away."""
     low, high = np.fmin.reduce(usable(z), axis=1), np.fmax.reduce(usable(z), axis=1)
-    away = np.where(high > low, high - low, np.abs(high)) * between(t, 1e-3, 100.0)
-    return np.asarray(np.where(sign < 0.7, low - away, high + away))
+    away = np.where(high > low, high - low, np.abs(high)) * between(t, *AWAY)
+    return np.asarray(np.where(sign < RATIO + BELOW, low - away, high + away))
