@@ -14,13 +14,15 @@ from katamuki.api.plan import Plan, plan_for
 from katamuki.api.values import Limits, Settings, check_labels, check_sigma, settings, weights_of
 from katamuki.backends import numpy_
 from katamuki.data.selection import Missing
-from katamuki.errors import DataError
+from katamuki.errors import DataError, FormulaError
 from katamuki.messages import few
 from katamuki.problem import Problem
 from katamuki.records import Array, SigmaIs
+from katamuki.spelling import nearest
 
 # Σ w y² must lie between these, or the sum of squared residuals, 1e-32 of it or less, loses its digits or overflows.
 SMALLEST, LARGEST = 1e-260, 1e300
+MANY = 6  # parameters that a remedy fixes at most
 
 
 class Given(NamedTuple):
@@ -58,6 +60,7 @@ def prepare(model: str | Callable[..., object], data: object, given: Given) -> P
     plan = plan_for(model, rows.names, params, (*(start or ()), *(bounds or ()), *(fixed or ())))
     said = settings(plan.kernel.parameters, start, bounds, fixed)
     used = plan.model.columns
+    _check_reads(plan, said.free, rows.names)
     for what, one in (("sigma", sigma), ("weights", weights)):
         if isinstance(one, str) and one not in used:
             used = (*used, one)
@@ -77,9 +80,32 @@ def prepare(model: str | Callable[..., object], data: object, given: Given) -> P
     return Prepared(plan, said, weighing, used, columns, problem)
 
 
+def _check_reads(plan: Plan, free: Sequence[str], columns: Sequence[str]) -> None:
+    """Refuse several parameters and no column on the right side: one number cannot tell them apart.
+
+    A column's name that was mistyped is a parameter, so that this is how such a formula often arrives.
+    """
+    if plan.model.rhs is None or plan.model.rhs.columns or len(free) < 2:
+        return
+    others = [name for name in columns if name not in plan.model.columns]
+    values: dict[str, Any] = {"names": few(free), "response": plan.model.response, "columns": few(others, 20)}
+    if not others:
+        raise FormulaError("E-COLUMN", "api.reads_none_there", **values)
+    near = ((name, nearest(name, others)) for name in free)
+    name, column = next(((name, one) for name, one in near if one is not None), ("", ""))
+    key = "api.reads_none_near" if name else "api.reads_none"
+    raise FormulaError("E-COLUMN", key, **values, name=name, column=column or others[0])
+
+
 def too_few(free: Sequence[str], rows: int) -> DataError:
-    """More parameters than rows: which ones, since a mistyped column is one of them."""
-    return DataError("E-TOOFEW", "api.too_few", free=len(free), names=few(free), rows=rows, last=free[-1])
+    """More parameters than rows: which ones, since a mistyped column is one of them; and how many to fix."""
+    many, held = len(free) - rows, free[rows:]
+    values: dict[str, Any] = {"free": len(free), "names": few(free), "rows": rows, "many": many}
+    if rows < 1 or many > MANY:
+        return DataError("E-TOOFEW", "api.too_few_rows", **values)
+    shell = ",".join(f"{name}=0" for name in held)
+    python = ", ".join(f'"{name}": 0' for name in held)
+    return DataError("E-TOOFEW", "api.too_few", **values, shell=shell, python=f"{{{python}}}")
 
 
 def check_totals(problem: Problem, response: str) -> None:
