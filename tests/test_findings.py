@@ -336,6 +336,7 @@ def test_every_finding_has_its_sentence_and_remedy() -> None:
         "NOT_CONVERGED AT_BOUND UNDETERMINED WEAK NO_FREEDOM NOT_SEARCHED RUNS SPREAD OUTLIERS CHI2 SCALES INFLUENTIAL"
         " ALIAS EXTRAPOLATES CYCLE SLOW"
     )
+    assert "finding.START_WAS_KEPT" in known  # BETTER_MINIMUM beside it says what to do
     for code in codes_known.split(" "):
         assert f"finding.{code}" in known
         assert f"finding.{code}.remedy" in known

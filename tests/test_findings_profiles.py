@@ -171,8 +171,15 @@ def test_an_answer_that_is_no_minimum_is_found_out_on_the_way() -> None:
     profile = profiles.Profile("b2", 0.0, 1.0, found, found)
     said = claim(text, rows, values)
     (one,) = [one for one in examine(said, profiles=(profile,)) if one.code == "BETTER_MINIMUM"]
-    assert codes((one,)) == ["BETTER_MINIMUM.below"]
+    assert codes((one,)) == ["BETTER_MINIMUM.falls"]
     assert f"{found.better.loss:.6g}" in one.text
+    assert "start" not in one.values  # the place is none to start from before it is known to lead to a minimum
+    (profile,) = bent_profiles(rows, said, values, bars_of(rows, values))
+    (one,) = [one for one in examine(said, profiles=(profile,)) if one.code == "BETTER_MINIMUM"]
+    assert codes((one,)) == ["BETTER_MINIMUM.below"]
+    assert profile.better is not None
+    assert list(profile.better.params.values()) == pytest.approx(minimum(rows, np.array(start)), rel=1e-7)
+    assert f"{profile.better.loss:.6g}" in one.text
     given = Minimum(said.params, said.loss, 1)
     best = Minimum({"b1": 213.8, "b2": 0.55}, 0.5 * said.loss, 8)
     kept = replace(said, search=Search(9, 9, 6, (best, given), "asked", given))
@@ -240,6 +247,30 @@ def test_many_rows_are_looked_at_in_blocks_and_a_bend_is_still_seen() -> None:
 
 
 # ---- what is said ----
+
+
+def test_the_look_makes_a_bounded_number_of_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    text, data, start = CASES["BoxBOD"]
+    rows = problem(text, data)
+    values = minimum(rows, np.array(start))
+    said, bars = claim(text, rows, values), bars_of(rows, values)
+    whole = bent_profiles(rows, said, values, bars)
+    made: list[Walker] = []
+
+    class Watched(Walker):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            made.append(self)
+
+    monkeypatch.setattr(profiles, "Walker", Watched)
+    assert bent_profiles(rows, said, values, bars) == whole
+    assert 0 < made[0].spent < made[0].allowed
+    for most in (1, 5, 20):
+        monkeypatch.setattr(profiles, "LOOK", most * rows.n * 9)
+        cut = bent_profiles(rows, said, values, bars)
+        assert made[-1].spent <= most + 4  # an end that is given up costs one
+        for one in examine(said, profiles=cut):  # what was given up is not spoken of
+            assert one.code != "CURVED" or one in examine(said, profiles=whole)
 
 
 def test_a_bent_interval_is_a_note_with_the_interval_that_the_data_allow() -> None:

@@ -13,8 +13,9 @@ import scipy.stats
 from hand_claims import decay
 from judged import codes
 from katamuki import messages
+from katamuki.api import searching
 from katamuki.findings import examine, verdict
-from katamuki.findings.searching import EQUAL, REGION, chance, point
+from katamuki.findings.searching import EQUAL, REGION, SEARCHED, chance, one_start_asked_for, point
 from katamuki.records import Minimum, Search, Solution
 from katamuki.report import worded
 
@@ -144,8 +145,9 @@ def test_a_given_start_in_a_worse_valley_is_kept_and_both_are_printed() -> None:
     assert [one.severity for one in (better, note)] == ["warning", "note"]
     for number in (point(said.params, said.free), "a 4.13711, b 0.0639634, c 0.5", f"{said.loss:.6g}"):
         assert number in better.text
-    assert 'start={"a": 4.13711, "b": 0.0639634, "c": 0.5}' in str(better.remedy)
-    assert "--start a=4.13711,b=0.0639634,c=0.5" in str(worded(better, "en", "cli")[1])
+    assert 'start={"a": 4.137111, "b": 0.06396341, "c": 0.5}' in str(better.remedy)
+    assert "--start a=4.137111,b=0.06396341,c=0.5" in str(worded(better, "en", "cli")[1])
+    assert note.remedy is None  # it was said beside the other
     assert verdict(said, (better, note)) == "look"
 
 
@@ -197,7 +199,45 @@ def test_every_remark_is_said_in_both_languages_for_both_surfaces(said: Solution
         for surface in ("python", "cli"):
             text, remedy = worded(one, lang, surface)  # type: ignore[arg-type]
             assert text
-            assert remedy
-            assert ("--" in remedy) <= (surface == "cli"), remedy
+            assert (remedy is None) == (one.code == "START_WAS_KEPT")
+            assert ("--" in str(remedy)) <= (surface == "cli"), remedy
         if lang == "en":
             assert messages.sentence(f"finding.{'.'.join(codes((one,)))}", **one.values) == one.text
+
+
+def test_the_first_advice_after_one_start_that_was_asked_for_is_a_search() -> None:
+    (one,) = examine(claim())
+    assert "leave out starts=1" in str(one.remedy)
+    assert "leave out --starts 1" in str(worded(one, "en", "cli")[1])
+    assert "--starts 1" in str(worded(one, "ja", "cli")[1])
+    for other in (claim(solver="lbfgs"), claim(kind="function")):  # these are never searched
+        assert not one_start_asked_for(other)
+        (note,) = examine(other)
+        assert "starts=1" not in str(note.remedy)
+    assert SEARCHED == searching.MANY
+
+
+def test_a_best_minimum_that_was_reached_once_is_said_where_the_loss_falls_without_end_as_well() -> None:
+    said = searched([], "unbounded")
+    once = replace(said.search.minima[0], reached=1)  # type: ignore[union-attr]
+    said = replace(said, search=replace(said.search, starts=32, minima=(once,)))  # type: ignore[type-var]
+    found = examine(said)
+    assert codes(found) == ["SEVERAL_MINIMA.unsure", "SEVERAL_MINIMA.unbounded"]
+    assert "--starts 256" in str(worded(found[0], "en", "cli")[1])
+
+
+def test_a_start_of_many_parameters_is_not_advised() -> None:
+    names = tuple(f"w{k}" for k in range(12))
+    for one in (kept(0.25), searched([1.01])):
+        search = one.search
+        assert search is not None
+        minima = tuple(replace(each, params=dict.fromkeys(names, 0.5)) for each in search.minima)
+        given = search.given and replace(search.given, params=dict.fromkeys(names, 0.7))
+        long = replace(one, search=replace(search, minima=minima, given=given), free=names, n=40, dof=28)
+        for said in examine(long):
+            if said.code in {"BETTER_MINIMUM", "SEVERAL_MINIMA"}:
+                assert len(said.text) < 500
+                for surface in ("python", "cli"):
+                    remedy = str(worded(said, "en", surface)[1])  # type: ignore[arg-type]
+                    assert "w0" not in remedy
+                    assert len(remedy) < 120

@@ -102,6 +102,31 @@ def test_what_is_no_minimum_of_a_formula_has_no_profile() -> None:
         box().interval(method="bootstrap")  # type: ignore[arg-type]
 
 
+PERFECT: list[tuple[str, list[float], list[float]]] = [
+    ("y ~ a*2^(b*x)", [0.0, 1, 2, 3], [1.0, 2, 4, 8]),  # its rss is 0: this used to divide by it
+    ("y ~ a*exp(b*x)", [0.0, 1, 2], [1.0, 2, 4]),  # this used to find "a lower loss", of rounding
+    ("y ~ a*exp(b*x)", np.linspace(0, 4, 40).tolist(), (2 * np.exp(0.5 * np.linspace(0, 4, 40))).tolist()),
+]
+
+
+@pytest.mark.parametrize(("formula", "x", "y"), PERFECT)
+@pytest.mark.parametrize("options", [{}, {"start": {"a": 1, "b": 1}, "starts": 1}])
+def test_a_perfect_fit_has_no_scatter_to_measure_a_profile_by(
+    formula: str, x: list[float], y: list[float], options: dict[str, Any]
+) -> None:
+    fit = km.fit(formula, {"x": x, "y": y}, **options)
+    assert fit.interval(method="profile") == fit.interval()
+    assert all(math.isfinite(end) for pair in fit.interval(method="profile").values() for end in pair)
+
+
+def test_a_perfect_fit_with_known_sigma_has_profiles() -> None:
+    fit = km.fit("y ~ a*2^(b*x)", {"x": [0.0, 1, 2, 3], "y": [1.0, 2, 4, 8]}, sigma=[0.1] * 4, sigma_is="known")
+    for name, (low, high) in fit.interval(method="profile").items():
+        assert low < 1.0 < high
+        assert (low, high) == pytest.approx(fit.interval()[name], abs=0.1)
+        assert (low, high) != fit.interval()[name]
+
+
 def test_a_lower_loss_on_the_way_is_an_error_that_names_it() -> None:
     from dataclasses import replace
 
@@ -113,3 +138,4 @@ def test_a_lower_loss_on_the_way_is_an_error_that_names_it() -> None:
         fit.interval(method="profile")
     assert caught.value.code == "E-CONVERGENCE"
     assert "lower" in str(caught.value)
+    assert f"b1 {box().params['b1']:.6g}" in str(caught.value)  # the minimum that it leads to

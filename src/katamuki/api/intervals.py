@@ -17,7 +17,7 @@ from katamuki.api import propagation
 from katamuki.api.fitted import Fitted
 from katamuki.covariance import uncertainty
 from katamuki.errors import BoundsError, NotConverged
-from katamuki.findings.profiles import Walker
+from katamuki.findings.profiles import Walker, followed, measurable
 from katamuki.findings.searching import point
 from katamuki.records import HAS_AN_ANSWER, Array
 
@@ -54,10 +54,12 @@ def _profiles(fit: Fitted, wide: float) -> Intervals:
     limits = [claim.bounds.get(name, (-math.inf, math.inf)) for name in free]
     known = claim.sigma_is == "known"
     held = np.array([name in claim.at_bound for name in free])
-    found = {}
+    found: Intervals = {}
     with closing(plan.problem(columns, fit._observed, fit.weights, claim.params, free)) as problem:
         triangle = problem.triangle(problem.values, exact=True)[1:].reshape(len(free) + 1, -1)[:-1, :-1]
         bars = uncertainty(triangle, claim.rss, claim.n, known, None, held if held.any() else None)
+        if not measurable(problem, claim.rss, bars.dof, known):
+            return found  # residuals are rounding, and so are the intervals by the standard error
         lower, upper = np.array(limits).T
         tied = _tied(triangle, bars.rank + len(claim.at_bound))
         walker = Walker(problem, problem.values, bars, claim.rss, known, wide, lower, upper, tied)
@@ -65,12 +67,11 @@ def _profiles(fit: Fitted, wide: float) -> Intervals:
             if claim.stderr[name] is None:
                 continue
             one = walker.profile(k)
-            better = one.below.better or one.above.better
-            if better is not None:
-                other = point(better.params, free)
-                raise NotConverged(
-                    "E-CONVERGENCE", "result.profile_lower", name=name, least=f"{better.loss:.6g}", other=other
-                )
+            if one.better is not None:
+                better = followed(problem, one.better, claim.rss, lower, upper)
+                values = {"name": name, "least": f"{better.loss:.6g}", "other": point(better.params, free)}
+                key = "result.profile_lower" if better.converged else "result.profile_falls"
+                raise NotConverged("E-CONVERGENCE", key, **values)
             found[name] = (one.below.value, one.above.value)
     return found
 

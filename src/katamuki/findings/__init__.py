@@ -20,7 +20,7 @@ from katamuki import messages, tails
 from katamuki.findings.aliasing import phase_steps
 from katamuki.findings.curvature import about_curvature
 from katamuki.findings.making import finding
-from katamuki.findings.profiles import Profile, bent_profiles
+from katamuki.findings.profiles import PERFECT, Profile, bent_profiles
 from katamuki.findings.residuals import ResidualFacts, residual_facts
 from katamuki.findings.searching import about_search
 from katamuki.records import Array, Finding, Severity, Solution, Verdict
@@ -31,14 +31,15 @@ if TYPE_CHECKING:
 __all__ = ["bent_profiles", "examine", "extrapolates", "residual_facts", "verdict"]
 
 LEVEL = 0.005  # chance of a false alarm, per test
-PERFECT = 1e-26  # Σ e² / Σ w y²: residuals in the thirteenth digit are rounding, and no test is made of them
 DEPENDENT = 1e4  # variance inflation: Prism's "dependency > 0.9999" (GraphPad Curve Fitting Guide, "Ambiguous")
 ILL = 1e10  # condition that leaves six digits in double precision
 LONE = 1e-3  # 1 − leverage below which a row in effect fixes a parameter
 REGION = 0.01  # Cook's distance as an F ratio: the row moves the answer out of its 99 % region (Cook 1977)
+FAR_AWAY = 1e3  # standard errors of a row beyond which what else is found is its doing
 EXACT_RUNS = 200  # rows up to which the runs' probability is counted; beyond, the normal approximation
 
 KEPT_AWAY = ("pulled", "smallest", "nearer", "pull", "still")  # facts behind SLOW that more steps would not change
+ABOUT_A_ROW = frozenset({"OUTLIERS", "INFLUENTIAL"})
 AT_MINIMUM = frozenset({"exact", "converged", "not_identifiable"})
 CONVERGING = frozenset({"linear", "levenbergmarquardt"})
 
@@ -98,6 +99,8 @@ def examine(
             found.extend(_about_residuals(facts, _numbering(index)))
         elif facts.dof > 0:
             found.extend(_influence(facts, _numbering(index)))
+        if any(one.code == "OUTLIERS" and one.values["distance"] > FAR_AWAY for one in found):
+            found.sort(key=lambda one: one.code not in ABOUT_A_ROW)  # the cause first
     if graph is not None and columns is not None:
         found.extend(_alias(solution, columns, graph))
     return tuple(found)
@@ -310,5 +313,7 @@ def _influence(facts: ResidualFacts, number: Callable[[int], int]) -> Iterator[F
 def _alias(solution: Solution, columns: Mapping[str, Array], graph: Graph) -> Iterator[Finding]:
     """A phase that advances more than half a cycle from one evenly spaced row to the next (Nyquist 1928)."""
     for span, advance in phase_steps(graph, columns, solution.params):
-        part = solution.formula[slice(*span)] if span else "a sine"
-        yield finding("ALIAS", "warning", part=part, advance=advance)
+        if span:
+            yield finding("ALIAS", "warning", part=solution.formula[slice(*span)], advance=advance)
+        else:  # a function of NumPy has no text to quote
+            yield finding("ALIAS", "warning", "function", advance=advance)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from katamuki.findings.making import finding
-from katamuki.findings.searching import point, start_of
+from katamuki.findings.searching import instead, point, start_of
 from katamuki.records import Finding, Severity, Solution
 
 if TYPE_CHECKING:
@@ -35,18 +35,21 @@ def about_curvature(solution: Solution, profiles: Sequence[Profile]) -> Iterator
     Returns
     -------
     iterator of Finding
-        CURVED; or BETTER_MINIMUM where a profile led below the answer.
+        CURVED; or BETTER_MINIMUM where a profile led below the answer; a start is advised if a minimum is there.
 
     Source
     ------
     Bates & Watts 1988, chapter 6.
     """
     for one in profiles:
-        better = one.below.better or one.above.better
+        better = one.better
         if better is not None:
-            values = {"other": point(better.params, solution.free), "least": better.loss, "loss": solution.loss}
-            values |= start_of(better.params, solution.free)
-            yield finding("BETTER_MINIMUM", "warning", "below", parameter=one.name, name=one.name, **values)
+            values: dict[str, Any] = {"other": point(better.params, solution.free), "least": better.loss}
+            values |= {"loss": solution.loss, "name": one.name}
+            if better.converged:
+                values |= start_of(better.params, solution.free) | instead(solution)
+            how = "below" if better.converged else "falls"
+            yield finding("BETTER_MINIMUM", "warning", how, parameter=one.name, **values)
             return
     for one in profiles:
         low, high = solution.bounds.get(one.name, (-math.inf, math.inf))

@@ -22,8 +22,8 @@ from katamuki.solvers.triangle import column_norm, finite, gain, solve
 # Slots of the state's first numbers.
 LEAST, TARGET, HALF, PLACE, MOST, BAND, EVALUATIONS = range(7)  # EVALUATIONS below 0: not begun
 U, LOW, Q_LOW, HIGH, Q_HIGH, BEFORE, STRIDE, WEIGHT_LOW, WEIGHT_HIGH = range(7, 16)
-DAMPING, INNER, OUTER, GUESSED = range(16, 20)
-HEAD = 20
+DAMPING, INNER, OUTER, GUESSED, ALLOWED = range(16, 21)  # ALLOWED: evaluations at most
+HEAD = 21
 GO_ON, FOUND, STRAIGHT, FAR_OFF, STOPPED, LOWER, LOST = range(7)
 
 NEAR = 1e-8  # of q: the end to eight digits of the half-width
@@ -36,7 +36,7 @@ FARTHER = 3.0  # times the last stride outwards
 FAR = 1000.0  # half-widths beyond which an end counts as open
 NARROW = 1e-9  # a stride so short at a place without a value is its edge
 LARGEST_DAMPING = 1e6
-FITS, STEPS, MOST_EVALUATIONS = 60.0, 60.0, 2000.0
+FITS, STEPS, MOST_EVALUATIONS = 60.0, 60.0, 2000.0  # the last for an end that was asked for
 WORSE = 1e-6  # of the target: S this far below the minimum is no rounding
 
 
@@ -238,7 +238,7 @@ def advance(state, p, all_p, free):  # type: ignore[no-untyped-def]
     good = finite(fresh, p + 1)
     fitted = False
     status = GO_ON
-    if state[EVALUATIONS] >= MOST_EVALUATIONS:
+    if state[EVALUATIONS] >= state[ALLOWED]:
         return LOST
     if state[GUESSED] == 1.0:
         if not good:

@@ -3,13 +3,14 @@
 The look takes the formula's values at the two ends that the standard error gives, on the straight line along which the
 others would follow: their second difference is the acceleration of Bates & Watts (1980), and where it is small beside
 the first difference, profile and standard error agree. Only where it is not are the ends themselves looked for
-(:mod:`katamuki.findings.profile_walk`). Large data are looked at in blocks; models of torch have no profiles.
+(:mod:`katamuki.findings.profile_walk`), and only as far as a bounded number of passes over the data leads: what that
+does not reach is not looked at. Large data are looked at in blocks; models of torch have no profiles.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ from katamuki.covariance import Uncertainty
 from katamuki.findings import profile_walk as core
 from katamuki.findings.bending import bend_pass, size
 from katamuki.records import Array, Minimum, Solution
+from katamuki.search import runs_away
+from katamuki.solvers.levenberg_marquardt import minimise
 
 if TYPE_CHECKING:
     from katamuki.problem import Problem
@@ -31,8 +34,10 @@ BLOCKS = 16  # of 256 rows that are looked at
 LEVEL = 0.95
 NEARLY = 0.12  # of t: an end of which nothing would be said need not be found
 MANY = 30  # parameters beyond which the look would cost more than it tells
-PERFECT = 1e-26  # of Σ w y²: residuals that are rounding measure nothing
+PERFECT = 1e-26  # of Σ w y²: residuals in the thirteenth digit are rounding, and measure nothing
 OPEN = (-math.inf, math.inf)
+LOOK = 1e8  # rows times (p + 1)² times evaluations of a look: a tenth of a second
+DESCENT = 200  # steps of the descent that a lower loss on the way gets, to find its minimum
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,7 @@ class End:
 
     ``value`` is where the parameter ends, unit of the parameter; infinite where the data set no end; NaN where none was
     found. ``u`` is its distance in half-widths of the interval from the standard error. ``better`` is a place with a
-    lower loss than the answer's, where the walk met one.
+    lower loss than the answer's, where the walk met one; ``converged`` where it is a minimum (:func:`followed`).
     """
 
     value: float
@@ -58,6 +63,11 @@ class Profile:
     high: float
     below: End
     above: End
+
+    @property
+    def better(self) -> Minimum | None:
+        """The place with a lower loss than the answer's, where one was met."""
+        return self.below.better or self.above.better
 
 
 class Walker:
@@ -111,6 +121,8 @@ class Walker:
         self.half, self.target = (t * np.sqrt(variance * square)).tolist(), t * t * variance
         self.lower, self.upper = np.broadcast_to(lower, p), np.broadcast_to(upper, p)
         self.state = np.zeros(core.state_size(p, problem.all_p))
+        self.state[core.ALLOWED] = core.MOST_EVALUATIONS
+        self.spent, self.allowed = 0.0, math.inf  # evaluations
         place = core.HEAD + 6 * problem.all_p
         self.state[core.HEAD : core.HEAD + problem.all_p] = values
         for part in (self.lower, self.upper, fixed):
@@ -144,7 +156,10 @@ class Walker:
         state[: core.EVALUATIONS + 1] = self.rss, self.target, half, k, most, band, -1.0
         place = core.HEAD + 6 * problem.all_p + 3 * p
         state[place : place + p] = self.directions[k]
-        return self._walk()
+        state[core.ALLOWED] = min(core.MOST_EVALUATIONS, self.allowed - self.spent)
+        status = self._walk()
+        self.spent += float(state[core.EVALUATIONS])
+        return status
 
     def _walk(self) -> int:
         """Compiled for few rows; one threaded pass an evaluation for many."""
@@ -200,8 +215,9 @@ def bent_profiles(problem: Problem, solution: Solution, values: Array, bars: Unc
     Bates & Watts 1980, and 1988, chapter 6.
     """
     known, p = solution.sigma_is == "known", problem.p
-    measured = known or (solution.dof > 0 and solution.rss > PERFECT * problem.tss_about_zero)
-    if solution.linear or solution.state != "converged" or p > MANY or not (problem.compiled and measured):
+    if solution.linear or solution.state != "converged" or p > MANY or not problem.compiled:
+        return ()
+    if not measurable(problem, solution.rss, solution.dof, known):
         return ()
     t = reach(math.inf if known else solution.dof)
     values = values if values.flags.c_contiguous else np.ascontiguousarray(values)
@@ -214,7 +230,43 @@ def bent_profiles(problem: Problem, solution: Solution, values: Array, bars: Unc
         return ()
     lower, upper = (np.array([solution.bounds.get(name, OPEN)[side] for name in solution.free]) for side in (0, 1))
     walker = Walker(problem, values, bars, solution.rss, known, t, lower, upper)
-    return tuple(walker.profile(k) for k in np.flatnonzero(out[:p]).tolist() if not walker.is_straight(k))
+    walker.allowed = LOOK / (problem.n * (p + 1) ** 2)
+    found: list[Profile] = []
+    for k in np.flatnonzero(out[:p]).tolist():
+        if walker.is_straight(k):
+            continue
+        if walker.spent >= walker.allowed:
+            break
+        found.append(_followed(problem, walker.profile(k), solution.rss, lower, upper))
+        if found[-1].better is not None:  # this is no minimum to measure the others from
+            break
+    return tuple(found)
+
+
+def measurable(problem: Problem, rss: float, dof: int, known: bool) -> bool:
+    """Whether there is scatter to measure a profile by: residuals that are rounding measure nothing."""
+    return known or (dof > 0 and rss > PERFECT * problem.tss_about_zero)
+
+
+def followed(problem: Problem, place: Minimum, rss: float, lower: Array, upper: Array) -> Minimum:
+    """Where a descent from a place of lower loss leads: a minimum below ``rss``, or ``converged`` is False.
+
+    Only a minimum is worth a start: from elsewhere the loss may fall without an end.
+    """
+    start = np.array([place.params[name] for name in problem.names])
+    found = minimise(problem, start, lower, upper, max_steps=DESCENT)
+    if found.ending != "converged" or not found.rss < rss or runs_away(problem, found.values, found.triangle):
+        return place
+    params = dict(zip(problem.names, found.values.tolist(), strict=True))
+    return Minimum(params, found.rss / problem.n, 1)
+
+
+def _followed(problem: Problem, one: Profile, rss: float, lower: Array, upper: Array) -> Profile:
+    """The profile with what its better place leads to."""
+    if one.better is None:
+        return one
+    end = End(math.nan, math.nan, followed(problem, one.better, rss, lower, upper))
+    return replace(one, below=end, above=end)
 
 
 @lru_cache(maxsize=256)

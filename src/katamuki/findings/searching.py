@@ -14,13 +14,17 @@ from typing import Any
 
 from katamuki import tails
 from katamuki.findings.making import finding
+from katamuki.graph import number
 from katamuki.records import Finding, Minimum, Search, Solution
 
 REGION = 0.05  # 1 − the confidence region of the usual intervals: inside it the data do not choose
 EQUAL = 1e-9  # of the loss: two minima of noisy data this near are one curve with two names, not chance
 WORSE = 1e-6  # of the loss: what starts that end in one minimum differ by is far less
 ROUNDING = 1e-24  # of Σ w y²: sums of squares this small are rounding, whatever their ratio
-NAMED = 8  # parameters of a minimum that a sentence lists
+AUTO = "finding.advice.auto"
+NAMED = 8  # parameters of a minimum that a sentence lists, and a start that is advised
+SEARCHED = 60  # parameters up to which the automatic solver searches
+MANY, MORE = 256, 4  # starts that are advised at least, and times those that were made
 
 
 def about_search(solution: Solution, level: float) -> Iterator[Finding]:
@@ -45,7 +49,7 @@ def about_search(solution: Solution, level: float) -> Iterator[Finding]:
     search = solution.search
     if search is None:
         if solution.start is not None and not solution.linear:
-            yield _not_searched()
+            yield _not_searched(one_start_asked_for(solution))
         return
     if search.ending in ("time", "interrupted"):
         yield finding("NOT_SEARCHED", "warning", "cut", starts=search.starts)
@@ -57,8 +61,8 @@ def about_search(solution: Solution, level: float) -> Iterator[Finding]:
     for one in _better(solution, search, minima[0], nothing):
         kept = kept or one.code == "START_WAS_KEPT"
         yield one
-    if search.ending == "unsure":
-        values: dict[str, Any] = {"starts": search.starts, "reached": minima[0].reached, "more": 4 * search.starts}
+    if search.ending == "unsure" or (search.ending == "unbounded" and minima[0].reached == 1):
+        values: dict[str, Any] = {"starts": search.starts, "reached": minima[0].reached, "more": _more(search)}
         yield finding("SEVERAL_MINIMA", "warning", "unsure", **values)
     if search.ending == "unbounded":
         yield finding("SEVERAL_MINIMA", "warning", "unbounded", least=minima[0].loss)
@@ -67,9 +71,31 @@ def about_search(solution: Solution, level: float) -> Iterator[Finding]:
 
 
 @cache
-def _not_searched() -> Finding:
+def _not_searched(asked: bool) -> Finding:
     """The note that every nonlinear fit from one start gets."""
-    return finding("NOT_SEARCHED", "note")
+    return finding("NOT_SEARCHED", "note", **({"advice": AUTO} if asked else {}))
+
+
+def one_start_asked_for(solution: Solution) -> bool:
+    """Whether the fit would have been searched for, had the user not asked for one start."""
+    able = solution.kind == "formula" and solution.solver == "levenbergmarquardt"
+    return able and solution.search is None and len(solution.free) <= SEARCHED
+
+
+def instead(solution: Solution) -> dict[str, Any]:
+    """What is advised in the place of a start, as values of a finding: a search, or one with more starts.
+
+    After a fit from one start, and where there are too many parameters to type.
+    """
+    if one_start_asked_for(solution):
+        return {"advice": AUTO}
+    if solution.search is None or len(solution.free) <= NAMED:
+        return {}
+    return {"advice": "finding.advice.starts", "more": _more(solution.search)}
+
+
+def _more(search: Search) -> int:
+    return max(MANY, MORE * search.starts)
 
 
 def _better(solution: Solution, search: Search, best: Minimum, nothing: float) -> Iterator[Finding]:
@@ -85,6 +111,8 @@ def _better(solution: Solution, search: Search, best: Minimum, nothing: float) -
         **start_of(best.params, solution.free),
     }
     if given.converged:
+        if len(solution.free) > NAMED:
+            values["advice"] = "finding.advice.no_start"
         yield finding("BETTER_MINIMUM", "warning", **values)
         yield finding("START_WAS_KEPT", "note")
     else:
@@ -108,6 +136,8 @@ def _several(solution: Solution, search: Search, minima: Sequence[Minimum], noth
         return
     p = chance(solution, best.loss, other.loss)
     if p > REGION:
+        if len(solution.free) > NAMED:
+            values["advice"] = "finding.advice.both"
         yield finding("SEVERAL_MINIMA", "warning", "close", p=p, **values)
     elif search.ending != "unsure":
         yield finding("SEVERAL_MINIMA", "note", p=p, **values)
@@ -141,10 +171,13 @@ def point(params: Mapping[str, float], free: Sequence[str]) -> str:
 def start_of(params: Mapping[str, float], free: Sequence[str]) -> dict[str, str]:
     """The same as what is typed to start there: ``start`` in Python, ``flag`` on the command line.
 
+    All digits stand there: six of a frequency may lead elsewhere, where x is far from 0.
+
     Example
     -------
     >>> start_of({"a": 4.137111, "b": 0.06396341}, ("a", "b"))
-    {'start': '{"a": 4.13711, "b": 0.0639634}', 'flag': 'a=4.13711,b=0.0639634'}
+    {'start': '{"a": 4.137111, "b": 0.06396341}', 'flag': 'a=4.137111,b=0.06396341'}
     """
-    inside = ", ".join(f'"{name}": {params[name]:.6g}' for name in free)
-    return {"start": f"{{{inside}}}", "flag": ",".join(f"{name}={params[name]:.6g}" for name in free)}
+    said = {name: number(params[name]) for name in free}
+    inside = ", ".join(f'"{name}": {value}' for name, value in said.items())
+    return {"start": f"{{{inside}}}", "flag": ",".join(f"{name}={value}" for name, value in said.items())}

@@ -8,8 +8,9 @@ the standard error of one reading.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
@@ -358,8 +359,15 @@ def worded(finding: Finding, lang: str = "en", surface: Surface = "python") -> t
     if words is None:
         return finding.text, finding.remedy
     ends = (".remedy.cli", ".remedy") if surface == "cli" else (".remedy",)
-    found = (messages.optional(key + end, lang, **finding.values) for key in keys for end in ends)
+    remedies = remedy_keys(finding.code, finding.values)
+    found = (messages.optional(key + end, lang, **finding.values) for key in remedies for end in ends)
     return words, next((one for one in found if one is not None), None)
+
+
+def remedy_keys(code: str, values: Mapping[str, Any]) -> list[str]:
+    """Where the remedy of a finding is looked for: the advice that it names, its variant's, its own."""
+    advice, variant, base = values.get("advice"), values.get("variant"), f"finding.{code}"
+    return [advice] if advice else [f"{base}.{variant}", base] if variant else [base]
 
 
 def _findings(
@@ -372,7 +380,7 @@ def _findings(
     for k, (one, words, remedy) in enumerate(said):
         kind = "failed" if one.severity == "failure" else one.severity
         text = f"{words} [{one.code}]"
-        if remedy and (one.code, remedy) not in {(other.code, what) for other, _, what in said[k + 1 :]}:
+        if remedy and remedy not in {what for _, _, what in said[k + 1 :]}:
             text += "\n" + messages.sentence("label.try", lang) + " " + remedy  # the same advice once, at the last
         lines += hanging(_say("severity." + one.severity, lang), text, style, kind, width, hang(lang))
     verdict = _say("verdict." + fit.verdict, lang)
