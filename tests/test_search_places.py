@@ -95,6 +95,8 @@ def taken(here: Chain, step: str, other: tuple[str, str]) -> Chain:
     o, p = other
     if step in FUNCTIONS:
         more: dict[str, object] = {"rows": f"({here.rows}) & ({here.python} > 0)"} if step == "abs" else {}
+        if step == "sqrt":
+            more = {"added": False, "known": here.known and not here.added}
         if step in {"exp", "expm1"}:
             more = {"added": False}  # what was added has become a factor, or the way ends here
         return here.then(step, f"{step}({{0}})", f"{step}({{0}})", **more)
@@ -111,12 +113,18 @@ def taken(here: Chain, step: str, other: tuple[str, str]) -> Chain:
     if step == "o/":
         return here.then("div", f"({o}/{{0}})", f"(({p})/{{0}})", added=False, known=here.known and not here.added)
     if step in {"^2", "^3", "^-1"}:
-        return here.then("square", f"({{0}}^({step[1:]}))", f"({{0}}**({step[1:]}.0))")
+        return here.then(
+            "square",
+            f"({{0}}^({step[1:]}))",
+            f"({{0}}**({step[1:]}.0))",
+            added=False,
+            known=here.known and not here.added,
+        )
     if step in {"^o", "^1.5"}:
         o, p = (o, p) if step == "^o" else ("1.5", "1.5")
-        return here.then("base", f"({{0}}^({o}))", f"({{0}}**({p}))")
+        return here.then("base", f"({{0}}^({o}))", f"({{0}}**({p}))", added=False, known=here.known and not here.added)
     if step == "o^":
-        return here.then("exp", f"(({o})^{{0}})", f"(({p})**{{0}})", f"(log({p})*{here.python})", added=False)
+        return here.then("exponent", f"(({o})^{{0}})", f"(({p})**{{0}})", f"(log({p})*{here.python})", added=False)
     if step == "min":
         rows = f"({here.rows}) & ({here.python} < {p})"
         return here.then("compare", f"min({{0}}, {o})", f"minimum({{0}}, {p})", f"({here.python} - ({p}))", rows=rows)
@@ -191,10 +199,11 @@ def test_psi_times_g_plus_h_is_what_the_operation_is_applied_to(
         ("a*exp(-(x - b)^2/(2*t^2))", "exp", "-(x - b)**2/(2*t**2)"),
         ("a*exp(-((x - b)/t)^2/2)", "exp", "-((x - b)/t)**2/2"),
         ("a*exp(-((x - t)/b)^2/2)", "square", "(x - t)/b"),
-        ("a*2^(x/t)", "exp", "x/t*log(2)"),
-        ("a*x^t", "exp", "log(x)*t"),
+        ("a*2^(x/t)", "exponent", "x/t*log(2)"),
+        ("a*x^t", "exponent", "log(x)*t"),
         ("a*exp(-(x/t)^b)", "exp", "-(x/t)**b"),
         ("a*x/(t + x)", "div", "t + x"),
+        ("a*x^t/(b^t + x^t)", "exponent", "log(x)*t"),
         ("a*x^b/(t^b + x^b)", "div", "t**b + x**b"),
         ("a/(1 + exp(-b*(x - t)))", "exp", "-b*(x - t)"),
         ("a*log(x - t)", "log", "x - t"),

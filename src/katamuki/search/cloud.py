@@ -10,7 +10,7 @@ the generalised golden ratio); Cranley & Patterson 1976 (a seed shifts it).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -92,6 +92,7 @@ class Cloud:
         self.columns = {name: values[shown(len(values))] for name, values in columns.items()}
         self.level = level or 1.0
         self.roles = roles
+        self.names = frozenset(role.name for role in roles)
         self.base = base
         self.limits = limits
         self.given = given
@@ -109,20 +110,28 @@ class Cloud:
         """Values (s,) of one parameter from two coordinates (s,), beside the ``values`` of those before it."""
         if role.name in self.given:
             return np.full(len(size), self.given[role.name])
-        found: Array | None = None
-        for place in role.places:
-            here = self._at(place, size, sign, values)
-            if open_ones := place.needs.difference(values):  # a circle: another place where they are 0, a value where 1
-                ones = {**values, **dict.fromkeys(open_ones, np.ones(1))}
-                here = np.where(np.isfinite(here) & (here != 0.0), here, self._at(place, size, sign, ones))
-            found = here if found is None else np.where(np.isfinite(found), found, here)
+        found = np.full(len(size), np.nan)
+        for place, instead in self._readings(role, values):
+            found = np.where(np.isfinite(found), found, self._at(place, size, sign, instead))
             if np.isfinite(found).all():
                 break
         else:
             plain = np.where(sign < 0.5, 1.0, -1.0) * between(size, *SCALE)
-            found = plain if found is None else np.where(np.isfinite(found), found, plain)
-        assert found is not None
+            found = np.where(np.isfinite(found), found, plain)
         return self._within(role.name, found, size) if role.name in self.limits else found
+
+    def _readings(self, role: Role, values: Mapping[str, Array]) -> Iterator[tuple[Numbers, Mapping[str, Array]]]:
+        """The places of a parameter, with values of those that they need.
+
+        What is still to come, in a circle, is first 0 or without end, so that its term vanishes; in the last place 1,
+        which is of no unit.
+        """
+        for instead in ((0.0, math.inf), (1.0,)):
+            for place in role.places:
+                still = (place.needs & self.names).difference(values)
+                for value in instead if still else instead[:1]:
+                    if still or value == 0.0:
+                        yield place, {**values, **dict.fromkeys(still, np.full(1, value))} if still else values
 
     def numbers(
         self, place: Numbers, values: Mapping[str, Array], every: bool = False
@@ -140,7 +149,8 @@ class Cloud:
         psi = self._psi(place, power, factor, offset, size, sign)
         if place.has_inner:
             return np.asarray(np.log(psi) / inner)
-        return inverted(psi, power)
+        found = inverted(psi, power)
+        return np.where(found == 0.0, np.nan, found) if place.needs else found
 
     def _psi(self, place: Numbers, power: Array, g: Array, h: Array, size: Array, sign: Array) -> Array:
         """ψ (s,) that gives ψ·g + h a size that the data can see."""
@@ -154,7 +164,8 @@ class Cloud:
                 wide = place.peaked or float(np.abs(power).max()) >= 2.0
                 ends = SLOPE if place.op in SATURATING else SQUARED if wide else EXPONENT
                 falls = np.where(total(g) > 0.0, -1.0, 1.0)  # away from what grows without bounds
-                side = np.where(sign < (FALLING_PEAK if place.peaked else FALLING), falls, -falls)
+                if place.op != "exponent":  # of a power: the sign of a logarithm is a matter of the unit
+                    side = np.where(sign < (FALLING_PEAK if place.peaked else FALLING), falls, -falls)
                 return np.asarray(side * between(size, *ends) / spread(g))
             return located(-h / g, size) if place.offset_varies else np.full(len(size), np.nan)
         kept = np.where(sign < SAME_SIGN, 1.0, -1.0)
@@ -221,7 +232,7 @@ def inverted(psi: Array, power: Array) -> Array:
         return psi if power[0] == 1.0 else np.asarray(1.0 / psi)
     odd = (np.abs(power) % 2.0 == 1.0) | (np.abs(1.0 / power) % 2.0 == 1.0)
     found = np.where(odd, np.sign(psi), 1.0) * np.abs(psi) ** (1.0 / power)
-    return np.asarray(np.where(power == 0.0, np.nan, found))
+    return np.asarray(np.where((power == 0.0) | np.isinf(power), np.nan, found))
 
 
 def quantile(ordered: Array, t: Array) -> Array:

@@ -19,8 +19,7 @@ from katamuki.search.walk import Place, places, reads
 
 CIRCULAR = frozenset({"sin", "cos", "tan"})
 SATURATING = frozenset({"tanh", "sigmoid", "erf", "erfc", "atan", "heaviside", "sign"})
-GROWING = frozenset({"exp", "expm1", "sinh", "cosh", "softplus"})
-LOGARITHMS = frozenset({"log", "log10", "log2", "log1p"})
+GROWING = frozenset({"exp", "exponent", "expm1", "sinh", "cosh", "softplus"})
 POWERS = frozenset({"pow", "powi", "abs"})
 
 
@@ -98,7 +97,7 @@ def roles(graph: Graph, names: Collection[str], linear: Collection[str]) -> tupl
     while waiting:
         left = {one.name for one in waiting}
         free = [one for one in waiting if not one.places or not one.places[0].needs & left]
-        ordered.append((free or waiting)[0])
+        ordered.append((free or sorted(waiting, key=lambda one: not one.turns))[0])
         waiting.remove(ordered[-1])
     return tuple(ordered)
 

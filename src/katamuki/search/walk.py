@@ -120,9 +120,10 @@ def _sum(one: Step) -> Iterator[Way]:
     if one.other == one.here.node:  # twice itself
         yield one.here.through(one.b, one.k, "mul", one.b.leaf("constant", 2.0))
         return
-    yield (
-        one.here.plus(one.b, one.k, one.other) if one.alone and one.other is not None else one.here._replace(node=one.k)
-    )
+    if one.alone and one.other is not None:
+        yield one.here.plus(one.b, one.k, one.other)
+    else:
+        yield one.here._replace(node=one.k, bare=True)
 
 
 def _difference(one: Step) -> Iterator[Way]:
@@ -130,7 +131,7 @@ def _difference(one: Step) -> Iterator[Way]:
     if one.alone and one.other is not None:
         yield here.plus(one.b, one.k, one.b("neg", one.other) if one.first else one.other)
     else:
-        yield here._replace(node=one.k)
+        yield here._replace(node=one.k, bare=True)
 
 
 def _product(one: Step) -> Iterator[Way]:
@@ -159,10 +160,9 @@ def _quotient(one: Step) -> Iterator[Way]:
 
 def _power(one: Step, name: str) -> Iterator[Way]:
     if one.first and one.alone and one.other is not None:
-        if one.here.offset is None:
-            yield one.here.raised(one.b, one.k, one.other)
-        else:
+        if one.here.offset is not None:
             yield one.here.place(name)
+        yield one.here.raised(one.b, one.k, one.other)
     elif one.alone and one.other is not None:  # the exponent: a power is an exponential of its base's logarithm
         yield from _exponential(one, one.b("log", one.other))
     else:
@@ -170,22 +170,21 @@ def _power(one: Step, name: str) -> Iterator[Way]:
 
 
 def _exponential(one: Step, scale: int | None = None) -> Iterator[Way]:
-    b, here = one.b, one.here
+    b, here, op = one.b, one.here, "exp" if scale is None else "exponent"
     inside = here if scale is None else here.through(b, one.k, "mul", scale)
     if reads(b, inside.factor) or here.inner is not None or b.constant(here.power) != 1.0:
-        yield inside.place("exp")
+        yield inside.place(op)
         return
     if inside.offset is not None and reads(b, inside.offset):
-        yield inside.place("exp")
+        yield inside.place(op)
     whole = b.leaf("constant", 1.0) if inside.offset is None else b("exp", inside.offset)
     yield State(one.k, here.power, inside.factor, whole, None, here.bare)
 
 
 def _root(one: Step) -> Iterator[Way]:
-    if one.here.offset is None:
-        yield one.here.raised(one.b, one.k, one.b.leaf("constant", 0.5))
-    else:
+    if one.here.offset is not None:
         yield one.here.place("sqrt")
+    yield one.here.raised(one.b, one.k, one.b.leaf("constant", 0.5))
 
 
 def _compare(one: Step, op: str) -> Iterator[Way]:
