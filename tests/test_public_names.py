@@ -162,7 +162,7 @@ def test_every_finding_is_documented() -> None:
     from katamuki import messages
 
     text = REFERENCE.read_text(encoding="utf-8")
-    codes = {key.split(".")[1] for key in messages.catalogue("en") if key.startswith("finding.")}
+    codes = {key.split(".")[1] for key in messages.catalogue("en") if key.startswith("finding.")} - {"advice"}
     assert codes == set(re.findall(r"^\| `([A-Z][A-Z0-9_]+)` \|", text, re.MULTILINE))
 
 
