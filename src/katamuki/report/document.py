@@ -140,7 +140,7 @@ def _cycle(cycle: Cycle, lang: str) -> dict[str, Any]:
 
 
 def _finding(finding: Finding, lang: str) -> dict[str, Any]:
-    text, remedy = worded(finding, lang)
+    text, remedy = worded(finding, lang, ascii_signs=True)
     return {
         "code": finding.code,
         "severity": finding.severity,

@@ -8,8 +8,9 @@ from html import escape
 from katamuki import messages
 from katamuki.errors import spoken
 from katamuki.records import CheckReport
-from katamuki.report.numbers import DASH, number
-from katamuki.report.printed import placed, searched, worded
+from katamuki.report.numbers import number
+from katamuki.report.parameters import cells
+from katamuki.report.printed import searched, worded
 from katamuki.report.reported import Reported
 
 
@@ -45,15 +46,10 @@ def html(fit: Reported, check: CheckReport | None = None, lang: str = "en") -> s
     claim, intervals = fit.solution, fit.interval(0.95)
     titles = "".join(f"<th>{say(key)}</th>" for key in ("parameter", "value", "stderr", "interval"))
     rows = []
-    for name, value in claim.params.items():
-        low, high = intervals.get(name, (math.nan, math.nan))
-        left = fit.rounded.get(name, math.inf)
-        ends = {"low": number(low, placed(low, value, left)), "high": number(high, placed(high, value, left))}
-        span = say("to", **ends) if math.isfinite(low) and left > -math.inf else DASH
-        rows.append(
-            f"<tr><th>{escape(name)}</th><td>{number(value, left)}</td>"
-            f"<td>{number(claim.stderr.get(name))}</td><td>{span}</td></tr>"
-        )
+    for name in claim.params:
+        said = cells(fit, name, intervals.get(name, (math.nan, math.nan)), lang)
+        inside = "".join(f"<td>{escape(one)}</td>" for one in said)
+        rows.append(f"<tr><th>{escape(name)}</th>{inside}</tr>")
     key = "mse.weighted" if claim.weighted else "mse"
     facts = [say(key, value=number(claim.loss)), say("r2", value=number(fit.r2)), say("rows", rows=claim.n)]
     if claim.search is not None:

@@ -6,12 +6,17 @@ Machine output (JSON, CSV with full digits) does not pass through here, except f
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 MINUS = "−"  # U+2212
 MOST = 7  # digits that are printed at most
+MEANT = 15  # digits of a double that all mean something
+# Names with their values, "a 4.13711, b -0.0639634"; signs of numbers and of their powers.
+POINT = re.compile(r"[^\s,]+ -?(\d[\d.]*(e[+-]\d+)?|inf)(, [^\s,]+ -?(\d[\d.]*(e[+-]\d+)?|inf))*(, …)?")
+SIGNS = re.compile(r"(?<= )-(?=[\di])|(?<=\de)-(?=\d)")
 TYPED = 12  # digits that somebody types at most
 DASH = "—"  # stands where there is no number
 ASCII = str.maketrans(
@@ -87,6 +92,84 @@ def _shorter(value: float, left: float) -> str:
     if -4 <= power <= 6 and power < digits:
         return f"{value:.{digits - 1 - power}f}"
     return f"{value:.{digits - 1}e}"
+
+
+def beside(value: float, stderr: float, left: float = math.inf) -> str:
+    """A number with the digits that its standard error's second digit needs, where those are more than are usual.
+
+    Parameters
+    ----------
+    value, stderr : float
+        The number and how uncertain it is, in the same unit.
+    left : float
+        As for :func:`number`.
+
+    Example
+    -------
+    >>> beside(1700200123.4, 321.7), beside(1700200123.4, 321.7, 8.0), beside(0.5, 0.1), beside(2e5, 0.0123)
+    ('1700200123', '1.7002001e+09', '0.500000', '200000.000')
+    """
+    digits = wanted(value, stderr)
+    digits = math.floor(min(digits, left, MEANT)) if left >= MOST else 0
+    if not digits:
+        return number(value, left)
+    power = _power(value)
+    if digits <= power <= digits + 1 and power < min(left, MEANT):
+        digits = power + 1  # whole, where one or two more digits make it so
+    if -5 < power < digits:
+        return f"{value:.{digits - 1 - power}f}".replace("-", MINUS)
+    return f"{value:.{digits - 1}e}".replace("-", MINUS)
+
+
+def wanted(value: float, stderr: float) -> int:
+    """How many significant digits of a number its standard error's second digit needs; 0 where it has them anyway.
+
+    Example
+    -------
+    >>> wanted(1700200123.4, 321.7), wanted(0.5, 0.1), wanted(0.0, 0.1)
+    (9, 0, 0)
+    """
+    if not (math.isfinite(value) and math.isfinite(stderr) and value and stderr > 0.0):
+        return 0
+    digits = _power(value) - _power(stderr) + 2
+    return digits if digits > (MOST if abs(value) >= 1.0 else MOST - 1) else 0
+
+
+def _power(value: float) -> int:
+    """The power of ten of a number's first digit."""
+    return int(f"{value:.15e}".partition("e")[2])
+
+
+class Signed(float):
+    """A number in a sentence: with a true minus, however many digits the sentence asks for.
+
+    Example
+    -------
+    >>> "{low:.3g} to {high}".format(low=Signed(-1.5e-7), high=Signed(2.0))
+    '−1.5e−07 to 2.0'
+    """
+
+    __slots__ = ()
+
+    def __format__(self, spec: str) -> str:
+        return float.__format__(self, spec).replace("-", MINUS)
+
+
+def signed(value: object) -> object:
+    """A value of a sentence with true minus signs: numbers, and numbers after names, as in ``a -1.5, b 2e-07``.
+
+    Formulas stay as they are typed.
+
+    Example
+    -------
+    >>> signed("a -1.5, b 2e-07"), signed("0.5*a - b"), signed("-1*a"), signed(2)
+    ('a −1.5, b 2e−07', '0.5*a - b', '-1*a', 2)
+    """
+    if type(value) is float:
+        return Signed(value)
+    if isinstance(value, str) and POINT.fullmatch(value):
+        return SIGNS.sub(MINUS, value)
+    return value
 
 
 def cell(value: float, *, full: bool = False) -> str:
@@ -270,6 +353,21 @@ def table(rows: Iterable[Iterable[str]], *, gap: int = 4, first: int = 2) -> lis
         for j, text in enumerate(row[1:], start=1):
             line += " " * gap + right(text, wide[j])
         lines.append(line.rstrip())
+    return lines
+
+
+def fitting(rows: Sequence[Sequence[str]], columns: int) -> list[str]:
+    """A table whose columns stand nearer to each other where it would be too wide.
+
+    Example
+    -------
+    >>> fitting([["a", "0.5"]], 9), fitting([["a", "0.5"]], 8)
+    (['  a   0.5'], ['  a  0.5'])
+    """
+    for gap in (4, 3, 2):
+        lines = table(rows, gap=gap)
+        if max(map(width, lines)) <= columns:
+            break
     return lines
 
 

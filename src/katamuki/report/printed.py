@@ -9,27 +9,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from itertools import islice
 from typing import Any
-
-import numpy as np
 
 from katamuki import messages
 from katamuki.errors import Surface, spoken
 from katamuki.records import CheckReport, Finding, Search, Solution, Source
 from katamuki.report import first_order
 from katamuki.report.judgement import check_text, hang
-from katamuki.report.layout import Style, flow, hanging, head, noted, unstyled
-from katamuki.report.numbers import DASH, MOST, begun, brief, correlation, grouped, number, plain, seconds, table
+from katamuki.report.layout import Style, flow, hanging, head, unstyled
+from katamuki.report.numbers import begun, grouped, number, plain, seconds, signed
+from katamuki.report.parameters import FIRST, SHOWN, parameters
 from katamuki.report.reported import Reported
 
-STRONG = 0.9  # |correlation| from which a pair of many parameters is worth a word
 SAID_BY_ENDING = frozenset({"CYCLE", "SLOW"})  # the block about the run's end says it at length
 NUMBERS = frozenset({"lr", "tolerance_grad", "tolerance_change"})  # options that are shown where they are 0
 # L-BFGS has many options: those that are the usual ones are not shown.
 LBFGS = {"lr": 1.0, "max_iter": 20, "tolerance_grad": 1e-7, "tolerance_change": 1e-9, "history_size": 100}
-PAIRS = 3  # pairs named at most
-SHOWN, FIRST = 24, 6  # parameters up to which a report shows all; how many it shows of more
 
 
 def text(
@@ -79,7 +74,7 @@ def text(
     if first_order.applies(claim):
         lines.extend(first_order.result(fit, lang, width, style))
     else:
-        lines.extend(_parameters(fit, lang, width, style))
+        lines.extend(parameters(fit, lang, width, style))
         lines.append("")
         lines.extend(_statistics(fit, lang, width))
     if plot:
@@ -240,90 +235,6 @@ def _method(claim: Solution, lang: str) -> str:
     return " ".join([name, *options])
 
 
-def _parameters(fit: Reported, lang: str, columns: int, style: Style) -> list[str]:
-    claim, intervals, rounded = fit.solution, fit.interval(0.95), fit.rounded
-    rows = [["", _say("value", lang), _say("stderr", lang), _say("interval", lang)]]
-    notes = [""]
-    for name, value in islice(claim.params.items(), FIRST if len(claim.params) > SHOWN else None):
-        stderr = claim.stderr.get(name)
-        low, high = intervals.get(name, (math.nan, math.nan))
-        known = stderr is not None and math.isfinite(low)
-        left = rounded.get(name, math.inf)
-        ends = {"low": number(low, placed(low, value, left)), "high": number(high, placed(high, value, left))}
-        span = _say("to", lang, **ends) if known and left > -math.inf else DASH
-        rows.append([name, number(value, left), number(stderr), span])
-        notes.append(_of_rounding(value, left, lang) if known or left < MOST else _why_no_bar(claim, name, lang))
-    if len(claim.free) == 2 and all(claim.stderr[name] is not None for name in claim.free):
-        between = float(np.asarray(fit.correlation)[0, 1])
-        if math.isfinite(between):
-            first, second = claim.free
-            at = next(k for k, row in enumerate(rows) if row[0] == second)
-            said = _say("correlation", lang, first=first, second=second, value=correlation(between))
-            notes[at] = notes[at] or said
-    lines = noted(table(rows), notes, columns)
-    lines[0] = style("strong", lines[0])
-    if len(claim.params) > SHOWN:
-        return [*lines, "  " + _say("more", lang, count=grouped(len(claim.params) - FIRST))]
-    lines += _correlations(fit, lang)
-    if not any(one.code == "UNDETERMINED" for one in fit.findings):
-        lines += _combinations(claim, lang)
-    return lines
-
-
-def placed(other: float, value: float, left: float) -> float:
-    """How many digits of another number are left, if rounding moves it as it moves ``value``.
-
-    Example
-    -------
-    >>> placed(2000.0, 20.0, 3.0), placed(0.0, 20.0, 3.0)
-    (5.0, inf)
-    """
-    return left + math.log10(abs(other / value)) if other and value and math.isfinite(other) else math.inf
-
-
-def _of_rounding(value: float, left: float, lang: str) -> str:
-    """What rounding leaves of a parameter, where that is less than is printed of others."""
-    if left >= MOST:
-        return ""
-    if left == -math.inf:
-        return _say("rounded.lost", lang)
-    if left < 1.0:
-        return _say("rounded.none", lang, size=brief(abs(value) * 10.0**-left))
-    return _say("rounded.one" if left < 2.0 else "rounded", lang, count=math.floor(left))
-
-
-def _why_no_bar(claim: Solution, name: str, lang: str) -> str:
-    if name not in claim.free:
-        return _say("no_bar.fixed", lang)
-    if name in claim.at_bound:
-        return _say("no_bar.bound", lang)
-    if any(name in one.names for one in claim.combinations):
-        return _say("no_bar.undetermined", lang)
-    return _say("no_bar.freedom", lang) if claim.dof == 0 else ""
-
-
-def _correlations(fit: Reported, lang: str) -> list[str]:
-    names = fit.solution.free
-    if len(names) < 3:
-        return []
-    matrix = np.asarray(fit.correlation)
-    pairs = [(abs(float(matrix[i, j])), i, j) for i in range(len(names)) for j in range(i)]
-    strong = sorted((pair for pair in pairs if pair[0] >= STRONG), reverse=True)[:PAIRS]
-    if not strong:
-        return []
-    said = [f"{names[j]},{names[i]} {correlation(float(matrix[i, j]))}" for _, i, j in strong]
-    return ["", "  " + _say("correlations", lang, pairs="   ".join(said))]
-
-
-def _combinations(claim: Solution, lang: str) -> list[str]:
-    lines = []
-    for one in claim.combinations:
-        if one.text is not None and one.value is not None:
-            key = "determined" if one.exact else "determined.near"
-            lines.append("  " + _say(key, lang, text=one.text, value=number(one.value)))
-    return ["", *lines] if lines else []
-
-
 def _statistics(fit: Reported, lang: str, columns: int) -> list[str]:
     claim = fit.solution
     loss = _say("mse.weighted" if claim.weighted else "mse", lang, value=number(claim.loss))
@@ -343,8 +254,10 @@ def _statistics(fit: Reported, lang: str, columns: int) -> list[str]:
     return lines
 
 
-def worded(finding: Finding, lang: str = "en", surface: Surface = "python") -> tuple[str, str | None]:
-    """A finding's sentence and remedy in a language, for Python or the command line.
+def worded(
+    finding: Finding, lang: str = "en", surface: Surface = "python", ascii_signs: bool = False
+) -> tuple[str, str | None]:
+    """A finding's sentence and remedy in a language, for Python or the command line; remedies are typed, in ASCII.
 
     Example
     -------
@@ -355,7 +268,8 @@ def worded(finding: Finding, lang: str = "en", surface: Surface = "python") -> t
     base = f"finding.{finding.code}"
     variant = finding.values.get("variant")
     keys = [f"{base}.{variant}", base] if variant else [base]
-    words = messages.optional(keys[0], lang, **finding.values)
+    values = finding.values if ascii_signs else {name: signed(value) for name, value in finding.values.items()}
+    words = messages.optional(keys[0], lang, **values)
     if words is None:
         return finding.text, finding.remedy
     ends = (".remedy.cli", ".remedy") if surface == "cli" else (".remedy",)

@@ -60,6 +60,10 @@ class Reported(Protocol):
         """Bayes' criterion."""
 
     @property
+    def digits(self) -> Mapping[str, float]:
+        """How many digits of each parameter survive rounding."""
+
+    @property
     def rounded(self) -> Mapping[str, float]:
         """How many digits are left of the parameters of which fewer are than a report prints."""
 
