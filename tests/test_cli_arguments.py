@@ -125,8 +125,8 @@ def test_a_mistake_is_one_sentence_with_a_way_out(
         (["--loss", "huber:1"], "not there yet"),
         (["--sep", "ab"], "one character"),
         (["--max-seconds", "soon"], "is no number"),
-        (["--starts", "many"], "is no number"),
-        (["--starts", "1.5"], "is no whole number"),
+        (["--starts", "many"], "neither auto nor a whole number"),
+        (["--starts", "1.5"], "neither auto nor a whole number"),
     ],
 )
 def test_a_value_that_cannot_be_meant_is_named(

@@ -186,3 +186,20 @@ def test_a_table_of_attempts_has_them_all_or_says_where_some_are_left_out() -> N
                 assert int(one) == before + 1 or found[k - 1] == "…"
                 before = int(one)
         assert ("…" in found) == (before > 12)
+
+
+def test_a_start_that_a_search_found_is_told_as_such() -> None:
+    # this used to read as if the user had begun there
+    x = np.linspace(0, 4, 40)
+    data = {"x": x, "y": 3 * np.exp(-0.7 * x) + 0.5 + 0.05 * np.sin(31 * x)}
+    fit = km.fit("y ~ a*exp(-b*x) + c", data)
+    assert fit.solution.search is not None
+    starts = fit.solution.search.starts
+    said = " ".join(str(fit.explain()).split())
+    assert f"found by a search of {starts} starts" in said
+    assert fit.explain().header["starts"] == starts
+    given = km.fit("y ~ a*exp(-b*x) + c", data, start={"a": 3, "b": 1, "c": 0})
+    assert given.solution.search is not None  # others were tried beside it, but the story begins at the user's
+    for one in (given, km.fit("y ~ a*exp(-b*x) + c", data, starts=1), km.fit("y ~ a*x + b", data)):
+        assert one.explain().header["starts"] is None
+        assert "search" not in str(one.explain())

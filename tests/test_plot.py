@@ -134,15 +134,43 @@ def test_more_points_are_smaller_and_fainter_but_seen_in_the_legend() -> None:
     seen = []
     for rows in (50, 500, 5_000):
         x = np.linspace(0.0, 1.0, rows)
-        axes = plot.figure(km.fit("y ~ a*x + b", {"x": x, "y": 2 * x + np.sin(40 * x)})).axes[0]
+        drawn = plot.figure(km.fit("y ~ a*x + b", {"x": x, "y": 2 * x + np.sin(40 * x)}))
+        axes = drawn.axes[0]
         curve, points = axes.lines
         wide = {".": 0.5, "o": 1.0}[str(points.get_marker())]
         seen.append((wide * points.get_markersize(), points.get_alpha()))
-        shown = axes.get_legend().legend_handles[-1]
+        shown = drawn.legends[0].legend_handles[-1]
         assert (shown.get_markersize(), shown.get_alpha()) >= (4.5, 0.9)
         assert curve.get_linewidth() < axes.collections[0].get_linewidth()[0] or rows == 50
     assert seen == sorted(seen, reverse=True)
     assert len(set(seen)) == 3
+
+
+def test_the_legend_covers_neither_points_nor_curve() -> None:
+    # this used to stand among the data of a wave
+    t = np.linspace(0, 10, 80)
+    y = 2 * np.sin(3.7 * t + 0.4) + 0.3 * np.random.default_rng(0).normal(size=80)
+    for residuals in (True, False):
+        drawn = plot.figure(km.fit("y ~ a*sin(b*t + c)", {"t": t, "y": y}), residuals=residuals)
+        drawn.draw_without_rendering()
+        legend = drawn.legends[0].get_window_extent()
+        assert len(drawn.legends[0].get_texts()) == 3
+        for axes in drawn.axes:
+            assert not legend.overlaps(axes.get_window_extent())
+        assert drawn.bbox.x0 <= legend.x0 < legend.x1 <= drawn.bbox.x1
+
+
+@pytest.mark.parametrize("scatter", [1.0, 0.01, 1e-4, 1e-8])
+def test_a_band_that_the_legend_names_is_to_be_seen(scatter: float) -> None:
+    x = np.linspace(0.0, 1.0, 30)
+    drawn = plot.figure(km.fit("y ~ a*x + b", {"x": x, "y": 2 * x + scatter * np.sin(40 * x)}))
+    drawn.draw_without_rendering()
+    axes = drawn.axes[0]
+    (band,), curve = axes.collections, axes.lines[0]
+    assert "band" in drawn.legends[0].get_texts()[0].get_text()
+    points = axes.transData.transform(band.get_paths()[0].vertices) * 72 / drawn.dpi
+    middle = np.abs(points[:, 0] - np.median(points[:, 0])) < 0.1 * np.ptp(points[:, 0])
+    assert np.ptp(points[middle, 1]) + 2 * band.get_linewidth()[0] / 2 > 1.2 * curve.get_linewidth()
 
 
 @pytest.mark.parametrize(("state", "steps", "said"), [("slow", 500, "500 steps of RMSprop"), ("cycle", 1, "1 step of")])

@@ -151,7 +151,7 @@ def test_a_closed_form_took_no_steps_and_says_so(what: Any) -> None:
 
 
 def test_options_that_are_the_solvers_own_are_not_repeated(rmsprop: km.Fit) -> None:
-    assert ran_by(rmsprop._ran()) == "rmsprop lr=0.001 steps=6000"
+    assert ran_by(rmsprop._ran()) == "RMSprop lr=0.001 steps=6000"
 
 
 @pytest.mark.parametrize("what", ["fit", "surface", "steps", "stability"])

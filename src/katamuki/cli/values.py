@@ -11,6 +11,7 @@ from typing import Any
 import katamuki as km
 from katamuki.cli.arguments import nearest, usage
 from katamuki.cli.flags import CLASSES
+from katamuki.errors import KatamukiError
 
 REFUSED = ("adafactor", "muon", "sparseadam")  # of torch.optim; the library says why
 
@@ -126,7 +127,7 @@ def fit_options(chosen: Namespace) -> dict[str, Any]:
     if chosen.loss is not None and chosen.loss != "squared":
         raise usage("cli.loss", given=chosen.loss)
     if chosen.starts is not None:
-        options["starts"] = "auto" if chosen.starts == "auto" else whole("--starts", chosen.starts)
+        options["starts"] = "auto" if chosen.starts == "auto" else _starts(chosen.starts)
     if chosen.seed is not None:
         options["seed"] = whole("--seed", chosen.seed)
     for name in ("backend", "dtype", "device"):
@@ -134,6 +135,14 @@ def fit_options(chosen: Namespace) -> dict[str, Any]:
             options[name] = getattr(chosen, name)
     options["solver"] = solver(chosen)
     return options
+
+
+def _starts(text: str) -> int:
+    """How many starts are asked for."""
+    try:
+        return whole("--starts", text)
+    except KatamukiError:
+        raise usage("cli.starts", given=text) from None
 
 
 def race_options(chosen: Namespace) -> dict[str, Any]:

@@ -74,7 +74,7 @@ def steps_figure(ran: Ran, of: Sequence[str] | None = None, lang: str = "en") ->
                 axes.axhline(found[name], color=DATA, linestyle="--", linewidth=1.0, zorder=1)
                 _window(axes, y[rows], found[name])
             axes.set_ylabel(name, rotation=0, ha="right", va="center", parse_math=False)
-        lines = [claim.formula, ran_by(ran)]
+        lines = [claim.formula, ran_by(ran, lang)]
         if len(names) < len(claim.free):
             lines.append(messages.sentence("plot.some", lang, shown=len(names), all=len(claim.free)))
         _marks([top, *panels], ran, lang)
@@ -136,18 +136,19 @@ def stability_figure(ran: Ran, lang: str = "en") -> Figure:
         _marks([axes], ran, lang)
         axes.set_xlabel(say("attempt" if found.kind == "damping" else "step"))
         axes.set_ylabel(say("stability.axis" if found.kind != "damping" else "stability.damping"))
-        axes.set_title(heading(claim.formula, ran_by(ran)), fontsize=9, loc="left", parse_math=False)
+        axes.set_title(heading(claim.formula, ran_by(ran, lang)), fontsize=9, loc="left", parse_math=False)
         drawn.legend(loc="outside lower center", frameon=False, fontsize=8.5)
         plain(axes)
     return drawn
 
 
-def ran_by(ran: Ran) -> str:
+def ran_by(ran: Ran, lang: str = "en") -> str:
     """The solver with the options that are not its defaults, and always learning rate and steps."""
     usual = {one.name: one.default for one in fields(ran.solver)} if is_dataclass(ran.solver) else {}
     shown = [(name, value) for name, value in ran.solution.options.items() if value is not None]
     given = [f"{name}={typed(value)}" for name, value in shown if name in ALWAYS or usual.get(name) != value]
-    return " ".join([ran.solution.solver, *given])
+    name = messages.optional("report.solver." + ran.solution.solver, lang) or ran.solution.solver
+    return " ".join([name, *given])
 
 
 def steps_of(trace: Trace) -> Array:

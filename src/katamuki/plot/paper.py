@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MANY = 20_000  # points from which dots are drawn as pixels, so that a file stays small
+NARROW = 0.02  # of the height: a band that a line of usual width would cover
 FEW = 100  # points up to which dots are large and lie on the curve; of more, each is smaller and fainter
 
 
@@ -73,7 +74,7 @@ def figure(
         else:
             top = drawn.subplots()
             top.set_xlabel(_label(found, lang), parse_math=False)
-        _curve(top, fit, found, level, lang)
+        _curve(drawn, top, fit, found, level, lang)
         drawn.align_ylabels()
     return drawn
 
@@ -127,11 +128,11 @@ def _possible(fit: Fitted, interval: Interval | None) -> Interval | None:
     return interval if known and claim.state in HAS_AN_ANSWER else None
 
 
-def _curve(axes: Axes, fit: Fitted, found: Series, level: float, lang: str) -> None:
+def _curve(drawn: Figure, axes: Axes, fit: Fitted, found: Series, level: float, lang: str) -> None:
     def say(key: str, **values: object) -> str:
         return messages.sentence("plot." + key, lang, **values)
 
-    few = len(found.x) <= FEW
+    fine = len(found.x) <= FEW and not _narrow(found)
     for kind, (low, high) in found.bands.items():
         share = f"{100 * level:g}"
         axes.fill_between(
@@ -139,22 +140,30 @@ def _curve(axes: Axes, fit: Fitted, found: Series, level: float, lang: str) -> N
             low,
             high,
             color=BAND,
-            alpha=0.5 if few else 0.8,
-            linewidth=0 if few else 2.0,
+            alpha=0.5 if fine else 0.8,
+            linewidth=0 if fine else 2.0,
             label=say("band." + kind, level=share),
         )
-    # Many rows make a band narrower than a line: the line is thinned, and the band gets edges.
+    # Many or good rows make a band narrower than a line: the line is thinned, and the band gets edges.
     label = say("curve") if found.name is not None else say("equal")
-    axes.plot(found.curve_x, found.curve_y, color=CURVE, linewidth=1.8 if few else 1.0, label=label)
+    axes.plot(found.curve_x, found.curve_y, color=CURVE, linewidth=1.8 if fine else 1.0, label=label)
     _points(axes, found.x, found.y, say("data"))
     named = found.response if found.name is not None else say("observed", name=found.response)
     axes.set_ylabel(named, parse_math=False)
     axes.set_title(_title(fit, lang), fontsize=10, loc="left", parse_math=False)
-    legend = axes.legend(frameon=False, fontsize=9)
+    legend = drawn.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)  # over no point of the data
     for one, name in zip(legend.legend_handles, legend.get_texts(), strict=True):
         if one is not None and name.get_text() == say("data"):
             one.set(alpha=0.9, markersize=5.0)  # a faint dot alone would not be seen
     plain(axes)
+
+
+def _narrow(found: Series) -> bool:
+    """Whether a line of usual width would hide a band."""
+    shown = np.concatenate([found.y, found.curve_y])
+    shown = shown[np.isfinite(shown)]
+    widths = [np.median(high - low) for low, high in found.bands.values()]
+    return bool(len(shown)) and any(width < NARROW * np.ptp(shown) for width in widths)
 
 
 def _points(axes: Axes, x: Any, y: Any, label: str | None = None) -> None:

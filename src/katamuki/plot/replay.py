@@ -80,7 +80,7 @@ def page(
         "surface": on_surface.data,
         "charts": [one.data for one in charts],
     }
-    about = [ran_by(ran), say("replay.rows", rows=claim.n)]
+    about = [ran_by(ran, lang), say("replay.rows", rows=claim.n)]
     if len(rows) < len(trace):
         about.append(say("replay.thinned", shown=len(rows), all=len(trace)))
     labels = {f"label.{key}": escape(say("replay." + key)) for key in LABELS}

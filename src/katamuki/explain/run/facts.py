@@ -18,7 +18,7 @@ from katamuki.explain.run import events as run_events
 from katamuki.explain.run import path as run_path
 from katamuki.explain.run.record import RunStory
 from katamuki.explain.subject import Subject
-from katamuki.records import Array
+from katamuki.records import HAS_AN_ANSWER, Array, Solution
 
 
 def story_of_run(subject: Subject, lang: str = "en") -> RunStory:
@@ -79,6 +79,14 @@ def _changed(subject: Subject) -> dict[str, Any]:
             if name not in {"lr", "steps"} and value != default}  # fmt: skip
 
 
+def _starts(claim: Solution) -> int | None:
+    """Of how many starts a search chose the one that is told of; None where it was given."""
+    search = claim.search
+    if search is None or (search.given is not None and (search.given.converged or claim.state not in HAS_AN_ANSWER)):
+        return None
+    return search.starts
+
+
 def _header(subject: Subject) -> dict[str, Any]:
     claim, trace = subject.solution, subject.trace
     start = claim.start or {}
@@ -89,6 +97,7 @@ def _header(subject: Subject) -> dict[str, Any]:
         "options": dict(claim.options),
         "changed": _changed(subject),
         "start": {name: start[name] for name in claim.free if name in start},
+        "starts": _starts(claim),
         "steps": steps,
         "rows": claim.n,
         "parameters": len(claim.free),

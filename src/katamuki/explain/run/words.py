@@ -109,6 +109,9 @@ def _head_parts(story: RunStory, lang: str) -> tuple[str, str]:
     start = [f"{one} {MINUS if value < 0 else ''}{begun(abs(value))}" for one, value in header["start"].items()]
     if 0 < len(start) <= NAMES:
         said = say("head.from", lang, run=said, start=" ".join(start))
+    if header["starts"] is not None:
+        key = "head.found_one" if header["starts"] == 1 else "head.found"
+        said = say(key, lang, run=said, starts=grouped(header["starts"]))
     rows = say("head.row" if header["rows"] == 1 else "head.rows", lang, rows=grouped(header["rows"]))
     where = [rows, header["dtype"]] + (["torch"] if header["backend"] == "torch" else [])
     return said, comma.join(where)
