@@ -19,6 +19,7 @@ COUPLED = 1e-6  # a part of a null direction this small does not couple two para
 RATIO = 1e-5  # how near whole numbers a ratio must be
 LARGEST = 6  # the largest coefficient or power that is looked for
 NOTHING = 1e-9  # of a combination: terms that together add less are not written
+NEARLY, CANCELLED = 1e-9, 1e4  # of a column; times the data
 SAME = 1e-8  # a loss this little changed is the same
 
 
@@ -195,3 +196,17 @@ def _product(powers: Array, names: Sequence[str]) -> str:
         factor = name if abs(power) == 1 else f"{name}**{abs(power):.0f}"
         text += ("/" if power < 0 else "*" if text else "") + factor
     return text
+
+
+def runs_away(triangle: Array, values: Array, total: float) -> bool:
+    """Whether a point is on its way to infinity: parts of the formula cancel each other, and cannot be told apart.
+
+    Terms of a size that the data do not have cancel, and their columns agree to nine digits. ``triangle`` is that of
+    [J, r] there, flat or (p + 1, p + 1); ``values`` (p,) are the free parameters, ``total`` is Σ w y².
+    """
+    p = len(values)
+    r = triangle.reshape(p + 1, p + 1)[:p, :p]
+    length = np.sqrt((r * r).sum(axis=0))
+    if (np.abs(np.diag(r)) > NEARLY * length).all():
+        return False
+    return bool((np.abs(values) * length).max() > CANCELLED * np.sqrt(total))

@@ -16,9 +16,10 @@ from typing import NamedTuple
 from katamuki.api.claims import descent_at
 from katamuki.api.options import Asked
 from katamuki.api.values import Settings
+from katamuki.identifiability import runs_away
 from katamuki.problem import Problem
 from katamuki.records import Array, Minimum, Search
-from katamuki.search import SAME, Basin, Hunt, recipe_of, runs_away
+from katamuki.search import SAME, Basin, Hunt, recipe_of
 from katamuki.solvers.levenberg_marquardt import Descent, minimise
 
 MORE = 8  # starts beside a given one
@@ -153,7 +154,9 @@ def _best(task: Task, hunt: Hunt) -> Outcome:
     first: tuple[Descent, Array, Basin] | None = None
     for one in ranked[:TRIED]:
         descent, begin = _down(task, hunt, hunt.settled(one))
-        if descent.ending == "converged" and not runs_away(problem, descent.values, descent.triangle):
+        if descent.ending == "converged" and not runs_away(
+            descent.triangle, descent.values[problem.free], problem.tss_about_zero
+        ):
             if first is not None and hunt.ending == "sure":
                 hunt.ending = "unbounded"  # below it the loss falls without an end
             return Outcome(descent, begin, _record(problem, hunt, one, descent))
@@ -199,7 +202,7 @@ def _record(
     minima: list[Minimum] = []
     if basin is not None and polished is not None and polished.ending == "converged":
         minima.append(Minimum(_named(problem, polished.values), polished.rss / problem.n, basin.reached))
-    known = [basin.rss] if basin is not None and minima else []
+    known = [(basin.end, basin.rss)] if basin is not None and minima else []
     for one in hunt.basins[:LISTED]:
         if one is basin or not one.converged:
             continue
@@ -209,11 +212,11 @@ def _record(
             raise KeyboardInterrupt
         if closer.ending != "converged" or abs(closer.rss - one.rss) > CLOSE * one.rss:
             continue
-        if runs_away(hunt.projected.problem, closer.values, closer.triangle):
+        if runs_away(closer.triangle, closer.values[problem.free], hunt.projected.problem.tss_about_zero):
             continue
-        if any(abs(closer.rss - rss) <= SAME * rss + hunt.floor for rss in known):
+        if any(hunt.alike(closer.values, closer.rss, values, rss) for values, rss in known):
             continue
-        known.append(closer.rss)
+        known.append((closer.values, closer.rss))
         if hunt.rows < problem.n and closer.rss <= hunt.basins[0].rss * (1.0 + NEAR * problem.p / hunt.rows):
             closer = minimise(problem, closer.values, *hunt.bounds)  # too near to compare where it is not lowest
         rss = closer.rss if hunt.rows == problem.n else problem.rss(closer.values)

@@ -22,8 +22,8 @@ from katamuki.backends.native import address_of
 from katamuki.covariance import Uncertainty
 from katamuki.findings import profile_walk as core
 from katamuki.findings.bending import bend_pass, size
+from katamuki.identifiability import runs_away
 from katamuki.records import Array, Minimum, Solution
-from katamuki.search import runs_away
 from katamuki.solvers.levenberg_marquardt import minimise
 
 if TYPE_CHECKING:
@@ -255,7 +255,8 @@ def followed(problem: Problem, place: Minimum, rss: float, lower: Array, upper: 
     """
     start = np.array([place.params[name] for name in problem.names])
     found = minimise(problem, start, lower, upper, max_steps=DESCENT)
-    if found.ending != "converged" or not found.rss < rss or runs_away(problem, found.values, found.triangle):
+    away = runs_away(found.triangle, found.values[problem.free], problem.tss_about_zero)
+    if found.ending != "converged" or not found.rss < rss or away:
         return place
     params = dict(zip(problem.names, found.values.tolist(), strict=True))
     return Minimum(params, found.rss / problem.n, 1)

@@ -48,7 +48,9 @@ def sequence(first: int, count: int, dimension: int, seed: int) -> Array:
     for _ in range(40):  # the root of x**(d+1) = x + 1
         root = (1.0 + root) ** (1.0 / (dimension + 1))
     steps = (1.0 / root) ** np.arange(1, dimension + 1)
-    return np.asarray((shift + np.arange(first + 1, first + count + 1)[:, None] * steps) % 1.0)
+    found = (shift + np.arange(first + 1, first + count + 1)[:, None] * steps) % 1.0
+    found.flags.writeable = False  # it is kept
+    return np.asarray(found)
 
 
 @lru_cache(maxsize=64)

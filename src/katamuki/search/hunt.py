@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from katamuki.identifiability import runs_away
 from katamuki.problem import Problem
 from katamuki.records import Array, SearchEnding
 from katamuki.search import projection
@@ -29,8 +30,9 @@ DOUBTFUL = 256  # starts after which a minimum is believed although something lo
 SHARE = 32  # after many starts one in so many must have reached it: what is found more seldom has rivals as likely
 HOPELESS = 64  # starts without a single one where the formula has a value: more would teach nothing
 SAME = 1e-6  # of the rss: two ends of one minimum
+NEAR = 1e-3  # of each parameter: ends so near are one
+APART = 1e-3  # of the rss: the square of the distance of two curves
 TIE = 1e-9  # of the rss: ends that nothing but a lower frequency tells apart
-DEPENDENT, CANCELLED = 1e-9, 1e4  # of a column; times the data
 WORK = 1e8  # evaluations times rows times parameters after which a search gives up
 SLICE = 2e6  # the same, between two looks at the clock
 PER_DESCENT = 30  # evaluations, about
@@ -71,7 +73,8 @@ class Hunt:
     ) -> None:
         self.recipe = recipe_of(problem)
         self.projected = Projected(problem, self.recipe, limits, seed)
-        self.supply = Starts(self.projected, limits, given, seed, pool)
+        rows = dict(zip(problem.kernel.columns, problem.columns, strict=True))
+        self.supply = Starts(self.projected, limits, given, seed, rows, pool)
         self.rows = self.projected.problem.n
         self.floor = self.projected.floor
         self.starts = self.finite = 0
@@ -140,17 +143,29 @@ class Hunt:
         A new best one is looked at, unless it is ``sure`` to be a minimum.
         """
         for one in self.basins:
-            if abs(new.rss - one.rss) <= SAME * max(new.rss, one.rss) + self.floor:
+            if self.alike(new.end, new.rss, one.end, one.rss):
                 one.reached += new.reached
                 if self._better(new, one):
                     one.begin, one.end, one.rss, one.converged = new.begin, new.end, new.rss, new.converged
                 return one
         if new.converged and not sure and not any(one.rss < new.rss for one in self.basins):
             problem = self.projected.problem
-            new.converged = not runs_away(problem, new.end, problem.triangle(new.end, exact=True)[1:])
+            new.converged = not runs_away(
+                problem.triangle(new.end, exact=True)[1:], new.end[problem.free], problem.tss_about_zero
+            )
         self.basins.append(new)
         self.basins.sort(key=lambda basin: basin.rss)
         return new
+
+    def alike(self, one: Array, rss: float, other: Array, other_rss: float) -> bool:
+        """Whether two ends (all_p,) are one minimum: of one loss and one curve, as equal terms may change places."""
+        if not abs(rss - other_rss) <= SAME * max(rss, other_rss) + self.floor:
+            return False
+        pairs = zip(one.tolist(), other.tolist(), strict=True)
+        if all(abs(a - b) <= NEAR * max(abs(a), abs(b)) for a, b in pairs):
+            return True
+        apart = self.projected.problem.residuals(one) - self.projected.problem.residuals(other)
+        return not float(apart @ apart) > APART * rss + self.floor  # NaN: nothing is known
 
     def _better(self, new: Basin, old: Basin) -> bool:
         """Whether an end says more of a minimum; of frequencies that rows cannot tell apart the lower one."""
@@ -178,21 +193,6 @@ class Hunt:
         if not ((lower <= begin) & (begin <= upper)).all():
             begin = end
         return Basin(begin, end, basin.rss, basin.reached, basin.converged)
-
-
-def runs_away(problem: Problem, values: Array, triangle: Array) -> bool:
-    """Whether a point is on its way to infinity: parts of the formula cancel each other, and cannot be told apart.
-
-    Terms of a size that the data do not have cancel, and their columns agree to nine digits. ``triangle`` is that of
-    [J, r] there, flat or (p + 1, p + 1).
-    """
-    p = problem.p
-    r = triangle.reshape(p + 1, p + 1)[:p, :p]
-    length = np.sqrt((r * r).sum(axis=0))
-    if (np.abs(np.diag(r)) > DEPENDENT * length).all():
-        return False
-    sizes = np.abs(values[problem.free]) * length
-    return bool(sizes.max() > CANCELLED * math.sqrt(problem.tss_about_zero))
 
 
 def _carried(begin: Array, before: Array, after: Array) -> Array:

@@ -21,7 +21,7 @@ POOL = 6  # points of the cloud looked at for each start
 TRIED, APART = 24, 8  # points that a term is chosen from; choices before they repeat
 SWEPT = 16  # values of each sign that a sweep tries for one parameter
 PER_CYCLE = 5  # grid points per cycle along the data
-GRID = 2000  # frequencies of a grid
+GRID = 10_000  # frequencies of a grid at most: two thousand cycles along the data
 PHASES = 4
 EVEN = 1e-6  # of a gap: rows so even that frequencies beyond half their number repeat lower ones
 
@@ -39,21 +39,28 @@ class Starts:
         Values of nonlinear parameters that every start keeps.
     seed : int
         Shifts the cloud.
+    rows : mapping of str to (n,) float64
+        The data of all rows, those not looked at included: they say which frequencies can be told apart.
     pool : int
         Points of the cloud that are looked at for each start.
     """
 
     def __init__(
-        self, projected: Projected, limits: Limits, given: Mapping[str, float], seed: int, pool: int = POOL
+        self,
+        projected: Projected,
+        limits: Limits,
+        given: Mapping[str, float],
+        seed: int,
+        rows: Mapping[str, Array],
+        pool: int = POOL,
     ) -> None:
         self.projected = projected
         self.recipe = recipe = projected.recipe
         self.limits, self.given, self.pool = limits, given, pool
         problem = projected.problem
         base = dict(zip(problem.names, problem.values.tolist(), strict=True)) | recipe.neutral
-        data = dict(zip(problem.kernel.columns, problem.columns, strict=True))
         level = math.sqrt(float(np.dot(problem.y, problem.y)) / problem.n)
-        self.cloud = Cloud(recipe.roles, data, level, base, limits, given, seed)
+        self.cloud = Cloud(recipe.roles, rows, level, base, limits, given, seed)
         self.turning = [role for role in recipe.turning if role.name not in given]
         self.phases = [role for role in recipe.shifting if role.name not in given]
         self.exhaustive = recipe.only_turns and len(self.turning) == 1
@@ -189,13 +196,15 @@ class Starts:
         values = {name: np.array([point[at]]) for name, at in self.recipe.where.items() if name != role.name}
         power, _, factor, _ = self.cloud.numbers(role.places[0], values, every=True)
         self.powers[role.name] = float(power[0])
-        g = np.unique(factor[0])
+        g = np.sort(factor[0])
         gaps = np.diff(g)
-        even = len(g) > 2 and float(np.ptp(gaps)) <= EVEN * float(gaps.max())
-        most = (len(g) - 1) / 2 if even else float(len(g))
+        gaps = gaps[gaps > 0.0]
+        even = len(gaps) > 1 and float(np.ptp(gaps)) <= EVEN * float(gaps.max())
+        most = len(gaps) / 2 if even else float(len(gaps) + 1)
         if role.places[0].op == "tan":  # which repeats after half a turn
             most /= 2.0
-        count = int(min(GRID, max(16, PER_CYCLE * most)))
+        most = min(most, GRID / PER_CYCLE)
+        count = int(max(16, PER_CYCLE * most))
         cycles = np.concatenate([[0.02, 0.04, 0.07], np.linspace(0.1, max(most, 0.2), count)])
         found = inverted(2.0 * math.pi * cycles / float(np.ptp(g) or 1.0), power)
         if not self._signless(role.name):
