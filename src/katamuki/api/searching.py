@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+import numpy as np
+
 from katamuki.api.claims import descent_at
 from katamuki.api.options import Asked
 from katamuki.api.values import Settings
@@ -154,6 +156,9 @@ def _best(task: Task, hunt: Hunt) -> Outcome:
     first: tuple[Descent, Array, Basin] | None = None
     for one in ranked[:TRIED]:
         descent, begin = _down(task, hunt, hunt.settled(one))
+        moved = hunt.settled(Basin(begin, descent.values, descent.rss, 1, True))
+        if descent.ending == "converged" and not np.array_equal(moved.end, descent.values):
+            descent, begin = task.polish(moved.end), moved.end  # the last steps left the arrangement
         if descent.ending == "converged" and not runs_away(
             descent.triangle, descent.values[problem.free], problem.tss_about_zero
         ):

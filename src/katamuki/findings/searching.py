@@ -121,7 +121,7 @@ def _better(solution: Solution, search: Search, best: Minimum, nothing: float) -
 
 
 def _several(solution: Solution, search: Search, minima: Sequence[Minimum], nothing: float) -> Iterator[Finding]:
-    """How the next minimum compares with the best: the same curve, as good an answer, or clearly worse."""
+    """How the next minimum compares with the best: no worse, as good an answer, or clearly worse."""
     best, other = minima[:2]
     values: dict[str, Any] = {
         "count": len(minima),
@@ -132,7 +132,7 @@ def _several(solution: Solution, search: Search, minima: Sequence[Minimum], noth
         **start_of(other.params, solution.free),
     }
     if other.loss - best.loss <= EQUAL * best.loss + nothing:
-        yield finding("SEVERAL_MINIMA", "note", "equal", **values)
+        yield finding("SEVERAL_MINIMA", "warning", "equal", **values)  # two curves: one has one name
         return
     p = chance(solution, best.loss, other.loss)
     if p > REGION:

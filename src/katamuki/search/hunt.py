@@ -164,8 +164,9 @@ class Hunt:
         pairs = zip(one.tolist(), other.tolist(), strict=True)
         if all(abs(a - b) <= NEAR * max(abs(a), abs(b)) for a, b in pairs):
             return True
-        apart = self.projected.problem.residuals(one) - self.projected.problem.residuals(other)
-        return not float(apart @ apart) > APART * rss + self.floor  # NaN: nothing is known
+        with np.errstate(all="ignore"):
+            apart = self.projected.problem.residuals(one) - self.projected.problem.residuals(other)
+            return not float(apart @ apart) > APART * rss + self.floor  # NaN: nothing is known
 
     def _better(self, new: Basin, old: Basin) -> bool:
         """Whether an end says more of a minimum; of frequencies that rows cannot tell apart the lower one."""
