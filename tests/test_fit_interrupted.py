@@ -121,3 +121,36 @@ def test_progress_hears_steps_and_losses_that_fall() -> None:
     for before, after in itertools.pairwise(losses):
         assert after <= before * (1 + 1e-14)  # the polish moves within rounding
     assert losses[-1] == pytest.approx(fit.loss, rel=1e-6)
+
+
+def test_the_report_of_an_interrupted_search_has_no_error_bars_and_no_advice_about_steps() -> None:
+    # this used to print a start that was not the value after 0 steps, and error bars of what is no answer
+    x = np.linspace(0, 4, 40)
+    data = {"x": x, "y": 3 * np.exp(-1.2 * x) + 0.5 + 0.05 * np.sin(31 * x)}
+
+    def stop(step: int, loss: float) -> None:
+        raise KeyboardInterrupt
+
+    error = raised("y ~ a*exp(-b*x) + c", data, progress=stop)
+    fit = error.fit
+    assert fit.solution.search is not None
+    assert dict(fit.solution.start or {}) == dict(fit.params)
+    said = " ".join(fit.text().split())
+    assert f"{fit.solution.search.starts} starts, then interrupted" in said
+    for wrong in ("std.error", "interval", "allow more steps", "no minimum", "correlation"):
+        assert wrong not in said
+    assert "run it again" in said
+    assert "NOT_CONVERGED" in fit.text("ja")
+    assert "±" not in fit.text("ja")
+
+
+def test_only_a_fit_that_ended_at_a_minimum_has_error_bars_in_its_report() -> None:
+    x = np.linspace(0, 4, 40)
+    data = {"x": x, "y": 3 * np.exp(-1.2 * x) + 0.5 + 0.05 * np.sin(31 * x)}
+    start = {"a": 1, "b": 1, "c": 0}
+    cut = raised("y ~ a*exp(-b*x) + c", data, start=start, starts=1, solver=km.LevenbergMarquardt(max_steps=2)).fit
+    whole = km.fit("y ~ a*exp(-b*x) + c", data, start=start, starts=1)
+    for fit, has in ((cut, False), (whole, True)):
+        assert ("std.error" in fit.text()) is has
+        assert (" to " in fit.text().split("MSE")[0]) is has
+        assert (" to " in fit._repr_html_().split("MSE")[0]) is has

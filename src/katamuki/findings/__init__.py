@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -142,8 +142,11 @@ def _about_the_end(solution: Solution, level: float) -> Iterator[Finding]:
     elif state == "slow" and solution.kind == "module":
         yield finding("SLOW", "warning", "network", steps=solution.steps, loss=solution.loss)
     elif state in {"diverged", "interrupted"} or solution.solver in CONVERGING:
-        how = None if state == "slow" else state
-        yield finding("NOT_CONVERGED", "failure", how, state=state, steps=solution.steps, name=solution.free[0])
+        values: dict[str, Any] = {"state": state, "steps": solution.steps, "name": solution.free[0]}
+        how = None if state == "slow" else str(state)
+        if state == "interrupted" and solution.search is not None:
+            how, values["starts"] = "interrupted_search", solution.search.starts
+        yield finding("NOT_CONVERGED", "failure", how, **values)
     elif state == "cycle" and solution.cycle is not None:
         middle = ", ".join(f"{name} {value:.6g}" for name, value in solution.cycle.middle.items())
         variant = "pulled" if "pulled" in solution.reason else None

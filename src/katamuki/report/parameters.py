@@ -11,7 +11,7 @@ from itertools import islice
 import numpy as np
 
 from katamuki import messages
-from katamuki.records import Solution
+from katamuki.records import HAS_AN_ANSWER, Solution
 from katamuki.report.layout import Style, noted
 from katamuki.report.numbers import DASH, MOST, beside, brief, correlation, fitting, grouped, number, wanted
 from katamuki.report.reported import Reported
@@ -33,17 +33,20 @@ def parameters(fit: Reported, lang: str, columns: int, style: Style) -> list[str
         left = rounded.get(name, math.inf)
         rows.append([name, *cells(fit, name, (low, high), lang)])
         notes.append(_of_rounding(value, left, lang) if known or left < MOST else _why_no_bar(claim, name, lang))
-    if len(claim.free) == 2 and all(claim.stderr[name] is not None for name in claim.free):
+    settled = claim.state in HAS_AN_ANSWER
+    if settled and len(claim.free) == 2 and all(claim.stderr[name] is not None for name in claim.free):
         between = float(np.asarray(fit.correlation)[0, 1])
         if math.isfinite(between):
             first, second = claim.free
             at = next(k for k, row in enumerate(rows) if row[0] == second)
             said = _say("correlation", lang, first=first, second=second, value=correlation(between))
             notes[at] = notes[at] or said
-    lines = noted(fitting(rows, columns), notes, columns)
+    lines = noted(fitting(rows if settled else [row[:2] for row in rows], columns), notes, columns)
     lines[0] = style("strong", lines[0])
     if len(claim.params) > SHOWN:
         return [*lines, "  " + _say("more", lang, count=grouped(len(claim.params) - FIRST))]
+    if not settled:
+        return lines
     lines += _correlations(fit, lang)
     if not any(one.code == "UNDETERMINED" for one in fit.findings):
         lines += _combinations(claim, lang)
@@ -51,9 +54,13 @@ def parameters(fit: Reported, lang: str, columns: int, style: Style) -> list[str
 
 
 def cells(fit: Reported, name: str, interval: tuple[float, float], lang: str) -> list[str]:
-    """A parameter's value, standard error and interval, with as many digits as mean something."""
+    """A parameter's value, standard error and interval, with as many digits as mean something.
+
+    Error bars belong to an answer: of a run that ended elsewhere there are none.
+    """
     claim = fit.solution
-    value, stderr, left = claim.params[name], claim.stderr.get(name), fit.rounded.get(name, math.inf)
+    value, left = claim.params[name], fit.rounded.get(name, math.inf)
+    stderr = claim.stderr.get(name) if claim.state in HAS_AN_ANSWER else None
     known = stderr is not None and math.isfinite(interval[0])
     bar = math.nan
     more = known and any(wanted(one, stderr) for one in (value, *interval))  # type: ignore[arg-type]

@@ -170,7 +170,7 @@ def searched(search: Search, n: int, lang: str = "en") -> list[str]:
     """
     minima = [one for one in search.minima if one.converged]
     values: dict[str, object] = {"starts": grouped(search.starts)}
-    key = "search.none"
+    key = "search.interrupted" if search.ending == "interrupted" else "search.none"
     if minima:
         key = "search.one" if len(minima) == 1 else "search.many"
         key += ".once" if minima[0].reached == 1 else ""
