@@ -170,7 +170,7 @@ def judge_network(solution: Solution, case: Closure) -> CheckReport:
     if not abs(solution.loss - solution.rss / case.n) <= comparing.NUMBERS * abs(solution.loss):
         doubts.append(("check.fail.loss", {"claimed": said(solution.loss), "found": said(solution.rss / case.n)}))
     worst, name, slope, gradient = _steepest(case, values, residuals)
-    facts: dict[str, Any] = {"gradient": gradient, "cosine": worst, "route": "none"}
+    facts: dict[str, Any] = {"gradient": gradient, "cosine": worst, "relative_gradient": worst, "route": "none"}
     still = solution.state in {"converged", "not_identifiable"}
     noise = 1e3 * EPS * size / REACH / max(math.sqrt(rss), EPS * size)
     if still and not worst <= STILL + NOISY * min(noise, 1.0):

@@ -20,6 +20,7 @@ ENOUGH = 6  # digits of a parameter
 ENOUGH_STDERR = 4  # digits of a standard error
 MOST = 16.0  # digits that a double can show
 NUMBERS = 1e-9  # relative difference of sums that two programs compute from the same rows
+SAYS = 1e-3  # cosine that rounding may make, above which it says nothing of the gradient
 STANDS_STILL = 1e-6  # cosine between residuals and a column of J below which the gradient counts as zero
 
 Doubt = tuple[str, dict[str, Any]]
@@ -74,6 +75,11 @@ def stands(case: Case, here: Local) -> tuple[Array, float]:
     error = OPERATIONS * EPS * here.bulk
     unit = np.where(here.lengths > 0.0, here.lengths, 1.0)
     return here.slope / unit / (length + error), (STANDS_STILL * length + error) / (length + error or 1.0)
+
+
+def vanishing(cosine: Array, allowed: float) -> dict[str, float]:
+    """The gradient without its unit, of at most 1, as a fact; none where residuals are but rounding and so is this."""
+    return {"relative_gradient": float(np.abs(cosine).max(initial=0.0))} if allowed < SAYS else {}
 
 
 def yardstick(value: float, other: float, stderr: float | None) -> float:

@@ -136,6 +136,7 @@ def _still(case: Case, here: Local, spelt: list[str], found: Findings) -> None:
     if len(cosine):
         worst = int(np.argmax(np.abs(cosine)))
         found.facts["cosine"] = float(abs(cosine[worst]))
+        found.facts.update(comparing.vanishing(cosine, allowed))
         if not abs(cosine[worst]) <= allowed:
             values = {"name": spelt[worst], "value": said(-2.0 / case.n * float(here.slope[worst]))}
             found.doubts.append(("check.fail.gradient", values))

@@ -123,6 +123,12 @@ def _cycle_doubts(solution: Solution, cycle: Cycle) -> Iterator[Doubt]:
         yield "check.fail.cycle", {}
 
 
+def _relative(here: Local) -> float:
+    """The largest cosine between residuals and a column of J."""
+    size = np.where(here.lengths > 0.0, here.lengths, 1.0) * (here.rss**0.5 or 1.0)
+    return float(np.abs(here.slope / size).max(initial=0.0))
+
+
 def _report(
     solution: Solution, reference: Reference, here: Local, below: CheckReport, doubts: list[Doubt]
 ) -> CheckReport:
@@ -132,6 +138,7 @@ def _report(
     facts = {
         **below.facts,
         "gradient": 2.0 / solution.n * float(np.abs(here.slope).max(initial=0.0)),
+        "relative_gradient": _relative(here),
         "distance": distance,
         "loss": here.rss / solution.n,
     }

@@ -69,6 +69,7 @@ def judge_undetermined(solution: Solution, case: Case, seen: Local, with_covaria
     parts = np.sqrt((here.directions[~kept] ** 2).sum(axis=0))
     there, shared = _second_answer(solution, loose, here, idle, spelt, parts, found)
     cosine, allowed = comparing.stands(loose, here)
+    found.facts.update(comparing.vanishing(cosine, allowed))
     if not (np.abs(cosine) <= allowed).all():
         worst = int(np.argmax(np.abs(cosine)))
         found.doubts.append(
