@@ -116,3 +116,38 @@ def test_a_fit_with_negative_limits_says_them_with_true_signs_and_json_has_none(
     assert MINUS in "".join(worded(one)[0] for one in said)
     assert MINUS not in str(fit.to_dict()["findings"])
     assert not re.search(r"(?<=[ (])-\d", str(fit).partition("verdict")[0].partition("try:")[0])
+
+
+def test_a_name_and_its_value_stay_on_one_line_beside_their_label() -> None:
+    # This used to leave the label alone on its line, and to part "s2" from "6.175013".
+    x = np.linspace(0.0, 10.0, 60)
+    y = 4.0 * np.exp(-((x - 3.2) ** 2) / 0.3) + 2.0 * np.exp(-((x - 6.1) ** 2) / 2.0)
+    y += 0.05 * np.random.default_rng(9).standard_normal(60)
+    model = "y ~ a1*exp(-(x-m1)^2/(2*s1^2)) + a2*exp(-(x-m2)^2/(2*s2^2))"
+    start = {"a1": 4.012345, "m1": 3.212345, "s1": 0.412345, "a2": 2.012345, "m2": 6.112345, "s2": 1.012345}
+    lines = str(km.fit(model, {"x": x, "y": y}, start=start)).split("\n")
+    at = next(k for k, one in enumerate(lines) if one.startswith("start"))
+    assert re.fullmatch(r"start +a1 4\.012345 .*", lines[at])
+    said = " ".join(lines[at : at + 2])
+    for name, value in start.items():
+        assert f"{name} {value}" in said
+    assert max(map(width, lines)) <= 80
+
+
+def test_what_a_report_leaves_out_of_many_parameters_is_said_to_stand_elsewhere() -> None:
+    x = np.linspace(0.0, 6.2, 90)
+    terms = " + ".join(f"c{k}*sin({k}*x)" for k in range(1, 31))
+    fit = km.fit(f"y ~ {terms}", {"x": x, "y": np.cos(x) + np.random.default_rng(3).standard_normal(90)})
+    assert "… and 24 more, all in fit.params and fit.stderr" in str(fit)
+    assert "… and 24 more: --csv and --json print all" in report.text(fit, surface="cli")
+
+
+def test_a_row_that_is_the_whole_scatter_has_no_infinite_distance() -> None:
+    # This used to say "row 11 is inf standard errors from where the other rows put it (p = 0 …)".
+    x = np.linspace(0.0, 5.0, 40)
+    y = 2.0 * x + 1.0 + 0.1 * np.random.default_rng(8).standard_normal(40)
+    y[10] = 1e12
+    fit = km.fit("y ~ a*x + b", {"x": x, "y": y})
+    said = " ".join(worded(one)[0] for one in fit.findings if one.code == "OUTLIERS")
+    assert "row 11" in said
+    assert "inf" not in said

@@ -298,7 +298,15 @@ def _outliers(facts: ResidualFacts, number: Callable[[int], int]) -> Iterator[Fi
         return
     p = facts.rows * tails.student(t, dof) if t < math.inf else 0.0
     if p < LEVEL:
-        yield finding("OUTLIERS", "warning", row=number(facts.outlier_row), distance=t, p=p, rows=facts.rows)
+        yield finding(
+            "OUTLIERS",
+            "warning",
+            None if t < math.inf else "alone",
+            row=number(facts.outlier_row),
+            distance=t,
+            p=p,
+            rows=facts.rows,
+        )
 
 
 def _influence(facts: ResidualFacts, number: Callable[[int], int]) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ NEVER_FIRST = frozenset("、。，．）」』】〕］｝・：；？！ー々�
 NEVER_LAST = frozenset("（「『【〔［｛([{")
 STOPS = ("、", "。")  # wide as they are, they need no space behind them
 MARKS = frozenset("、。，．）」』】〕］｝・：；？！")
+TOGETHER = "\u00a0"  # a space of a head line at which it is not broken
 HANG = 9  # where hanging text begins
 
 Style = Callable[[str, str], str]
@@ -40,13 +41,13 @@ def head(first: str, *cells: str, columns: int = 80) -> list[str]:
         at = SECOND if width(lines[-1]) <= SECOND - 2 else THIRD
         if width(lines[-1]) > at - 2 or at + width(cell) > columns:
             at = max(SECOND, width(lines[-1]) + 3)
-        if at + width(cell) > columns and lines[-1]:
+        if at + width(cell) > columns and lines[-1] and at > SECOND:
             lines.append("")
             at = SECOND
         pieces = wrapped(cell, columns - SECOND)
         lines[-1] = left(lines[-1], at) + pieces[0]
         lines.extend(" " * SECOND + piece for piece in pieces[1:])
-    return [line.rstrip() for line in lines]
+    return [line.rstrip().replace(TOGETHER, " ") for line in lines]
 
 
 def hanging(

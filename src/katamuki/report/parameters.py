@@ -11,6 +11,7 @@ from itertools import islice
 import numpy as np
 
 from katamuki import messages
+from katamuki.errors import Surface
 from katamuki.records import HAS_AN_ANSWER, Solution
 from katamuki.report.layout import Style, noted
 from katamuki.report.numbers import DASH, MOST, beside, brief, correlation, fitting, grouped, number, wanted
@@ -22,7 +23,7 @@ PAIRS = 3  # pairs named at most
 SHOWN, FIRST = 24, 6  # parameters up to which a report shows all; how many it shows of more
 
 
-def parameters(fit: Reported, lang: str, columns: int, style: Style) -> list[str]:
+def parameters(fit: Reported, lang: str, columns: int, style: Style, surface: Surface = "python") -> list[str]:
     """The lines of the table; of many parameters the first ones, and where the others stand."""
     claim, intervals, rounded = fit.solution, fit.interval(0.95), fit.rounded
     rows = [["", _say("value", lang), _say("stderr", lang), _say("interval", lang)]]
@@ -44,7 +45,13 @@ def parameters(fit: Reported, lang: str, columns: int, style: Style) -> list[str
     lines = noted(fitting(rows if settled else [row[:2] for row in rows], columns), notes, columns)
     lines[0] = style("strong", lines[0])
     if len(claim.params) > SHOWN:
-        return [*lines, "  " + _say("more", lang, count=grouped(len(claim.params) - FIRST))]
+        return [
+            *lines,
+            "  "
+            + _say(
+                "more.python" if surface == "python" else "more.cli", lang, count=grouped(len(claim.params) - FIRST)
+            ),
+        ]
     if not settled:
         return lines
     lines += _correlations(fit, lang)

@@ -16,7 +16,7 @@ from katamuki.errors import Surface, spoken
 from katamuki.records import CheckReport, Finding, Search, Solution, Source
 from katamuki.report import first_order
 from katamuki.report.judgement import check_text, hang
-from katamuki.report.layout import Style, flow, hanging, head, unstyled
+from katamuki.report.layout import TOGETHER, Style, flow, hanging, head, unstyled
 from katamuki.report.numbers import begun, grouped, number, plain, seconds, signed
 from katamuki.report.parameters import FIRST, SHOWN, parameters
 from katamuki.report.reported import Reported
@@ -74,7 +74,7 @@ def text(
     if first_order.applies(claim):
         lines.extend(first_order.result(fit, lang, width, style))
     else:
-        lines.extend(parameters(fit, lang, width, style))
+        lines.extend(parameters(fit, lang, width, style, surface))
         lines.append("")
         lines.extend(_statistics(fit, lang, width))
     if plot:
@@ -142,7 +142,7 @@ def heading(fit: Reported, lang: str, width: int, begin: bool = True) -> list[st
         lines += head("", _say("output_column", lang), columns=width)
     if claim.start is not None and begin:
         free = frozenset(claim.free)
-        start = _few([f"{name} {begun(value)}" for name, value in claim.start.items() if name in free], lang)
+        start = _few([f"{name}{TOGETHER}{begun(value)}" for name, value in claim.start.items() if name in free], lang)
         if claim.kind == "module":
             start = _say("start.weights", lang)
         key = "step" if claim.steps == 1 else "steps"
@@ -150,7 +150,7 @@ def heading(fit: Reported, lang: str, width: int, begin: bool = True) -> list[st
         lines += head(_say("start", lang), start, steps, columns=width)
     if claim.search is not None:
         lines += head(_say("search", lang), *searched(claim.search, claim.n, lang), columns=width)
-    held = [f"{name} {plain(claim.params[name])}" for name in claim.params if name not in claim.free]
+    held = [f"{name}{TOGETHER}{plain(claim.params[name])}" for name in claim.params if name not in claim.free]
     if held:
         lines += head(_say("fixed", lang), _few(held, lang), columns=width)
     if claim.bounds:
