@@ -134,3 +134,11 @@ def test_a_spelling_that_does_not_help_is_not_advised() -> None:
 def test_parts_are_those_that_were_typed() -> None:
     model = parse("y ~ a*log( x )", ["x", "y"])
     assert "log( x )" in typed_parts(model.rhs, model.text)
+
+
+def test_where_no_condition_parts_the_rows_there_is_still_a_remedy() -> None:
+    with pytest.raises(km.NotConverged) as caught:
+        km.fit(QUOTIENT, {"dose": np.zeros(16), "y": DATA["y"]})
+    assert caught.value.code == "E-DOMAIN"
+    assert caught.value.remedy
+    assert "--" in str(caught.value.advice("en", "cli"))
