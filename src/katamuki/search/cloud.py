@@ -112,14 +112,15 @@ class Cloud:
         """Values (s,) of one parameter from two coordinates (s,), beside the ``values`` of those before it."""
         if role.name in self.given:
             return np.full(len(size), self.given[role.name])
-        found = np.full(len(size), np.nan)
+        found: Array | None = None
         for place, instead in self._readings(role, values):
-            found = np.where(np.isfinite(found), found, self._at(place, size, sign, instead))
+            here = self._at(place, size, sign, instead)
+            found = here if found is None else np.where(np.isfinite(found), found, here)
             if np.isfinite(found).all():
                 break
         else:
             plain = np.where(sign < 0.5, 1.0, -1.0) * between(size, *SCALE)
-            found = np.where(np.isfinite(found), found, plain)
+            found = plain if found is None else np.where(np.isfinite(found), found, plain)
         return self._within(role.name, found, size) if role.name in self.limits else found
 
     def _readings(self, role: Role, values: Mapping[str, Array]) -> Iterator[tuple[Numbers, Mapping[str, Array]]]:
@@ -143,7 +144,9 @@ class Cloud:
             name: values[name][:, None] if name in values else self.base[name] for name in place.reads
         }
         found = node_values(place.graph, self.data if every else self.columns, params)
-        power, inner, factor, offset = (np.atleast_2d(found[k]) for k in place.graph.outputs)
+        power, inner, factor, offset = (
+            found[k] if found[k].ndim == 2 else found[k].reshape(1, -1) for k in place.graph.outputs
+        )
         return power[:, 0], inner[:, 0], factor, offset
 
     def _at(self, place: Numbers, size: Array, sign: Array, values: Mapping[str, Array]) -> Array:

@@ -130,12 +130,25 @@ class Hunt:
         known = self.basins[0].rss if self.basins and self.basins[0].converged else -1.0
         ends = self.projected.descend(points, known)
         self.starts += len(points)
-        for begin, end, (rss, how, _) in zip(begins, points, ends.tolist(), strict=True):
+        for k in self._count_at_the_best(points, ends):
+            begin, end, (rss, how, _) = begins[k], points[k], ends[k].tolist()
             if how == projection.NO_START or not math.isfinite(rss):
                 self.failed = begin if self.failed is None else self.failed
                 continue
             self.finite += 1
             self.sort(Basin(begin, end, rss, 1, how == projection.CONVERGED))
+
+    def _count_at_the_best(self, points: Array, ends: Array) -> list[int]:
+        """Count the descents that plainly ended where the best one had; which are left to be sorted one by one."""
+        best = self.basins[0] if self.basins else None
+        if best is None or not best.converged or self.recipe.turning:
+            return list(range(len(points)))
+        there = (np.abs(points - best.end) <= NEAR * np.abs(best.end)).all(axis=1)
+        there &= (ends[:, 1] == projection.CONVERGED) & (np.abs(ends[:, 0] - best.rss) <= SAME * best.rss)
+        count = int(np.count_nonzero(there))
+        best.reached += count
+        self.finite += count
+        return [] if count == len(points) else np.flatnonzero(~there).tolist()
 
     def sort(self, new: Basin, sure: bool = False) -> Basin:
         """Count an end with its basin, or make a new one; the best stands first.

@@ -38,12 +38,14 @@ class Projected:
     def __init__(self, problem: Problem, recipe: Recipe, limits: Limits, seed: int) -> None:
         self.recipe = recipe
         self.problem = problem = fewer(problem, seed)
-        ends = np.array([limits.get(name, (-math.inf, math.inf)) for name in recipe.names])
-        self.lower, self.upper = np.ascontiguousarray(ends[:, 0]), np.ascontiguousarray(ends[:, 1])
+        self.lower, self.upper = recipe.endless
+        if limits:
+            ends = np.array([limits.get(name, (-math.inf, math.inf)) for name in recipe.names])
+            self.lower, self.upper = np.ascontiguousarray(ends[:, 0]), np.ascontiguousarray(ends[:, 1])
         self.block = problem.block()
         self.work = np.empty(projection.room(problem.p, problem.all_p))
         self.places = np.empty(2 * problem.p + 1, dtype=np.int64)
-        self.bounded = bool(np.isfinite(ends).any())
+        self.bounded = bool(limits)
         self.floor = NOTHING * problem.tss_about_zero
         self.evaluations = 0.0
         self._data = (problem.kernel.address, problem.columns_address, problem.y_address, problem.root_address)

@@ -31,6 +31,7 @@ class Recipe:
         self.free = np.array([names.index(name) for name in self.names], dtype=np.int64)
         self.linear_order = np.array([*(1 + self.free[: self.q]), 0], dtype=np.int64)
         self.order = np.array([*(1 + self.free), 0], dtype=np.int64)
+        self.endless = np.full(len(self.names), -np.inf), np.full(len(self.names), np.inf)
         self.neutral = dict.fromkeys(self.linear, 1.0) | dict.fromkeys(self.where, 0.0)
         self.turning = tuple(one for one in self.roles if one.turns)
         self.shifting = tuple(one for one in self.roles if one.shifts)

@@ -77,7 +77,8 @@ class Starts:
     def points(self, values: Mapping[str, Array]) -> Array:
         """Points (s, all_p) with these values of the nonlinear parameters."""
         count = len(next(iter(values.values())))
-        points = np.tile(self.projected.problem.values, (count, 1))
+        points = np.empty((count, self.projected.problem.all_p))
+        points[:] = self.projected.problem.values
         for name, value in values.items():
             points[:, self.recipe.where[name]] = value
         return points
