@@ -168,10 +168,11 @@ class Cloud:
             if place.factor_varies:
                 wide = place.peaked or float(np.abs(power).max()) >= 2.0
                 ends = SLOPE if place.op in SATURATING else SQUARED if wide else EXPONENT
-                falls = np.where(total(g) > 0.0, -1.0, 1.0)  # away from what grows without bounds
+                falls = 1.0 - 2.0 * (total(g) > 0.0)  # away from what grows without bounds
                 if place.op != "exponent":  # of a power: the sign of a logarithm is a matter of the unit
                     side = np.where(sign < (FALLING_PEAK if place.peaked else FALLING), falls, -falls)
-                return np.asarray(side * between(size, *ends) / spread(g))
+                found: Array = side * between(size, *ends) / spread(g)
+                return found
             return located(-h / g, size) if place.offset_varies else np.full(len(size), np.nan)
         kept = np.where(sign < SAME_SIGN, 1.0, -1.0)
         if place.op == "output":
@@ -209,7 +210,7 @@ def between(t: Array, low: float, high: float) -> Array:
 def spread(g: Array) -> Array:
     """Largest less smallest over the rows (s,), of those that are finite."""
     found: Array = g.max(axis=1) - g.min(axis=1)
-    if not np.isfinite(found).all():
+    if not math.isfinite(found.sum()):
         finite = usable(g)
         found = np.fmax.reduce(finite, axis=1) - np.fmin.reduce(finite, axis=1)
     return found
@@ -218,7 +219,7 @@ def spread(g: Array) -> Array:
 def total(g: Array) -> Array:
     """The sum over the rows (s,), of those that are finite."""
     found: Array = g.sum(axis=1)
-    return found if np.isfinite(found).all() else np.asarray(np.nansum(usable(g), axis=1))
+    return found if math.isfinite(found.sum()) else np.asarray(np.nansum(usable(g), axis=1))
 
 
 def usable(z: Array) -> Array:
