@@ -71,6 +71,20 @@ def test_a_curve_ends_where_the_data_end_so_that_a_pole_beyond_sets_no_scale() -
     assert found.curve_y.min() > 0
 
 
+def test_a_peak_narrower_than_the_even_steps_of_a_curve_is_drawn_through_its_rows() -> None:
+    # this used to end at 30 where the rows, and the fit, reach 35: rows evenly spaced in log x, a resonance among them
+    f = 1e3 * 10 ** (np.arange(120) / 40)
+    u = f / 2.4e4
+    data = {"f": f, "A": 3 / np.sqrt((1 - u**2) ** 2 + (u / 12) ** 2)}
+    fit = km.fit("A ~ g/sqrt((1 - (f/f0)^2)^2 + (f/(f0*Q))^2)", data, start={"g": 3, "f0": 2.4e4, "Q": 12})
+    even, through = series(fit), series(fit, through_rows=True)
+    assert even.curve_y.max() < 0.9 * data["A"].max()
+    assert through.curve_y.max() == pytest.approx(data["A"].max(), rel=1e-9)
+    assert (np.diff(through.curve_x) > 0).all()
+    (line,) = [one for one in fit.plot().axes[0].lines if len(one.get_xdata()) == len(through.curve_x)]
+    assert np.max(line.get_ydata()) == through.curve_y.max()
+
+
 def test_a_falling_curve_falls() -> None:
     picture = draw(line(np.linspace(1.0, 0.0, 50), np.array([0.5])), 40, 10, unicode=False)
     first = min(j for i, j in where(picture, ".") + where(picture, ":") + where(picture, "'") if i == 0)

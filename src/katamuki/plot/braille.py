@@ -52,7 +52,7 @@ def terminal(fit: Fitted, width: int = 72, height: int = 11, unicode: bool = Tru
        +--------------------------
           5            10
     """
-    found = series(fit, points=4 * width)
+    found = series(fit, points=4 * width, through_rows=True)
     picture = draw(found, width, height, unicode)
     if found.name is not None:
         return picture
@@ -111,7 +111,7 @@ def _curve(field: list[list[str]], found: Series, column, row, unicode: bool) ->
     """Put the curve into the field, 2 × 4 dots a cell."""
     height, cells = len(field), len(field[0])
     dots = np.zeros((height, cells), dtype=np.int64)
-    xs = np.linspace(found.curve_x[0], found.curve_x[-1], 8 * cells)
+    xs = np.union1d(np.linspace(found.curve_x[0], found.curve_x[-1], 8 * cells), found.curve_x)
     ys = np.interp(xs, found.curve_x, found.curve_y)
     before = None
     for x, y in zip(xs, ys, strict=True):

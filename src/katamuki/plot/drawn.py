@@ -57,6 +57,9 @@ class Drawn(Fitted, Protocol):
         """The figure."""
 
 
+MOST = 2000  # rows that a curve is drawn through
+
+
 @dataclass(frozen=True, slots=True)
 class Series:
     """Points (n,), the curve (m,), and the bands that were asked for; ``x`` is ŷ where there are several predictors.
@@ -74,7 +77,9 @@ class Series:
     bands: dict[str, tuple[Array, Array]]
 
 
-def series(fit: Fitted, points: int = 400, interval: Interval | None = None, level: float = 0.95) -> Series:
+def series(
+    fit: Fitted, points: int = 400, interval: Interval | None = None, level: float = 0.95, *, through_rows: bool = False
+) -> Series:
     """What to draw of a fit.
 
     Parameters
@@ -82,16 +87,19 @@ def series(fit: Fitted, points: int = 400, interval: Interval | None = None, lev
     fit : Fitted
         A fit of n rows.
     points : int
-        How many points the curve has, no unit.
+        How many points the curve has, evenly along x, no unit.
     interval : "mean", "new" or None
         Which band; None for none.
     level : float
         How much it should cover, no unit.
+    through_rows : bool
+        Give the curve a point at every row's x as well, so that a peak narrower than its even steps is seen; of many
+        rows, at evenly chosen ones.
 
     Returns
     -------
     Series
-        The points (n,), the curve (points,) and the band.
+        The points (n,), the curve (points,), or more through rows, and the band.
 
     Example
     -------
@@ -116,6 +124,10 @@ def series(fit: Fitted, points: int = 400, interval: Interval | None = None, lev
     x = fit.columns[name]
     # Where the data are, and no further: beyond their ends a curve may have a pole, and would set the scale of y.
     grid = np.linspace(float(x.min()), float(x.max()), points)
+    if through_rows:
+        at = np.unique(x)
+        kept = np.linspace(0, len(at) - 1, min(len(at), MOST)).round().astype(np.int64)
+        grid = np.union1d(grid, at[kept])
     bands: dict[str, tuple[Array, Array]] = {}
     if interval is not None:
         band = fit.predict({name: grid}, interval=interval, level=level)

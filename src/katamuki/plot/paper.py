@@ -62,7 +62,7 @@ def figure(
     """
     from matplotlib.figure import Figure
 
-    found = series(fit, interval=_possible(fit, interval), level=level)
+    found = series(fit, interval=_possible(fit, interval), level=level, through_rows=True)
     lang = language(lang)
     said = messages.sentence("plot.data", lang)
     with fonts(said + fit.solution.formula + "".join(fit.solution.columns)):
