@@ -5,11 +5,13 @@ Interruption by the user's own function and by a real signal, in a run and in a 
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,20 @@ import pytest
 
 import katamuki as km
 from test_fit import TWO, decay, raised
+
+LONG = 120.0  # seconds after which a run that missed its signal ends, and its test fails
+
+
+@pytest.fixture
+def heard_for_sure() -> Iterator[None]:
+    """No callbacks of the garbage collector: what a signal raises inside one is dropped by Python, not by the fit.
+
+    Hypothesis has one, which once in some thousand signals left such a test running for hours.
+    """
+    kept = gc.callbacks[:]
+    gc.callbacks.clear()
+    yield
+    gc.callbacks[:] = kept
 
 
 def test_ctrl_c_in_progress_raises_with_the_best_so_far() -> None:
@@ -34,6 +50,7 @@ def test_ctrl_c_in_progress_raises_with_the_best_so_far() -> None:
     assert np.isnan(error.fit.trace.step[-1]).all()
 
 
+@pytest.mark.usefixtures("heard_for_sure")
 @pytest.mark.parametrize(
     ("model", "rows", "solver"),
     [
@@ -57,7 +74,7 @@ def test_a_signal_in_a_long_run_leaves_the_best_so_far(model: str, rows: int, so
     sender = threading.Thread(target=interrupt)
     sender.start()
     try:
-        error = raised(model, data, solver=solver, start={"b": 3.0}, starts=1, progress=heard)
+        error = raised(model, data, solver=solver, start={"b": 3.0}, starts=1, progress=heard, max_seconds=LONG)
     finally:
         begun.set()
         sender.join()
@@ -69,6 +86,7 @@ def test_a_signal_in_a_long_run_leaves_the_best_so_far(model: str, rows: int, so
     assert error.fit.rss == pytest.approx(residuals @ residuals, rel=1e-9)
 
 
+@pytest.mark.usefixtures("heard_for_sure")
 @pytest.mark.parametrize("rows", [40, 20_000])
 def test_a_signal_in_a_search_leaves_the_best_so_far(rows: int) -> None:
     data, begun = decay(rows), threading.Event()
@@ -81,7 +99,7 @@ def test_a_signal_in_a_search_leaves_the_best_so_far(rows: int) -> None:
     sender = threading.Thread(target=interrupt)
     sender.start()
     try:
-        error = raised(TWO, data, starts=10**7, progress=lambda starts, loss: begun.set())
+        error = raised(TWO, data, starts=10**7, progress=lambda starts, loss: begun.set(), max_seconds=LONG)
     finally:
         begun.set()
         sender.join()
