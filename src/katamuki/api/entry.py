@@ -254,13 +254,25 @@ def judged(
 
     ``depth`` is how many calls up the user stands, for the warning.
     """
+    fitted = examined(plan, problem, run, solution, columns, seed)
+    if run.failure is not None:
+        error = failures.not_converged(run, plan, columns.arrays, solution)
+        error.fit = fitted
+        raise error
+    if solution.state in {"cycle", "slow", "not_identifiable"}:
+        warnings.warn(FitWarning(failures.needs_look(solution)), stacklevel=depth)
+    return fitted
+
+
+def examined(plan: Plan, problem: Problem, run: Run, solution: Solution, columns: sources.Columns, seed: int) -> Fit:
+    """The fit with its findings and verdict, whatever they are."""
     facts, bent = None, None
     if run.failure is None and run.answer.covariance.size:
         answer = run.answer
         facts = residual_facts(problem, answer.values, answer.uncertainty, answer.rss)
         bent = bent_profiles(problem, solution, answer.values, answer.uncertainty)
     found = examine(solution, facts, columns=columns.arrays, graph=plan.model.rhs, index=columns.index, profiles=bent)
-    fitted = Fit(
+    return Fit(
         solution=solution,
         data=columns.source,
         trace=run.trace,
@@ -272,10 +284,3 @@ def judged(
         seed=seed,
         index=columns.index,
     )
-    if run.failure is not None:
-        error = failures.not_converged(run, plan, columns.arrays, solution)
-        error.fit = fitted
-        raise error
-    if solution.state in {"cycle", "slow", "not_identifiable"}:
-        warnings.warn(FitWarning(failures.needs_look(solution)), stacklevel=depth)
-    return fitted
