@@ -111,10 +111,8 @@ def two_dots(a, b, c, m, sums):  # type: ignore[no-untyped-def]
     sums[3] = ac
 
 
-@function(
-    "int64(int64, double**, double*, double*, double*, int64, int64, int64, int64*, int64, double*, double*)", sums=True
-)
-def normal_pass(kernel, columns, params, y, root, weighted, start, stop, free, p, block, out):  # type: ignore[no-untyped-def]
+@inline
+def normal_sums(kernel, columns, params, y, root, weighted, start, stop, free, p, block, out):  # type: ignore[no-untyped-def]
     """``out`` = rss, Jᵀr (p), upper triangle of JᵀJ by rows, over rows start to stop; then room for four sums."""
     size = 1 + p + p * (p + 1) // 2
     sums = at(out, size)
@@ -142,6 +140,14 @@ def normal_pass(kernel, columns, params, y, root, weighted, start, stop, free, p
                 i += 3
             out[1 + j] += sums[3]
         start += m
+
+
+@function(
+    "int64(int64, double**, double*, double*, double*, int64, int64, int64, int64*, int64, double*, double*)", sums=True
+)
+def normal_pass(kernel, columns, params, y, root, weighted, start, stop, free, p, block, out):  # type: ignore[no-untyped-def]
+    """:func:`normal_sums` over a range of rows."""
+    normal_sums(kernel, columns, params, y, root, weighted, start, stop, free, p, block, out)
     return 0
 
 

@@ -1,0 +1,161 @@
+"""Many curves of one formula, fitted: closed forms, compiled descents, and the careful road where those do not reach.
+
+A curve's numbers depend on its own rows and on the task alone, so chunks, threads and neighbours change no bit. What the
+compiled descent hands back is fitted by the whole road of ``katamuki.fit``.
+"""
+
+from __future__ import annotations
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from katamuki.backends.native import address_of
+from katamuki.many import descent
+from katamuki.many.curves import STATES, VERDICTS, Curves, Fitted, ManyTask
+from katamuki.many.starts import Supply
+from katamuki.problem import available_cores, layout_of
+from katamuki.records import Array
+
+STEPS = 60  # attempts of a descent
+SLICE = 256  # curves of one task of a thread
+CONVERGED, NOTHING = STATES.index("converged"), STATES.index("")
+GOOD, FAILED = VERDICTS.index("good"), VERDICTS.index("failed")
+
+
+def fit_curves(task: ManyTask, curves: Curves, threads: int | None = None) -> Fitted:
+    """Fit every curve.
+
+    Parameters
+    ----------
+    task : ManyTask
+        The formula, what is free, given and bounded, and the road for one curve.
+    curves : Curves
+        Their rows, finite.
+    threads : int, optional
+        By default one per core that this process may use.
+
+    Returns
+    -------
+    Fitted
+        A row per curve, in the order of the curves.
+    """
+    if task.linear and not task.bounds:
+        from katamuki.many.straight import fit_linear
+
+        return fit_linear(task, curves)
+    return Engine(task).fit(curves, threads or available_cores())
+
+
+class Engine:
+    """The descents of one task; the supply of starts is made once.
+
+    Parameters
+    ----------
+    task : ManyTask
+        What is fitted to each curve.
+    """
+
+    def __init__(self, task: ManyTask) -> None:
+        self.task = task
+        self.supply = Supply(task)
+        self.layout = layout_of(task.kernel, task.free)
+        names = task.kernel.parameters
+        ends = [task.bounds.get(name, (-math.inf, math.inf)) for name in task.free]
+        self.lower, self.upper = (np.array([one[k] for one in ends]) for k in (0, 1))
+        self.p, self.all_p = len(task.free), len(names)
+
+    def fit(self, curves: Curves, threads: int = 1) -> Fitted:
+        """Fit every curve."""
+        rows = self.descended(curves, threads)
+        status = rows[:, descent.STATUS].astype(np.int64)
+        n, all_p = np.diff(curves.offsets), self.all_p
+        values = rows[:, descent.HEAD : descent.HEAD + all_p].copy()
+        rss = rows[:, descent.RSS]
+        dof = n - self.p
+        variance = np.ones(len(n)) if self.task.sigma_is == "known" else rss / np.maximum(dof, 1)
+        stderr = np.full((len(n), all_p), np.nan)
+        stderr[:, self.layout.free] = rows[:, descent.HEAD + all_p :] * np.sqrt(variance)[:, None]
+        found = Table(values, stderr, rss / np.maximum(n, 1), dof, self.task.kernel.parameters)
+        for k in np.flatnonzero(status != descent.CLEAN):
+            found.put(int(k), self.task, curves)
+        return found.fitted()
+
+    def descended(self, curves: Curves, threads: int) -> Array:
+        """What the compiled descents left of every curve (b, HEAD + all_p + p)."""
+        b, out = len(curves), np.empty((len(curves), descent.HEAD + self.all_p + self.p))
+        if not self.supply.able:
+            out[:, descent.STATUS] = descent.UNSETTLED
+            return out
+        starts = self.supply.starts(curves)
+        root = None if curves.weights is None else np.sqrt(curves.weights)
+        pointers = np.array([address_of(one) for one in curves.columns] or [0], dtype=np.int64)
+        weighting = (0 if root is None else address_of(root), int(root is not None))
+        data = (self.task.kernel.address, address_of(pointers), address_of(curves.y), *weighting)
+        shape = (address_of(self.layout.free), self.p, self.all_p, starts.levels.shape[1], STEPS)
+        ends = (address_of(starts.points), address_of(starts.levels), address_of(self.lower), address_of(self.upper))
+        offsets, shared = address_of(curves.offsets), int(curves.shared)
+
+        def work(first: int) -> None:
+            block, room = np.empty(256 * (1 + self.all_p)), np.empty(descent.room(self.p, self.all_p))
+            last = min(first + SLICE, b)
+            memory = (address_of(block), address_of(room), address_of(out))
+            descent.fit_each(*data, offsets, shared, first, last, *shape, *ends, *memory)
+
+        _ = descent.fit_each.address
+        if threads == 1 or b <= SLICE:
+            for first in range(0, b, SLICE):
+                work(first)
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(work, range(0, b, SLICE)))
+        return out
+
+
+class Table:
+    """The columns of the answer while rows of the careful road are put in.
+
+    Parameters
+    ----------
+    values, stderr : (b, all_p) float64
+        As the descents left them.
+    loss, dof : (b,)
+        The same.
+    names : tuple of str
+        All parameters.
+    """
+
+    def __init__(
+        self, values: Array, stderr: Array, loss: Array, dof: NDArray[np.int64], names: tuple[str, ...]
+    ) -> None:
+        b = len(loss)
+        self.values, self.stderr, self.loss, self.dof, self.names = values, stderr, loss, dof, names
+        self.verdict = np.full(b, GOOD, dtype=np.int8)
+        self.state = np.full(b, CONVERGED, dtype=np.int8)
+        self.code = np.zeros(b, dtype=np.int16)
+        self.codes = [""]
+
+    def numbered(self, code: str) -> int:
+        """The number of a code."""
+        if code not in self.codes:
+            self.codes.append(code)
+        return self.codes.index(code)
+
+    def put(self, k: int, task: ManyTask, curves: Curves) -> None:
+        """Fit curve k by the whole road."""
+        first, last = int(curves.offsets[k]), int(curves.offsets[k + 1])
+        rows = slice(first, last)
+        columns = curves.columns if curves.shared else tuple(one[rows] for one in curves.columns)
+        weights = curves.weights if curves.shared or curves.weights is None else curves.weights[rows]
+        one = task.one(columns, curves.y[rows], weights)
+        self.values[k], self.stderr[k], self.loss[k], self.dof[k] = one.values, one.stderr, one.loss, one.dof
+        self.verdict[k], self.state[k] = VERDICTS.index(one.verdict), STATES.index(one.state)
+        self.code[k] = self.numbered(one.code)
+
+    def fitted(self) -> Fitted:
+        """The finished columns."""
+        return Fitted(
+            self.values, self.stderr, self.loss, self.dof, self.verdict, self.state, self.code, tuple(self.codes)
+        )

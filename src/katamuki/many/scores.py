@@ -1,0 +1,170 @@
+"""How good the points of a cloud are for each curve, compiled: Σ w r² with the linear parameters at their best.
+
+The best few of each curve come out as whole starting points, best first.
+"""
+
+from __future__ import annotations
+
+import math
+
+from katamuki.backends.native import at, function, inline
+from katamuki.problem.passes import normal_sums
+
+DEPENDENT = 1e-20  # a pivot of the scaled normal matrix: linear parameters that cannot be told apart at a point
+
+
+def room(q: int, all_p: int) -> int:
+    """How many doubles :func:`score_each` works in."""
+    return all_p + (1 + q + q * (q + 1) // 2 + 4) + q * q + 2 * q
+
+
+@inline
+def kept(levels, tries, level):  # type: ignore[no-untyped-def]
+    """The place of a level among the best ``tries``, which make room for it; −1: it is none of them."""
+    if not level < levels[tries - 1]:
+        return -1
+    place = tries - 1
+    while place > 0 and level < levels[place - 1]:
+        levels[place] = levels[place - 1]
+        place -= 1
+    levels[place] = level
+    return place
+
+
+@inline
+def moved_down(points, tries, place, all_p):  # type: ignore[no-untyped-def]
+    """Starting points from ``place`` on, one further down."""
+    for one in range(tries - 1, place, -1):
+        for j in range(all_p):
+            points[one * all_p + j] = points[(one - 1) * all_p + j]
+
+
+@function(
+    "int64(double*, int64, int64, int64, int64, int64, int64*, double*, double*, double*, double*, double*, double*,"
+    " int64, double*, double*, double*)",
+    sums=True,
+)
+def score_shared(  # type: ignore[no-untyped-def]
+    y, b, n, count, q, all_p, free, roots, products, offsets, squares, inverses, pool, tries, z, points, levels
+):  # fmt: skip
+    """Curves (b, n) that share their columns; see :class:`katamuki.many.starts.Bases`. ``z`` has room for a row."""
+    width = count * (q + 1)
+    for k in range(b):
+        own, start, level = at(y, k * n), at(points, k * tries * all_p), at(levels, k * tries)
+        square = 0.0
+        for t in range(width):
+            z[t] = 0.0
+        for i in range(n):
+            value = own[i]
+            square += value * roots[i] * value * roots[i]
+            row = at(products, i * width)
+            for t in range(width):
+                z[t] += row[t] * value
+        for one in range(tries):
+            level[one] = math.inf
+        for c in range(count):
+            found = at(z, c * (q + 1))
+            rss = square - 2.0 * found[q] + squares[c]
+            for j in range(q):
+                along = found[j] - offsets[c * q + j]
+                rss -= along * along
+            place = kept(level, tries, max(rss, 0.0)) if rss < math.inf else -1
+            if place < 0:
+                continue
+            moved_down(start, tries, place, all_p)
+            here = at(start, place * all_p)
+            for j in range(all_p):
+                here[j] = pool[c * all_p + j]
+            for i in range(q):
+                total = 0.0
+                for j in range(i, q):
+                    total += inverses[(c * q + i) * q + j] * (found[j] - offsets[c * q + j])
+                here[free[i]] = total
+    return 0
+
+
+@inline
+def solved(sums, q, matrix, length, step):  # type: ignore[no-untyped-def]
+    """``step`` = the best values of q linear parameters from their normal equations; how much they lower the rss.
+
+    Negative where they cannot be told apart.
+    """
+    row = 1 + q
+    for i in range(q):
+        length[i] = math.sqrt(sums[row])
+        row += q - i
+    row = 1 + q
+    for i in range(q):
+        if not length[i] > 0.0:
+            return -1.0
+        for k in range(i, q):
+            value = sums[row + k - i] / (length[i] * length[k])
+            for j in range(i):
+                value -= matrix[i * q + j] * matrix[k * q + j]
+            if k == i:
+                if not value > DEPENDENT:
+                    return -1.0
+                matrix[i * q + i] = math.sqrt(value)
+            else:
+                matrix[k * q + i] = value / matrix[i * q + i]
+        row += q - i
+    total = 0.0
+    for i in range(q):
+        value = sums[1 + i] / length[i]
+        for j in range(i):
+            value -= matrix[i * q + j] * step[j]
+        step[i] = value / matrix[i * q + i]
+        total += step[i] * step[i]
+    for i in range(q - 1, -1, -1):
+        value = step[i]
+        for j in range(i + 1, q):
+            value -= matrix[j * q + i] * step[j] * length[j]
+        step[i] = value / matrix[i * q + i] / length[i]
+    return total
+
+
+@function(
+    "int64(int64, double**, double*, double*, int64, int64*, int64, int64, int64, int64, int64, int64*, double*, int64,"
+    " double*, double*, double*, double*)",
+    sums=True,
+)
+def score_each(  # type: ignore[no-untyped-def]
+    kernel, columns, y, root, weighted, offsets, shared, b, count, q, all_p, free, pool, tries, block, work, points,
+    levels,
+):  # fmt: skip
+    """Curves with points of their own, ``pool`` (b, count, all_p), whose linear parameters are 0."""
+    x = work
+    sums = at(x, all_p)
+    matrix = at(sums, 1 + q + q * (q + 1) // 2 + 4)
+    length = at(matrix, q * q)
+    step = at(length, q)
+    for k in range(b):
+        start, level = at(points, k * tries * all_p), at(levels, k * tries)
+        n = offsets[k + 1] - offsets[k]
+        begin = 0 if shared == 1 else offsets[k]
+        own = at(y, offsets[k]) if shared == 1 else y
+        for one in range(tries):
+            level[one] = math.inf
+        for c in range(count):
+            point = at(pool, (k * count + c) * all_p)
+            for j in range(all_p):
+                x[j] = point[j]
+            normal_sums(kernel, columns, x, own, root, weighted, begin, begin + n, free, q, block, sums)
+            total = 0.0
+            for j in range(1 + q + q * (q + 1) // 2):
+                total += sums[j] * 0.0
+            if total != 0.0:
+                continue
+            lower = solved(sums, q, matrix, length, step)
+            if lower < 0.0:
+                continue
+            place = kept(level, tries, max(sums[0] - lower, 0.0))
+            if place < 0:
+                continue
+            moved_down(start, tries, place, all_p)
+            here = at(start, place * all_p)
+            for j in range(all_p):
+                here[j] = x[j]
+            for j in range(q):
+                here[free[j]] = step[j]
+    return 0
