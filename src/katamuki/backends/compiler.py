@@ -27,9 +27,12 @@ TYPES = {
     "int64": types.int64,
     "double*": P,
     "int64*": types.CPointer(types.int64),
+    "int32*": types.CPointer(types.int32),
     "double**": types.CPointer(P),
 }
-LLVM_TYPES = {"void": "void", "double": "double", "int64": "i64", "double*": "ptr", "int64*": "ptr", "double**": "ptr"}
+LLVM_TYPES = {"void": "void", "double": "double", "int64": "i64"} | dict.fromkeys(
+    ("double*", "int64*", "int32*", "double**"), "ptr"
+)
 
 
 def compile_object(python: Any, signature: str, sums: bool, name: str) -> bytes:
@@ -251,9 +254,10 @@ def two_to(typing: Any, k: Any) -> Any:
     """2**k of a whole k between −1022 and 1023, from its bits."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        # Beside 1.5·2**52 a whole number stands in the last bits of a double: AVX2 has no vectors that convert.
         word = ir.IntType(64)
-        exponent = builder.add(builder.fptosi(arguments[0], word), ir.Constant(word, 1023))
-        return builder.bitcast(builder.shl(exponent, ir.Constant(word, 52)), ir.DoubleType())
+        shown = builder.bitcast(builder.fadd(arguments[0], ir.Constant(ir.DoubleType(), 1.5 * 2.0**52 + 1023.0)), word)
+        return builder.bitcast(builder.shl(shown, ir.Constant(word, 52)), ir.DoubleType())
 
     return types.float64(types.float64), code
 
