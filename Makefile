@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := .venv-bench
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PINNED := --constraint constraints.txt --build-constraint constraints.txt
 WORKERS ?= 2
@@ -27,11 +28,11 @@ lint: $(VENV)/.develops  ## ruff, mypy, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-bench: $(VENV)/.develops  ## the table of speeds, each beside its peer's
-	$(BIN)/python benchmarks/run.py
+bench: $(PEERS)/.runs  ## the table of speeds, each beside its peer's; ONLY=name, QUICK=1
+	$(PEERS)/bin/python benchmarks/run.py $(ONLY) $(if $(QUICK),--quick)
 
 clean:  ## remove what make made, the environment included
-	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache benchmarks/results
+	rm -rf $(VENV) $(PEERS) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache benchmarks/results
 
 # A stamp is older than the files it depends on only if something must be installed again.
 $(VENV)/.runs: pyproject.toml constraints.txt
@@ -42,6 +43,14 @@ $(VENV)/.runs: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --upgrade --constraint constraints.txt pip
 	$(PIP) install $(PINNED) --editable '.[torch]'
+	@touch $@
+
+# What benchmarks are timed against stays out of the environment of the library and its tests.
+$(PEERS)/.runs: pyproject.toml constraints.txt benchmarks/constraints.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip --quiet install --upgrade --constraint constraints.txt pip
+	$(PEERS)/bin/python -m pip --disable-pip-version-check --quiet install $(PINNED) \
+		--constraint benchmarks/constraints.txt --editable '.[all]' --group bench
 	@touch $@
 
 $(VENV)/.develops: $(VENV)/.runs
