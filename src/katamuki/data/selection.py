@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from katamuki.data import condition as conditions
 from katamuki.data.cells import Cells, is_missing, row
 from katamuki.data.convert import Plain, absent, quick
-from katamuki.data.names import IN_MEMORY, Place, printable, some
+from katamuki.data.names import IN_MEMORY, printable, some
 from katamuki.data.sources import Mapped
 from katamuki.data.table import Table
 from katamuki.errors import DataError
@@ -102,27 +102,67 @@ def _select(rows: Rows, used: Sequence[str], where: str | None, missing: Missing
     place = (table.known if table else rows.source).name
     if n == 0:
         raise DataError("E-EMPTY", "data.no_rows", place=place)
-    index: NDArray[np.int64] | None = None
-    filtered = dropped = 0
-    if condition is not None:
-        index, filtered, dropped = _filter(condition, table, raw, n, missing)
-        raw = {name: raw[name] for name in used}
-        raw = {name: _take(column, index) for name, column in raw.items()}
-        if not len(index):
+    found = narrowed(table, raw, used, condition, n, missing)
+    index, kept = found.index, found.rows
+    if not kept:
+        if found.filtered + found.unknown == n:
             raise DataError("E-EMPTY", "data.where_none", condition=printable(where or ""), count=n, place=place)
-    mark = table.mark({name: raw[name] for name in used}, index) if table else "."
-    arrays = {name: _number(table, name, raw[name], mark, index) for name in used}
-    arrays, index, more = _finite(arrays, index, missing, place)
-    kept = next(iter(arrays.values())).size if arrays else (n if index is None else len(index))
-    if index is not None and len(index) == n:
-        index = None
+        raise DataError("E-EMPTY", "data.drop_none", count=found.dropped - found.unknown, place=place)
     known = table.known if table else rows.source
-    has_text = any(isinstance(column, Cells) for column in raw.values())
     source = replace(
-        known, rows=kept, filtered=filtered, dropped=dropped + more, where=where,
-        decimal=mark if has_text else known.decimal,
+        known, rows=kept, filtered=found.filtered, dropped=found.dropped, where=where,
+        decimal=found.mark or known.decimal,
     )  # fmt: skip
-    return Columns(arrays, source, index)
+    return Columns(found.arrays, source, index)
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowed:
+    """Rows that a condition and missing values leave: ``arrays`` (rows,), ``index`` of them where not all are kept.
+
+    ``unknown`` of the ``dropped`` rows had no value in a column of the condition; ``mark`` is the decimal mark of text.
+    """
+
+    arrays: dict[str, Array]
+    index: NDArray[np.int64] | None
+    rows: int
+    filtered: int
+    dropped: int
+    unknown: int
+    mark: str | None
+
+
+def narrowed(
+    table: Table | None,
+    raw: Mapping[str, Plain],
+    used: Sequence[str],
+    condition: conditions.Condition | None,
+    n: int,
+    missing: Missing,
+    at: NDArray[np.int64] | None = None,
+) -> Narrowed:
+    """Raw columns (n,) as float64 without the rows that a condition leaves out or that lack a value.
+
+    ``at`` are the rows' numbers (from 0) in their source, for errors, where ``raw`` is a part of it.
+    """
+    index: NDArray[np.int64] | None = None
+    filtered = unknown = 0
+    if condition is not None:
+        index, filtered, unknown = _filter(condition, table, raw, n, missing, at)
+        raw = {name: raw[name] for name in used}
+        if len(index) < n:
+            raw = {name: _take(column, index) for name, column in raw.items()}
+            at = index if at is None else at[index]
+        else:
+            index = None
+    mark = table.mark({name: raw[name] for name in used}, at) if table else "."
+    arrays = {name: _number(table, name, raw[name], mark, at) for name in used}
+    rows = n if index is None else len(index)
+    arrays, kept, more = _finite(arrays, at, missing)
+    if kept is not None:
+        index, rows = kept if index is None else index[kept], len(kept)
+    has_text = any(isinstance(column, Cells) for column in raw.values())
+    return Narrowed(arrays, index, rows, filtered, unknown + more, unknown, mark if has_text else None)
 
 
 def _raw(rows: Rows, names: Sequence[str], textual: Sequence[str]) -> dict[str, Plain]:
@@ -156,17 +196,22 @@ def _take(column: Plain, index: NDArray[np.int64]) -> Plain:
 
 
 def _filter(
-    condition: conditions.Condition, table: Table | None, raw: Mapping[str, Plain], n: int, missing: Missing
+    condition: conditions.Condition,
+    table: Table | None,
+    raw: Mapping[str, Plain],
+    n: int,
+    missing: Missing,
+    at: NDArray[np.int64] | None,
 ) -> tuple[NDArray[np.int64], int, int]:
     """The rows where a condition holds, how many it left out, and how many were dropped since it has no value there."""
-    mark = table.mark({name: raw[name] for name in condition.numeric}) if table else "."
-    numeric = {name: _number(table, name, raw[name], mark, None) for name in condition.numeric}
+    mark = table.mark({name: raw[name] for name in condition.numeric}, at) if table else "."
+    numeric = {name: _number(table, name, raw[name], mark, at) for name in condition.numeric}
     textual = {name: _words(raw[name], name) for name in condition.textual}
     unknown = {name: np.isnan(values) for name, values in numeric.items()}
     unknown |= {name: np.array([word is None for word in words]) for name, words in textual.items()}
     lost = np.logical_or.reduce(list(unknown.values())) if unknown else np.zeros(n, dtype=bool)
     if lost.any() and missing == "error":
-        raise _missing({name: np.where(mask, np.nan, 0.0) for name, mask in unknown.items()}, lost, None)
+        raise _missing({name: np.where(mask, np.nan, 0.0) for name, mask in unknown.items()}, lost, at)
     true = conditions.holds(condition, numeric, textual, n) & ~lost
     index = np.flatnonzero(true)
     dropped = int(lost.sum())
@@ -188,21 +233,19 @@ def _words(column: Plain, name: str) -> NDArray[Any]:
 
 
 def _finite(
-    arrays: dict[str, Array], index: NDArray[np.int64] | None, missing: Missing, place: Place
+    arrays: dict[str, Array], at: NDArray[np.int64] | None, missing: Missing
 ) -> tuple[dict[str, Array], NDArray[np.int64] | None, int]:
-    """The arrays without the rows that have no finite value, the rows kept, and how many were dropped."""
+    """The arrays without the rows that have no finite value, which rows those are (None: all), how many were not."""
     if all(np.vdot(array, array) < np.inf for array in arrays.values()):
-        return arrays, index, 0
+        return arrays, None, 0
     bad = np.logical_or.reduce([~np.isfinite(array) for array in arrays.values()])
     count = int(bad.sum())
     if not count:
-        return arrays, index, 0
+        return arrays, None, 0
     if missing == "error":
-        raise _missing(arrays, bad, index)
+        raise _missing(arrays, bad, at)
     kept = np.flatnonzero(~bad)
-    if not len(kept):
-        raise DataError("E-EMPTY", "data.drop_none", count=count, place=place)
-    return {name: array[kept] for name, array in arrays.items()}, kept if index is None else index[kept], count
+    return {name: array[kept] for name, array in arrays.items()}, kept, count
 
 
 def _missing(arrays: Mapping[str, Array], bad: NDArray[np.bool_], at: NDArray[np.int64] | None) -> DataError:
