@@ -33,6 +33,7 @@ CTYPES: dict[str, Any] = {
     "int64": ctypes.c_int64,
     "double*": ctypes.c_void_p,
     "int64*": ctypes.c_void_p,
+    "int32*": ctypes.c_void_p,
     "double**": ctypes.c_void_p,
 }
 ENTRY = "katamuki_entry"
@@ -187,7 +188,7 @@ def function(signature: str, *, sums: bool = False) -> Callable[[Any], Native]:
     Parameters
     ----------
     signature : str
-        The C signature over ``double``, ``int64``, ``double*``, ``int64*``, ``double**``.
+        The C signature over ``double``, ``int64``, ``double*``, ``int64*``, ``int32*``, ``double**``.
     sums : bool
         Allow sums to be reassociated.
     """
