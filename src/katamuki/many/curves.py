@@ -19,9 +19,9 @@ VERDICTS = ("good", "look", "failed")
 class Curves:
     """b curves, one after the other: the rows of curve k are ``offsets[k]`` to ``offsets[k + 1]``.
 
-    ``offsets`` (b + 1,); ``columns`` in the kernel's order, (rows,) each; ``y`` (rows,); ``weights`` (rows,) or None: all 1.
-    Everything is finite. ``shared``: all curves have the same number n of rows and the same columns, which are then
-    (n,) each, and ``weights``, if there are any, (n,).
+    ``offsets`` (b + 1,); ``columns`` in the kernel's order, (rows,) each; ``y`` (rows,); ``weights`` (rows,) or None:
+    all 1. Everything is finite. ``shared``: all curves have the same number n of rows and the same columns, which are
+    then (n,) each, and ``weights``, if there are any, (n,).
     """
 
     offsets: NDArray[np.int64]
@@ -70,8 +70,8 @@ class ManyTask:
 @dataclass(frozen=True, slots=True)
 class Fitted:
     """A row per curve. ``values`` and ``stderr`` (b, all_p), NaN where there is none; ``loss`` (b,); ``dof`` (b,), −1
-    where nothing was fitted; ``verdict`` (b,) and ``state`` (b,) number ``VERDICTS`` and ``STATES``; ``code`` (b,) numbers
-    ``codes``, of which the first is "": the gravest finding of warning or above, or why nothing was fitted.
+    where nothing was fitted; ``verdict`` (b,) and ``state`` (b,) number ``VERDICTS`` and ``STATES``; ``code`` (b,)
+    numbers ``codes``, of which the first is "": the gravest finding of warning or above, or why nothing was fitted.
     """
 
     values: Array

@@ -12,13 +12,15 @@ from __future__ import annotations
 import math
 
 from katamuki.backends.native import at, function, inline
+from katamuki.many.facts import FACTS, facts_room, judge
 from katamuki.problem.passes import normal_sums
 
 # Statuses.
 CLEAN, NOT_FITTED, NO_VALUE, UNSETTLED, ILL, OUTSIDE, HIGHER = range(7)
-# Slots of a curve's result, before its error bars: status, rss, evaluations, the try that led there, least diagonal.
+# Slots of a curve's result; all parameters and the square roots of the diagonal of (JᵀJ)⁻¹ follow.
 STATUS, RSS, EVALUATIONS, TRY, LEAST = range(5)
-HEAD = 5
+OF_FACTS = 5  # where what the residuals say begins, see katamuki.many.facts
+HEAD = OF_FACTS + FACTS
 
 FIRST = 1e-3  # damping
 LONGEST = 1e12  # damping
@@ -34,7 +36,8 @@ BETTER = 1e-6  # of the rss: a start that is so much lower than the end leads el
 def room(p: int, all_p: int) -> int:
     """How many doubles a curve's fit works in, beside a block."""
     size = 1 + p + p * (p + 1) // 2 + 4
-    return 2 * all_p + 2 * size + p * p + 4 * p
+    descending = 2 * all_p + 2 * size + p * p + 2 * p
+    return descending + p * p + facts_room(p)
 
 
 @inline
@@ -91,17 +94,19 @@ def promised(sums, p, length, damping, step):  # type: ignore[no-untyped-def]
 
 
 @inline
-def error_bars(matrix, p, length, variance, work, out):  # type: ignore[no-untyped-def]
-    """Standard errors: the lengths of the columns of L⁻¹, in the parameters' units."""
+def invert(matrix, p, length, inverse, out):  # type: ignore[no-untyped-def]
+    """``inverse`` W (p, p) with WWᵀ = (JᵀJ)⁻¹, from L of the scaled normal matrix; ``out`` (p,) its rows' lengths."""
     for k in range(p):
-        total = 0.0
-        for i in range(k, p):
+        row, total = at(inverse, k * p), 0.0
+        for i in range(p):
             value = 1.0 if i == k else 0.0
             for j in range(k, i):
-                value -= matrix[i * p + j] * work[j]
-            work[i] = value / matrix[i * p + i]
-            total += work[i] * work[i]
-        out[k] = math.sqrt(variance * total) / length[k]
+                value -= matrix[i * p + j] * row[j]
+            row[i] = value / matrix[i * p + i] if i >= k else 0.0
+            total += row[i] * row[i]
+        for i in range(p):
+            row[i] /= length[k]
+        out[k] = math.sqrt(total) / length[k]
 
 
 @inline
@@ -181,13 +186,13 @@ def descend(  # type: ignore[no-untyped-def]
 
 
 @function(
-    "int64(int64, double**, double*, double*, int64, int64*, int64, int64, int64, int64*, int64, int64, int64, int64,"
-    " double*, double*, double*, double*, double*, double*, double*)",
+    "int64(int64, double**, int64, double*, double*, int64, int64*, int64, int64, int64, int64*, int64, int64, int64,"
+    " int64, double*, double*, double*, double*, double*, double*, int64*, double*)",
     sums=True,
 )
 def fit_each(  # type: ignore[no-untyped-def]
-    kernel, columns, y, root, weighted, offsets, shared, first, last, free, p, all_p, tries, max_steps,
-    starts, levels, lower, upper, block, work, out,
+    kernel, columns, ordered, y, root, weighted, offsets, shared, first, last, free, p, all_p, tries, max_steps,
+    starts, levels, lower, upper, block, work, order, out,
 ):  # fmt: skip
     """Fit the curves first to last. ``starts`` (b, tries, all_p) and ``levels`` (b, tries), Σ w r² there: best first.
 
@@ -195,8 +200,10 @@ def fit_each(  # type: ignore[no-untyped-def]
     all_p + p): status and so on, all parameters, the square roots of the diagonal of (JᵀJ)⁻¹.
     """
     width = HEAD + all_p + p
-    x = at(work, room_of(p, all_p))
-    best = at(x, all_p)
+    size = 1 + p + p * (p + 1) // 2 + 4
+    matrix = at(work, 2 * size + all_p)
+    x = at(matrix, p * p + 2 * p)
+    inverse = at(x, all_p)
     for k in range(first, last):
         result = at(out, k * width)
         n = offsets[k + 1] - offsets[k]
@@ -216,25 +223,22 @@ def fit_each(  # type: ignore[no-untyped-def]
                 kernel, columns, own, root, weighted, begin, begin + n, free, p, all_p, max_steps, x, block, work,
                 result,
             )  # fmt: skip
-            if status == CLEAN and work[0] < result[RSS]:
-                for j in range(p):
-                    if not (lower[j] < x[free[j]] < upper[j]):
-                        status = OUTSIDE
+            if status == CLEAN and work[0] >= result[RSS]:
+                continue
+            for j in range(p):
+                if status == CLEAN and not lower[j] < x[free[j]] < upper[j]:
+                    status = OUTSIDE
             if status != CLEAN:
                 if result[STATUS] != CLEAN:
                     result[STATUS] = status
                 continue
-            if work[0] < result[RSS]:
-                result[STATUS], result[RSS], result[TRY] = CLEAN, work[0], one
-                for j in range(all_p):
-                    result[HEAD + j] = x[j]
-                size = 1 + p + p * (p + 1) // 2 + 4
-                matrix = at(work, 2 * size + all_p)
-                error_bars(matrix, p, at(matrix, p * p), 1.0, at(best, 0), at(result, HEAD + all_p))
+            result[STATUS], result[RSS], result[TRY] = CLEAN, work[0], one
+            for j in range(all_p):
+                result[HEAD + j] = x[j]
+            invert(matrix, p, at(matrix, p * p), inverse, at(result, HEAD + all_p))
+        if result[STATUS] == CLEAN:
+            judge(
+                kernel, columns, ordered, own, root, weighted, begin, n, free, p, at(result, HEAD), result[RSS],
+                inverse, block, at(inverse, p * p), order, at(result, OF_FACTS),
+            )  # fmt: skip
     return 0
-
-
-@inline
-def room_of(p, all_p):  # type: ignore[no-untyped-def]
-    """Where the room of ``descend`` ends."""
-    return 2 * (1 + p + p * (p + 1) // 2 + 4) + all_p + p * p + 2 * p

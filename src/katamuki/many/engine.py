@@ -1,7 +1,7 @@
 """Many curves of one formula, fitted: closed forms, compiled descents, and the careful road where those do not reach.
 
-A curve's numbers depend on its own rows and on the task alone, so chunks, threads and neighbours change no bit. What the
-compiled descent hands back is fitted by the whole road of ``katamuki.fit``.
+A curve's numbers depend on its own rows and on the task alone, so chunks, threads and neighbours change no bit. What
+the compiled descent hands back is fitted by the whole road of ``katamuki.fit``.
 """
 
 from __future__ import annotations
@@ -13,16 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from katamuki.backends.native import address_of
-from katamuki.many import descent
+from katamuki.many import descent, judging
 from katamuki.many.curves import STATES, VERDICTS, Curves, Fitted, ManyTask
+from katamuki.many.facts import ORDERED
 from katamuki.many.starts import Supply
 from katamuki.problem import available_cores, layout_of
 from katamuki.records import Array
+from katamuki.search.symmetries import canonical
 
 STEPS = 60  # attempts of a descent
 SLICE = 256  # curves of one task of a thread
 CONVERGED, NOTHING = STATES.index("converged"), STATES.index("")
-GOOD, FAILED = VERDICTS.index("good"), VERDICTS.index("failed")
+GOOD, LOOK = VERDICTS.index("good"), VERDICTS.index("look")
 
 
 def fit_curves(task: ManyTask, curves: Curves, threads: int | None = None) -> Fitted:
@@ -78,10 +80,30 @@ class Engine:
         variance = np.ones(len(n)) if self.task.sigma_is == "known" else rss / np.maximum(dof, 1)
         stderr = np.full((len(n), all_p), np.nan)
         stderr[:, self.layout.free] = rows[:, descent.HEAD + all_p :] * np.sqrt(variance)[:, None]
-        found = Table(values, stderr, rss / np.maximum(n, 1), dof, self.task.kernel.parameters)
+        found = Table(values, stderr, rss / np.maximum(n, 1), dof)
+        clean = np.flatnonzero(status == descent.CLEAN)
+        facts = rows[clean, descent.OF_FACTS : descent.HEAD]
+        found.code[clean] = judging.codes(facts, rss[clean], n[clean], self.p, self.task.sigma_is == "known")
+        found.verdict[clean] = np.where(found.code[clean] > 0, LOOK, GOOD)
+        self.settle(values, clean)
         for k in np.flatnonzero(status != descent.CLEAN):
             found.put(int(k), self.task, curves)
         return found.fitted()
+
+    def settle(self, values: Array, clean: NDArray[np.int64]) -> None:
+        """Put equal answers in the one arrangement of terms, signs and phases, where a search found them."""
+        recipe = self.supply.recipe
+        symmetries = recipe.symmetries.without([name for name in self.task.given if name in recipe.where])
+        if not symmetries or self.supply.complete:
+            return
+        names = self.task.kernel.parameters
+        if not (symmetries.swaps or symmetries.crossed or symmetries.turns):  # signs alone
+            firsts = np.array([names.index(one.first) for one in symmetries.reflections])
+            clean = clean[(values[clean[:, None], firsts] < 0.0).any(axis=1)]
+        lower, upper = np.full(len(names), -math.inf), np.full(len(names), math.inf)
+        lower[self.layout.free], upper[self.layout.free] = self.lower, self.upper
+        for k in clean:
+            values[k] = canonical(symmetries, names, values[k], lower, upper)
 
     def descended(self, curves: Curves, threads: int) -> Array:
         """What the compiled descents left of every curve (b, HEAD + all_p + p)."""
@@ -93,7 +115,8 @@ class Engine:
         root = None if curves.weights is None else np.sqrt(curves.weights)
         pointers = np.array([address_of(one) for one in curves.columns] or [0], dtype=np.int64)
         weighting = (0 if root is None else address_of(root), int(root is not None))
-        data = (self.task.kernel.address, address_of(pointers), address_of(curves.y), *weighting)
+        ordered = int(bool(curves.columns))
+        data = (self.task.kernel.address, address_of(pointers), ordered, address_of(curves.y), *weighting)
         shape = (address_of(self.layout.free), self.p, self.all_p, starts.levels.shape[1], STEPS)
         ends = (address_of(starts.points), address_of(starts.levels), address_of(self.lower), address_of(self.upper))
         offsets, shared = address_of(curves.offsets), int(curves.shared)
@@ -101,7 +124,8 @@ class Engine:
         def work(first: int) -> None:
             block, room = np.empty(256 * (1 + self.all_p)), np.empty(descent.room(self.p, self.all_p))
             last = min(first + SLICE, b)
-            memory = (address_of(block), address_of(room), address_of(out))
+            order = np.empty(ORDERED, dtype=np.int64)
+            memory = (address_of(block), address_of(room), address_of(order), address_of(out))
             descent.fit_each(*data, offsets, shared, first, last, *shape, *ends, *memory)
 
         _ = descent.fit_each.address
@@ -123,19 +147,15 @@ class Table:
         As the descents left them.
     loss, dof : (b,)
         The same.
-    names : tuple of str
-        All parameters.
     """
 
-    def __init__(
-        self, values: Array, stderr: Array, loss: Array, dof: NDArray[np.int64], names: tuple[str, ...]
-    ) -> None:
+    def __init__(self, values: Array, stderr: Array, loss: Array, dof: NDArray[np.int64]) -> None:
         b = len(loss)
-        self.values, self.stderr, self.loss, self.dof, self.names = values, stderr, loss, dof, names
+        self.values, self.stderr, self.loss, self.dof = values, stderr, loss, dof
         self.verdict = np.full(b, GOOD, dtype=np.int8)
         self.state = np.full(b, CONVERGED, dtype=np.int8)
         self.code = np.zeros(b, dtype=np.int16)
-        self.codes = [""]
+        self.codes = list(judging.CODES)
 
     def numbered(self, code: str) -> int:
         """The number of a code."""

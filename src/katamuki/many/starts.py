@@ -154,7 +154,8 @@ def shown_rows(curves: Curves, most: int) -> NDArray[np.int64]:
     count = int(min(most, n.max())) if len(n) else 0
     share = np.linspace(0.0, 1.0, max(count, 1))
     within = np.rint(share * (np.maximum(n, 1) - 1)[:, None]).astype(np.int64)
-    return np.minimum(curves.offsets[:-1, None] + within, max(len(curves.y) - 1, 0))
+    rows: NDArray[np.int64] = np.minimum(curves.offsets[:-1, None] + within, max(len(curves.y) - 1, 0))
+    return rows
 
 
 class Clouds(Cloud):
@@ -188,7 +189,7 @@ class Bases:
         places = supply.recipe.free[:q]
         self.roots = np.ones(n) if curves.weights is None else np.sqrt(curves.weights)
         count = len(pool)
-        self.products = np.zeros((n, count, q + 1))
+        products = np.zeros((n, count, q + 1))
         self.offsets, self.squares = np.zeros((count, max(q, 1))), np.full(count, math.inf)
         self.inverses = np.zeros((count, max(q, 1), max(q, 1)))
         for k, point in enumerate(pool):
@@ -202,9 +203,9 @@ class Bases:
                 diagonal = np.abs(np.diag(r))
                 if not (diagonal > SINGULAR * np.linalg.norm(r, axis=0)).all():
                     continue
-                self.products[:, k, :q] = basis * self.roots[:, None]
+                products[:, k, :q] = basis * self.roots[:, None]
                 self.offsets[k] = basis.T @ base
                 self.inverses[k] = np.linalg.inv(r)
-            self.products[:, k, q] = base * self.roots
+            products[:, k, q] = base * self.roots
             self.squares[k] = float(base @ base)
-        self.products = self.products.reshape(n, -1)
+        self.products: Array = products.reshape(n, -1)
