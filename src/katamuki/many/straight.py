@@ -1,0 +1,170 @@
+"""Many curves of a formula that is linear in its free parameters: each in closed form, with error bars and its code.
+
+One compiled pass solves and judges each curve (:mod:`katamuki.many.straight_passes`); where a curve's columns nearly
+depend on each other it is done again in double-double (:mod:`katamuki.many.straight_exact`), and what neither can claim
+goes the whole road of ``katamuki.fit``: columns that do depend on each other, values that are not finite or beyond all
+range, curves of more than 4096 rows. A curve's numbers depend on its own rows and on the task alone, so neighbours,
+chunks and threads change no bit. Source: Björck 1996, sections 2.4 and 2.9.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from katamuki.backends.native import address_of
+from katamuki.many import straight_passes as passes
+from katamuki.many.curves import STATES, VERDICTS, Curves, Fitted, ManyTask
+from katamuki.many.limits import CODES, few_runs_of, limits
+from katamuki.problem import available_cores, layout_of
+
+SLICE = 4096  # curves of one task of a thread
+ROWS = 1 << 16  # rows of one, about
+EXACT, NOTHING = STATES.index("exact"), STATES.index("")
+GOOD, LOOK, FAILED = (VERDICTS.index(one) for one in ("good", "look", "failed"))
+
+
+class Lines:
+    """The closed forms of one task and its curves: what compiled passes are called with.
+
+    Parameters
+    ----------
+    task : ManyTask
+        What is fitted; linear, without bounds.
+    curves : Curves
+        The rows.
+    """
+
+    def __init__(self, task: ManyTask, curves: Curves) -> None:
+        self.task, self.curves = task, curves
+        kernel, b = task.kernel, len(curves)
+        self.layout = layout_of(kernel, task.free)
+        self.p, self.all_p = len(task.free), len(kernel.parameters)
+        self.params = task.values.astype(np.float64)
+        self.params[self.layout.free] = 0.0
+        self.sizes = np.diff(curves.offsets)
+        self.columns = np.array([address_of(one) for one in curves.columns] or [0], dtype=np.int64)
+        self.root = None if curves.weights is None else np.sqrt(curves.weights)
+        self.known = int(task.sigma_is == "known")
+        short = self.sizes[self.sizes <= passes.LONG]
+        self.limits = limits(short, self.p, bool(self.known))
+        self.few, self.most = few_runs_of(short)
+        self.values, self.stderr = np.empty((b, self.all_p)), np.empty((b, self.all_p))
+        self.loss, self.status = np.empty(b), np.empty(b, dtype=np.int32)
+        self.rows = len(curves.columns[0]) if curves.columns else int(curves.offsets[-1])
+
+    def run(self, threads: int) -> None:
+        """Solve and judge every curve, slices of them shared among threads."""
+        _ = self.task.kernel.address, passes.straight_pass.address
+        b = len(self.curves)
+        per = max(1, min(SLICE, ROWS * b // max(1, int(self.curves.offsets[-1]))))
+        firsts = range(0, b, per)
+
+        def work(first: int) -> None:
+            self.slice(first, min(first + per, b))
+
+        share(work, firsts, threads)
+
+    def slice(self, first: int, last: int) -> None:
+        """Solve and judge the curves first to last."""
+        curves, kernel, k = self.curves, self.task.kernel, len(self.curves.columns)
+        work = np.empty(passes.work_size(self.p, self.all_p, k))
+        params, order = self.params.copy(), np.empty(passes.LONG, dtype=np.int64)
+        pad = address_of(work) + 8 * 256 * (1 + self.all_p)
+        padded = np.array([pad + 8 * 256 * j for j in range(k)] or [0], dtype=np.int64)
+        passes.straight_pass(
+            kernel.address, address_of(self.columns), k, address_of(padded), int(k > 0), address_of(curves.y),
+            0 if self.root is None else address_of(self.root), int(self.root is not None), address_of(curves.offsets),
+            int(curves.shared), first, last, self.rows, self.layout.free_address, self.p, self.all_p,
+            address_of(params), self.known, address_of(self.limits), address_of(self.few), self.most,
+            address_of(order), address_of(work), address_of(self.values), address_of(self.stderr),
+            address_of(self.loss), address_of(self.status),
+        )  # fmt: skip
+
+
+def share(work: Callable[[int], Any], firsts: range, threads: int) -> None:
+    """Call ``work`` for each slice, in threads where there are several of both."""
+    if threads == 1 or len(firsts) < 2:
+        for first in firsts:
+            work(first)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(work, firsts):
+            pass
+
+
+def fit_linear(task: ManyTask, curves: Curves, threads: int | None = None) -> Fitted:
+    """Fit every curve in closed form.
+
+    β = (J'WJ)⁻¹ J'Wy for each, with standard errors, loss, verdict and the code of the first warning.
+
+    Parameters
+    ----------
+    task : ManyTask
+        A formula linear in all its free parameters, none of them bounded.
+    curves : Curves
+        Their rows, finite.
+    threads : int, optional
+        By default one per core that this process may use; the result does not depend on it.
+
+    Returns
+    -------
+    Fitted
+        A row per curve, in the order of the curves.
+
+    Source
+    ------
+    Björck 1996, sections 2.4 and 2.9.
+
+    Example
+    -------
+    See ``tests/test_many_linear.py``; ``katamuki.fit_many`` comes here by itself.
+    """
+    lines = Lines(task, curves)
+    threads = threads or available_cores()
+    lines.run(threads)
+    return _fitted(lines)
+
+
+def _fitted(lines: Lines) -> Fitted:
+    """The columns, and the whole road for what is left."""
+    status, b = lines.status, len(lines.curves)
+    dof = lines.sizes - lines.p
+    codes = list(CODES)
+    verdict = (status > 0).astype(np.int8)
+    state, code = np.full(b, EXACT, dtype=np.int8), status.astype(np.int16)
+    left = np.flatnonzero(status < 0)
+    for k in left.tolist():
+        _whole(lines, k, dof, verdict, state, code, codes)
+    return Fitted(lines.values, lines.stderr, lines.loss, dof, verdict, state, code, tuple(codes))
+
+
+def _whole(
+    lines: Lines,
+    k: int,
+    dof: NDArray[np.int64],
+    verdict: NDArray[np.int8],
+    state: NDArray[np.int8],
+    code: NDArray[np.int16],
+    codes: list[str],
+) -> None:
+    """Put curve k's row by the whole road, or the row of too few rows."""
+    if lines.status[k] == passes.TOO_FEW:
+        lines.values[k] = lines.stderr[k] = lines.loss[k] = np.nan
+        found = -1, FAILED, NOTHING, "TOOFEW"
+    else:
+        curves = lines.curves
+        rows = slice(int(curves.offsets[k]), int(curves.offsets[k + 1]))
+        columns = curves.columns if curves.shared else tuple(one[rows] for one in curves.columns)
+        weights = curves.weights if curves.shared or curves.weights is None else curves.weights[rows]
+        one = lines.task.one(columns, curves.y[rows], weights)
+        lines.values[k], lines.stderr[k], lines.loss[k] = one.values, one.stderr, one.loss
+        found = one.dof, VERDICTS.index(one.verdict), STATES.index(one.state), one.code
+    dof[k], verdict[k], state[k] = found[:3]
+    if found[3] not in codes:
+        codes.append(found[3])
+    code[k] = codes.index(found[3])
