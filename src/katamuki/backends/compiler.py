@@ -19,6 +19,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic
 
 from katamuki.backends import exponential, native, vectormath
+from katamuki.backends.vectors import Operation
 
 P = types.CPointer(types.float64)
 TYPES = {
@@ -100,6 +101,10 @@ def translate(python: FunctionType, sums: bool, done: dict[FunctionType, Any]) -
             scope[name] = call_rows
         elif value is native.call_rule:
             scope[name] = call_rule
+        elif isinstance(value, Operation):
+            from katamuki.backends import compiler_vectors  # only loops over curves need it
+
+            scope[name] = compiler_vectors.INTRINSICS[value.name]
         elif name == "exp" and isinstance(value, native.Placeholder) and native.machine().fuses:
             scope[name] = translate(exponential.exp, sums, done)
         elif name in INTRINSICS and (value is None or isinstance(value, native.Placeholder)):

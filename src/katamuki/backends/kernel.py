@@ -9,6 +9,8 @@ generic and compiled once (:mod:`katamuki.problem.passes`).
 from __future__ import annotations
 
 import math
+import threading
+from collections import OrderedDict
 from collections.abc import Collection
 from functools import cached_property
 from typing import Any
@@ -24,6 +26,7 @@ from katamuki.ops import TABLE
 from katamuki.records import Array
 
 BLOCK = 256
+KEPT = 256  # kernels of graphs that other processes sent
 SCOPE: dict[str, Any] = {name: Placeholder(name) for name in (*UNARY, *BINARY)}
 DOUBLE_DOUBLE: dict[str, Any] = {
     one.__name__: one
@@ -47,6 +50,9 @@ class Kernel:
         self.columns = graph.columns
         self.layouts: dict[tuple[str, ...], Any] = {}  # what problems keep for each choice of free parameters
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return kernel_of, (self.graph,)  # to another process goes the graph alone
+
     @cached_property
     def derivative(self) -> Graph:
         """Value and partial derivatives as one graph."""
@@ -66,6 +72,11 @@ class Kernel:
     def address(self) -> int:
         """The address of ``rows``."""
         return self.native.address
+
+    @cached_property
+    def each(self) -> Native:
+        """The same ``rows`` with parameters of its own for each row: parameter k of row i stands at 256k + i."""
+        return compile_source(rows_source(self.derivative, each=True), "rows", native.ROWS, SCOPE)
 
     @cached_property
     def double_double(self) -> Native:
@@ -93,6 +104,22 @@ class Kernel:
         return out if want else out[0]
 
 
+_received: OrderedDict[Graph, Kernel] = OrderedDict()
+_lock = threading.Lock()
+
+
+def kernel_of(graph: Graph) -> Kernel:
+    """The kernel of a graph that another process sent: one for each graph, so that it is compiled once."""
+    with _lock:
+        found = _received.get(graph)
+        if found is None:
+            found = _received[graph] = Kernel(graph)
+        _received.move_to_end(graph)
+        while len(_received) > KEPT:
+            _received.popitem(last=False)
+        return found
+
+
 def compile_source(source: str, name: str, signature: str, scope: dict[str, Any], *, sums: bool = False) -> Native:
     """A compiled function from printed source; only source that this package printed comes here."""
     space = dict(scope)
@@ -100,12 +127,18 @@ def compile_source(source: str, name: str, signature: str, scope: dict[str, Any]
     return Native(space[name], signature, sums=sums, source=source)
 
 
-def rows_source(graph: Graph) -> str:
-    """The source of ``rows``: outputs of the graph are the value and one partial per parameter."""
-    varying = depends(graph, columns=graph.columns)
+def rows_source(graph: Graph, each: bool = False) -> str:
+    """The source of ``rows``: outputs of the graph are the value and one partial per parameter.
+
+    With ``each`` every row has parameters of its own.
+    """
+    varying = depends(graph, graph.parameters if each else (), columns=graph.columns)
     lines = ["def rows(columns, params, start, m, values, partials, want):"]
     lines += [f"    c{k} = at(columns[{k}], start)  # {name!a}" for k, name in enumerate(graph.columns)]
-    lines += [f"    p{k} = params[{k}]  # {name!a}" for k, name in enumerate(graph.parameters)]
+    if each:
+        lines += [f"    q{k} = at(params, {BLOCK * k})  # {name!a}" for k, name in enumerate(graph.parameters)]
+    else:
+        lines += [f"    p{k} = params[{k}]  # {name!a}" for k, name in enumerate(graph.parameters)]
     everything = needed(graph.nodes, graph.outputs)
     lines += [f"    t{k} = {expression(graph, k)}" for k in everything if k not in varying and is_computed(graph, k)]
     lines.append("    if want == 0:")
@@ -151,7 +184,9 @@ def loop(
     lines = [f"{indent}for i in range(m):"]
     for k in nodes:
         if k in varying:
-            lines.append(f"{indent}    t{k} = {expression(graph, k)}")
+            own = graph.nodes[k].op == "parameter"
+            name = operand(graph, k) if own else f"t{k}"
+            lines.append(f"{indent}    {name} = {expression(graph, k)}")
     lines += [f"{indent}    put({target}, {index}, {operand(graph, out)})" for target, index, out in stores]
     return lines
 
@@ -182,6 +217,8 @@ def expression(graph: Graph, k: int, letter: str = "t") -> str:
     node = graph.nodes[k]
     if node.op == "column":
         return f"get(c{graph.columns.index(str(node.value))}, i)"
+    if node.op == "parameter":
+        return f"get(q{graph.parameters.index(str(node.value))}, i)"
     operands = [operand(graph, a, letter) for a in node.args]
     if node.op == "powi":
         return power(operands[0], exponent(graph, node))

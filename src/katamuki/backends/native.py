@@ -238,7 +238,8 @@ class Machine:
 
         here = Path(__file__).parent
         made_by = b"".join(
-            _file_digest(str(here / name)) for name in ("compiler.py", "exponential.py", "vectormath.py")
+            _file_digest(str(here / name))
+            for name in ("compiler.py", "compiler_vectors.py", "exponential.py", "vectormath.py")
         )
         self.llvm = llvm
         llvm.initialize_native_target()

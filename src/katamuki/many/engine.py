@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from katamuki.backends.native import address_of
-from katamuki.many import descent, judging
+from katamuki.many import eights, judging
 from katamuki.many.curves import STATES, VERDICTS, Curves, Fitted, ManyTask
+from katamuki.many.descent import CLEAN, UNSETTLED
 from katamuki.many.facts import ORDERED
 from katamuki.many.starts import Supply
 from katamuki.problem import available_cores, layout_of
@@ -72,21 +73,21 @@ class Engine:
     def fit(self, curves: Curves, threads: int = 1) -> Fitted:
         """Fit every curve."""
         rows = self.descended(curves, threads)
-        status = rows[:, descent.STATUS].astype(np.int64)
+        status = rows[:, eights.STATUS].astype(np.int64)
         n, all_p = np.diff(curves.offsets), self.all_p
-        values = rows[:, descent.HEAD : descent.HEAD + all_p].copy()
-        rss = rows[:, descent.RSS]
+        values = rows[:, eights.HEAD : eights.HEAD + all_p].copy()
+        rss = rows[:, eights.RSS]
         dof = n - self.p
         variance = np.ones(len(n)) if self.task.sigma_is == "known" else rss / np.maximum(dof, 1)
         stderr = np.full((len(n), all_p), np.nan)
-        stderr[:, self.layout.free] = rows[:, descent.HEAD + all_p :] * np.sqrt(variance)[:, None]
+        stderr[:, self.layout.free] = rows[:, eights.HEAD + all_p :] * np.sqrt(variance)[:, None]
         found = Table(values, stderr, rss / np.maximum(n, 1), dof)
-        clean = np.flatnonzero(status == descent.CLEAN)
-        facts = rows[clean, descent.OF_FACTS : descent.HEAD]
+        clean = np.flatnonzero(status == CLEAN)
+        facts = rows[clean, eights.OF_FACTS : eights.HEAD]
         found.code[clean] = judging.codes(facts, rss[clean], n[clean], self.p, self.task.sigma_is == "known")
         found.verdict[clean] = np.where(found.code[clean] > 0, LOOK, GOOD)
         self.settle(values, clean)
-        for k in np.flatnonzero(status != descent.CLEAN):
+        for k in np.flatnonzero(status != CLEAN):
             found.put(int(k), self.task, curves)
         return found.fitted()
 
@@ -107,28 +108,32 @@ class Engine:
 
     def descended(self, curves: Curves, threads: int) -> Array:
         """What the compiled descents left of every curve (b, HEAD + all_p + p)."""
-        b, out = len(curves), np.empty((len(curves), descent.HEAD + self.all_p + self.p))
+        b, out = len(curves), np.empty((len(curves), eights.HEAD + self.all_p + self.p))
         if not self.supply.able:
-            out[:, descent.STATUS] = descent.UNSETTLED
+            out[:, eights.STATUS] = UNSETTLED
             return out
         starts = self.supply.starts(curves)
         root = None if curves.weights is None else np.sqrt(curves.weights)
         pointers = np.array([address_of(one) for one in curves.columns] or [0], dtype=np.int64)
         weighting = (0 if root is None else address_of(root), int(root is not None))
-        ordered = int(bool(curves.columns))
-        data = (self.task.kernel.address, address_of(pointers), ordered, address_of(curves.y), *weighting)
+        kernel, columns = self.task.kernel, len(curves.columns)
+        data = (kernel.each.address, kernel.address, address_of(pointers), columns, address_of(curves.y), *weighting)
         shape = (address_of(self.layout.free), self.p, self.all_p, starts.levels.shape[1], STEPS)
         ends = (address_of(starts.points), address_of(starts.levels), address_of(self.lower), address_of(self.upper))
         offsets, shared = address_of(curves.offsets), int(curves.shared)
+        most = max(int(np.minimum(np.diff(curves.offsets), eights.LONG).max()), 1)
 
         def work(first: int) -> None:
-            block, room = np.empty(256 * (1 + self.all_p)), np.empty(descent.room(self.p, self.all_p))
-            last = min(first + SLICE, b)
+            tiles = np.empty((columns + 2, 8 * most))
+            places = np.array([address_of(one) for one in tiles], dtype=np.int64)
+            block, room = np.empty(256 * (1 + self.all_p)), np.empty(eights.room(self.p, self.all_p))
             order = np.empty(ORDERED, dtype=np.int64)
+            last = min(first + SLICE, b)
+            rows = (8 * most, address_of(places), address_of(tiles))
             memory = (address_of(block), address_of(room), address_of(order), address_of(out))
-            descent.fit_each(*data, offsets, shared, first, last, *shape, *ends, *memory)
+            eights.fit_each(*data, offsets, shared, first, last, *shape, *ends, *rows, *memory)
 
-        _ = descent.fit_each.address
+        _ = eights.fit_each.address
         if threads == 1 or b <= SLICE:
             for first in range(0, b, SLICE):
                 work(first)

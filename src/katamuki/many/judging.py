@@ -154,13 +154,25 @@ def _erfc_inverse(level: float) -> float:
 
 
 def critical(chance: Callable[[float], float], level: float) -> float:
-    """Where a falling function of a positive number meets a level, by bisection to the last digit."""
-    low, high = 0.0, 1.0
-    while chance(high) > level and high < 1e300:
-        low, high = high, 2.0 * high
-    for _ in range(200):
-        middle = 0.5 * (low + high)
-        if middle in (low, high):
+    """Where a falling function of a positive number meets a level, to the last digit or two.
+
+    False position that halves the end which does not move (Dowell & Jarratt 1971, "Illinois").
+    """
+    low, high, over, under = 0.0, 1.0, chance(0.0) - level, chance(1.0) - level
+    while under > 0.0 and high < 1e300:
+        low, high, over, under = high, 2.0 * high, under, chance(2.0 * high) - level
+    moved = 0
+    for _ in range(100):
+        if high - low <= 1e-15 * high or under == 0.0:
             break
-        low, high = (middle, high) if chance(middle) > level else (low, middle)
+        middle = (low * under - high * over) / (under - over)
+        if not low < middle < high:
+            middle = 0.5 * (low + high)
+        value = chance(middle) - level
+        if value > 0.0:
+            low, over, under = middle, value, under * (0.5 if moved == 1 else 1.0)
+            moved = 1
+        else:
+            high, under, over = middle, value, over * (0.5 if moved == -1 else 1.0)
+            moved = -1
     return high

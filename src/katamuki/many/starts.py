@@ -20,12 +20,13 @@ from katamuki.backends.native import address_of
 from katamuki.many import scores
 from katamuki.many.curves import Curves, ManyTask
 from katamuki.records import Array
-from katamuki.search.cloud import SHOWN, Cloud, sequence
+from katamuki.search.cloud import Cloud, sequence
 from katamuki.search.recipe import Recipe
 
 TRIES = 3  # starts of a curve that are descended from, at most
 POINTS = 24  # of the cloud, for each nonlinear parameter
 MOST = 120  # of them
+SHOWN = 16  # rows that a curve's own cloud is made from
 SINGULAR = 1e-10  # of the largest: columns of linear parameters that cannot be told apart at a point
 
 
@@ -149,10 +150,9 @@ def base_of(task: ManyTask, name: str) -> float:
 
 
 def shown_rows(curves: Curves, most: int) -> NDArray[np.int64]:
-    """Rows (b, r) that clouds are made from: as many of every curve, evenly among its own."""
+    """Rows (b, most) that clouds are made from: as many of every curve, evenly among its own, some of them twice."""
     n = np.diff(curves.offsets)
-    count = int(min(most, n.max())) if len(n) else 0
-    share = np.linspace(0.0, 1.0, max(count, 1))
+    share = np.linspace(0.0, 1.0, most)
     within = np.rint(share * (np.maximum(n, 1) - 1)[:, None]).astype(np.int64)
     rows: NDArray[np.int64] = np.minimum(curves.offsets[:-1, None] + within, max(len(curves.y) - 1, 0))
     return rows

@@ -1,0 +1,205 @@
+"""Numba's side of :mod:`katamuki.backends.vectors`: two types, their operators and operations, as LLVM's vectors."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin, models, register_model
+
+from katamuki.backends.vectors import LANES
+
+
+class LanesType(types.Type):  # type: ignore[misc]  # Numba has no types
+    """Eight doubles."""
+
+    def __init__(self) -> None:
+        super().__init__(name="Lanes")
+
+
+class MaskType(types.Type):  # type: ignore[misc]
+    """Eight truth values."""
+
+    def __init__(self) -> None:
+        super().__init__(name="Mask")
+
+
+NUMBERS, MASK = LanesType(), MaskType()
+VECTOR = ir.VectorType(ir.DoubleType(), LANES)
+BITS = ir.VectorType(ir.IntType(1), LANES)
+
+
+@register_model(LanesType)
+class LanesModel(models.PrimitiveModel):  # type: ignore[misc]
+    """One vector of doubles."""
+
+    def __init__(self, manager: Any, kind: Any) -> None:
+        super().__init__(manager, kind, VECTOR)
+
+
+@register_model(MaskType)
+class MaskModel(models.PrimitiveModel):  # type: ignore[misc]
+    """One vector of bits."""
+
+    def __init__(self, manager: Any, kind: Any) -> None:
+        super().__init__(manager, kind, BITS)
+
+
+def _operator(what: Any, result: Any, code: Any) -> None:
+    """Teach Numba a binary operator of eight numbers."""
+
+    @infer_global(what)
+    class Typing(AbstractTemplate):  # type: ignore[misc]
+        def generic(self, arguments: Any, _: Any) -> Any:
+            if tuple(arguments) == (NUMBERS, NUMBERS):
+                return signature(result, NUMBERS, NUMBERS)
+            return None
+
+    lower_builtin(what, NUMBERS, NUMBERS)(lambda context, builder, kind, values: code(builder, *values))
+
+
+for _what, _name in (
+    (operator.add, "fadd"),
+    (operator.sub, "fsub"),
+    (operator.mul, "fmul"),
+    (operator.truediv, "fdiv"),
+):
+    _operator(_what, NUMBERS, lambda builder, a, b, name=_name: getattr(builder, name)(a, b))
+for _what, _sign in ((operator.lt, "<"), (operator.le, "<="), (operator.gt, ">"), (operator.ge, ">=")):
+    _operator(_what, MASK, lambda builder, a, b, sign=_sign: builder.fcmp_ordered(sign, a, b))
+
+
+@infer_global(operator.neg)
+class _Negative(AbstractTemplate):  # type: ignore[misc]
+    def generic(self, arguments: Any, _: Any) -> Any:
+        return signature(NUMBERS, NUMBERS) if tuple(arguments) == (NUMBERS,) else None
+
+
+@lower_builtin(operator.neg, NUMBERS)
+def _negative(context: Any, builder: Any, kind: Any, values: Any) -> Any:
+    return builder.fneg(values[0])
+
+
+def _place(builder: Any, memory: Any, place: Any) -> Any:
+    """The pointer to the eight numbers at a place."""
+    first = builder.gep(memory, [builder.mul(place, ir.Constant(ir.IntType(64), LANES))])
+    return builder.bitcast(first, VECTOR.as_pointer())
+
+
+@intrinsic
+def load(typing: Any, memory: Any, place: Any) -> Any:
+    """The eight numbers at a place."""
+
+    def code(context: Any, builder: Any, _: Any, values: Any) -> Any:
+        found = builder.load(_place(builder, *values))
+        found.align = 8
+        return found
+
+    return NUMBERS(memory, types.int64), code
+
+
+@intrinsic
+def store(typing: Any, memory: Any, place: Any, value: Any) -> Any:
+    """Write eight numbers."""
+
+    def code(context: Any, builder: Any, _: Any, values: Any) -> Any:
+        written = builder.store(values[2], _place(builder, *values[:2]))
+        written.align = 8
+        return context.get_dummy_value()
+
+    return types.void(memory, types.int64, NUMBERS), code
+
+
+@intrinsic
+def splat(typing: Any, value: Any) -> Any:
+    """The same number eight times."""
+
+    def code(context: Any, builder: Any, _: Any, values: Any) -> Any:
+        first = builder.insert_element(ir.Constant(VECTOR, ir.Undefined), values[0], ir.Constant(ir.IntType(32), 0))
+        lanes = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+        return builder.shuffle_vector(first, ir.Constant(VECTOR, ir.Undefined), lanes)
+
+    return NUMBERS(types.float64), code
+
+
+@intrinsic
+def choose(typing: Any, mask: Any, one: Any, other: Any) -> Any:
+    """One or the other."""
+
+    def code(context: Any, builder: Any, _: Any, values: Any) -> Any:
+        return builder.select(*values)
+
+    return NUMBERS(MASK, NUMBERS, NUMBERS), code
+
+
+def _call(name: str, arity: int) -> Any:
+    """An intrinsic function of LLVM's on vectors."""
+
+    def code(context: Any, builder: Any, _: Any, values: Any) -> Any:
+        kind = ir.FunctionType(VECTOR, [VECTOR] * arity)
+        return builder.call(_declared(builder.module, f"llvm.{name}.v{LANES}f64", kind), values)
+
+    if arity == 1:
+
+        @intrinsic
+        def unary(typing: Any, a: Any) -> Any:
+            return NUMBERS(NUMBERS), code
+
+        return unary
+
+    @intrinsic
+    def ternary(typing: Any, a: Any, b: Any, c: Any) -> Any:
+        return NUMBERS(NUMBERS, NUMBERS, NUMBERS), code
+
+    return ternary
+
+
+def _declared(module: Any, name: str, kind: Any) -> Any:
+    return module.globals[name] if name in module.globals else ir.Function(module, kind, name)
+
+
+@intrinsic
+def both(typing: Any, a: Any, b: Any) -> Any:
+    """Where both masks hold."""
+    return MASK(MASK, MASK), lambda context, builder, _, values: builder.and_(*values)
+
+
+@intrinsic
+def either(typing: Any, a: Any, b: Any) -> Any:
+    """Where a mask holds."""
+    return MASK(MASK, MASK), lambda context, builder, _, values: builder.or_(*values)
+
+
+@intrinsic
+def neither(typing: Any, a: Any) -> Any:
+    """Where the mask does not hold."""
+    return MASK(MASK), lambda context, builder, _, values: builder.not_(values[0])
+
+
+@intrinsic
+def somewhere(typing: Any, mask: Any) -> Any:
+    """Whether the mask holds for any."""
+
+    def code(context: Any, builder: Any, _: Any, values: Any) -> Any:
+        word = builder.bitcast(values[0], ir.IntType(LANES))
+        return builder.icmp_unsigned("!=", word, ir.Constant(ir.IntType(LANES), 0))
+
+    return types.boolean(MASK), code
+
+
+INTRINSICS: dict[str, Any] = {
+    "load": load,
+    "store": store,
+    "splat": splat,
+    "choose": choose,
+    "root_of": _call("sqrt", 1),
+    "size_of": _call("fabs", 1),
+    "fused": _call("fma", 3),
+    "both": both,
+    "either": either,
+    "neither": neither,
+    "somewhere": somewhere,
+}

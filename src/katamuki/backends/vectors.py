@@ -1,0 +1,62 @@
+"""Eight numbers side by side, one of each of eight curves: what compiled loops over curves compute with.
+
+In compiled code a ``Lanes`` is one vector of LLVM's, which becomes as many registers as the processor needs; +, −, ×, ÷
+and comparisons work number by number. In plain Python the same source works on NumPy arrays (8,): memory is an array of
+doubles, and place k of it holds the numbers 8k to 8k + 7. A comparison gives a mask.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+LANES = 8
+
+
+class Operation:
+    """An operation on eight numbers: ``python`` is what it means on arrays."""
+
+    def __init__(self, name: str, python: Any) -> None:
+        self.name = name
+        self.python = python
+        self.__doc__ = python.__doc__
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.python(*arguments)
+
+
+def _load(memory: Any, place: int) -> Any:
+    """The eight numbers at a place."""
+    return np.array(memory[LANES * place : LANES * place + LANES])
+
+
+def _store(memory: Any, place: int, value: Any) -> None:
+    """Write eight numbers."""
+    memory[LANES * place : LANES * place + LANES] = value
+
+
+def _splat(value: float) -> Any:
+    """The same number eight times."""
+    return np.full(LANES, value)
+
+
+def _choose(mask: Any, one: Any, other: Any) -> Any:
+    """``one`` where the mask holds, else ``other``."""
+    return np.where(mask, one, other)
+
+
+load = Operation("load", _load)
+store = Operation("store", _store)
+splat = Operation("splat", _splat)
+choose = Operation("choose", _choose)
+root_of = Operation("root_of", np.sqrt)
+size_of = Operation("size_of", np.abs)
+fused = Operation("fused", lambda a, b, c: a * b + c)  # a·b + c, in compiled code rounded once
+both = Operation("both", np.logical_and)
+either = Operation("either", np.logical_or)
+neither = Operation("neither", np.logical_not)  # of one mask
+somewhere = Operation("somewhere", lambda mask: bool(np.any(mask)))
+OPERATIONS = {
+    one.name: one for one in (load, store, splat, choose, root_of, size_of, fused, both, either, neither, somewhere)
+}

@@ -1,0 +1,157 @@
+"""Whole fits of many curves, eight at a time: rows side by side, descents from the best starts, and what residuals say.
+
+Curves of different length stand side by side with rows of weight 0. What a curve's fit does with them is exact, so its
+bits are its own.
+"""
+
+from __future__ import annotations
+
+import math
+
+from katamuki.backends.native import at, function, inline
+from katamuki.backends.vectors import load, splat
+from katamuki.many import descent
+from katamuki.many.descent import CLEAN, descend, invert
+from katamuki.many.facts import FACTS, facts_room, judge
+
+LONG = 4096  # rows of a curve that is worth a fit of its own
+# Slots of a curve's result; all parameters and the square roots of the diagonal of (JᵀJ)⁻¹ follow.
+STATUS, RSS, EVALUATIONS, TRY, LEAST = range(5)
+OF_FACTS = 5  # where what the residuals say begins, see katamuki.many.facts
+HEAD = OF_FACTS + FACTS
+NOT_FITTED, OUTSIDE = 0.0, 5.0  # statuses beside those of a descent
+BETTER = 1e-6  # of the rss: a start that is so much lower than the end leads elsewhere
+
+
+def room(p: int, all_p: int) -> int:
+    """How many doubles the fit of eight curves works in, beside rows and a block."""
+    return descent.room(p, all_p) + 8 * (all_p + 3 + 1 + 2 * p * p + p) + p * p + facts_room(p)
+
+
+@inline
+def side_by_side(source, begin, count, lane, n, tile):  # type: ignore[no-untyped-def]
+    """One curve's rows in its lane of a tile; its first row again where it has no more."""
+    for r in range(count):
+        tile[8 * r + lane] = source[begin + r]
+    for r in range(count, n):
+        tile[8 * r + lane] = source[begin] if count > 0 else 1.0
+
+
+@inline
+def fill(columns, count_columns, y, root, weighted, offsets, shared, k, lane, n, same, stride, tiles):  # type: ignore[no-untyped-def]
+    """Bring curve k's columns, response and weights to its lane; ``same``: columns stand there already."""
+    own = min(offsets[k + 1] - offsets[k], n)
+    begin = 0 if shared == 1 else offsets[k]
+    if same == 0:
+        for c in range(count_columns):
+            side_by_side(columns[c], begin, own, lane, n, at(tiles, c * stride))
+    side_by_side(y, offsets[k], own, lane, n, at(tiles, count_columns * stride))
+    weight = at(tiles, (count_columns + 1) * stride)
+    for r in range(n):
+        weight[8 * r + lane] = 0.0 if r >= own else root[begin + r] if weighted == 1 else 1.0
+
+
+@inline
+def keep(result, lane, p, all_p, free, lower, upper, told, rss, x, bars, inverse, one, best):  # type: ignore[no-untyped-def]
+    """Take an end into the curve's result if it is the best so far; ``best`` (p, p) keeps its W."""
+    status = told[lane]
+    result[EVALUATIONS] += told[8 + lane]
+    if status == CLEAN and not rss[lane] < result[RSS]:
+        return
+    for j in range(p):
+        if status == CLEAN and not lower[j] < x[8 * free[j] + lane] < upper[j]:
+            status = OUTSIDE
+    if status != CLEAN:
+        if result[STATUS] != CLEAN:
+            result[STATUS], result[LEAST] = status, told[16 + lane]
+        return
+    result[STATUS], result[RSS], result[TRY], result[LEAST] = CLEAN, rss[lane], one, told[16 + lane]
+    for j in range(all_p):
+        result[HEAD + j] = x[8 * j + lane]
+    for j in range(p):
+        result[HEAD + all_p + j] = bars[8 * j + lane]
+    for j in range(p * p):
+        best[8 * j + lane] = inverse[8 * j + lane]
+
+
+@function(
+    "int64(int64, int64, double**, int64, double*, double*, int64, int64*, int64, int64, int64, int64*, int64, int64,"
+    " int64, int64, double*, double*, double*, double*, int64, double**, double*, double*, double*, int64*, double*)",
+    sums=True,
+)
+def fit_each(  # type: ignore[no-untyped-def]
+    each, kernel, columns, count_columns, y, root, weighted, offsets, shared, first, last, free, p, all_p,
+    tries, max_steps, starts, levels, lower, upper, stride, pointers, tiles, block, work, order, out,
+):  # fmt: skip
+    """Fit the curves first to last. ``starts`` (b, tries, all_p) and ``levels`` (b, tries), Σ w r² there: best first.
+
+    A start is left for the next one where it leads nowhere, or to an end above the next one's level. ``tiles`` has room
+    for count_columns + 2 times ``stride``, eight times the most rows; ``pointers`` are its columns. ``out`` (b, HEAD +
+    all_p + p): status and so on, all parameters, the square roots of the diagonal of (JᵀJ)⁻¹.
+    """
+    width = HEAD + all_p + p
+    size = (p + 1) * (p + 2) // 2
+    matrix = at(work, 16 * size)
+    length = at(matrix, 8 * p * p)
+    x = at(length, 16 * p + 8 * all_p + 256 * all_p)
+    told = at(x, 8 * all_p)
+    waits = at(told, 24)
+    inverse = at(waits, 8)
+    best = at(inverse, 8 * p * p)
+    bars = at(best, 8 * p * p)
+    own_inverse = at(bars, 8 * p)
+    for k in range(first, last):
+        result = at(out, k * width)
+        result[STATUS], result[RSS], result[EVALUATIONS], result[TRY] = NOT_FITTED, math.inf, 0.0, -1.0
+    for group in range(first, last, 8):
+        n, fewest = 0, LONG
+        for lane in range(8):
+            k = min(group + lane, last - 1)
+            own = offsets[k + 1] - offsets[k]
+            if own <= LONG:
+                n = max(n, own)
+                fewest = min(fewest, own)
+            else:
+                fewest = 0
+        masked = 1 if weighted == 1 or fewest < n else 0
+        same = 1 if shared == 1 and group > first else 0
+        for lane in range(8):
+            k = min(group + lane, last - 1)
+            fill(columns, count_columns, y, root, weighted, offsets, shared, k, lane, n, same, stride, tiles)
+        for one in range(tries):
+            count = 0
+            for lane in range(8):
+                k = min(group + lane, last - 1)
+                own, level = offsets[k + 1] - offsets[k], levels[k * tries + one]
+                goes = group + lane < last and p < own <= LONG and level < math.inf
+                goes = goes and not level >= out[k * width + RSS] * (1.0 - BETTER)
+                waits[lane] = 0.0 if goes else 1.0
+                count += 1 if goes else 0
+                for j in range(all_p):
+                    x[8 * j + lane] = starts[(k * tries + one) * all_p + j]
+            if count == 0:
+                break
+            descend(
+                each, pointers, at(tiles, count_columns * stride), at(tiles, (count_columns + 1) * stride), masked, n,
+                free, p, all_p, max_steps, x, load(waits, 0) > splat(0.5), block, work, told,
+            )  # fmt: skip
+            invert(matrix, p, length, inverse, bars)
+            for lane in range(8):
+                if waits[lane] == 0.0:
+                    keep(
+                        at(out, (group + lane) * width), lane, p, all_p, free, lower, upper, told,
+                        at(work, 8 * (size - 1)), x, bars, inverse, one, best,
+                    )  # fmt: skip
+        for lane in range(min(8, last - group)):
+            k = group + lane
+            result = at(out, k * width)
+            if result[STATUS] == CLEAN:
+                for j in range(p * p):
+                    own_inverse[j] = best[8 * j + lane]
+                begin = 0 if shared == 1 else offsets[k]
+                judge(
+                    kernel, columns, min(count_columns, 1), at(y, offsets[k]) if shared == 1 else y, root, weighted,
+                    begin, offsets[k + 1] - offsets[k], free, p, at(result, HEAD), result[RSS], own_inverse, block,
+                    at(own_inverse, p * p), order, at(result, OF_FACTS),
+                )  # fmt: skip
+    return 0
