@@ -140,7 +140,7 @@ def test_every_row_is_whole(name: str) -> None:
     assert op.guards == () or len(op.guards) == op.arity
     assert {"python", "kernel", "torch", "sql", "latex", "dd", "mpmath"} <= set(op.sources)
     for text in op.sources.values():
-        text.format(*"pqr"[: op.arity])
+        text.format(*"pqr"[: op.arity], inf="inf", nan="nan")
     assert messages.sentence(op.words)
     if op.domain is not None:
         assert messages.sentence(op.domain.words, op="f", what="x")

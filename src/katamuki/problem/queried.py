@@ -1,0 +1,240 @@
+"""A problem whose rows a database has: it makes the sums, and only their numbers come here.
+
+One aggregate query per linearisation (:mod:`katamuki.backends.sql_sums`). Where columns of J nearly depend on each
+other the database sums J·M instead, M the inverse of the triangle found so far, and what comes back has the digits of a
+QR decomposition (CholeskyQR2, Yamamoto et al. 2015; shifted where that is not enough, Fukaya et al. 2020). No row
+travels unless the source says how many may; the search then looks at means of cells of rows. Every pass counts the
+rows, and a table that changed is an error.
+
+What is not here: sums with more digits than doubles. The order of a sum is the database's, so that last bits may differ
+from one run to the next.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from katamuki.backends.native import address_of
+from katamuki.backends.sql import Rows
+from katamuki.backends.sql_sums import Sums, Terms, basis_name, basis_sums, core_sums, square_sum
+from katamuki.data.databases import Dialect, Row
+from katamuki.data.sql import Queried
+from katamuki.errors import BackendError, DataError
+from katamuki.problem import DEPENDENT, FINE, ILL, passes
+from katamuki.problem.distant import Distant, Wanted, rooted
+from katamuki.problem.queried_rows import Asker, facts_of
+from katamuki.problem.queried_sample import sample_of
+from katamuki.records import Array
+
+ROUNDS = 3  # bases tried one after the other: each reaches columns 1e7 times nearer to dependent
+SHIFT = 1e-14  # a pivot below this is the rounding of sums in doubles
+ROUNDING = 4 * 2.0**-52  # of y, of each term of the formula, and of their sum
+
+
+class QueriedProblem(Distant):
+    """What a solver needs of a query's rows."""
+
+    def __init__(self, rows: Queried, wanted: Wanted) -> None:
+        super().__init__(wanted)
+        weight: tuple[str, bool] | None = None
+        self.factor = 1.0  # w of all rows
+        for one, is_sigma in ((wanted.sigma, True), (wanted.weights, False)):
+            if isinstance(one, str):
+                weight = one, is_sigma
+            elif one is not None:
+                self.factor = 1.0 / float(one) ** 2 if is_sigma else float(one)
+        free = [int(k) for k in self.free]
+        self.terms = Terms(self.kernel.derivative, free, wanted.model.lhs, weight)
+        self.asker = Asker(rows.database)
+        self.facts = facts_of(self.asker, rows, wanted, self.terms)
+        self.n = self.facts.n
+        self.tss, self.tss_about_zero = self.facts.tss * self.factor, self.facts.tss_about_zero * self.factor
+        self._printed: dict[tuple[str, bool], Sums] = {}
+        self._basis: Array | None = None
+        self._best = math.inf
+        self._best_at: Array | None = None
+        found = sample_of(self.asker, rows, wanted, self.terms, self.facts)
+        self.sample, self.drawn, self.drawn_weights, self.travelled = found
+        self.source = replace(self.facts.source, sample=self.sample.n if self.travelled else 0)
+
+    # One query each ----------------------------------------------------------------------------------------------
+
+    def squares(self, values: Array) -> float:
+        """Σ w r² at all parameters (all_p,)."""
+        found = self._asked("squares", values, {}, lambda: square_sum(self.terms, *self._where))
+        return math.nan if found is None else found[0]
+
+    def sums(self, values: Array) -> Array:
+        """rss, Jᵀr (p,) and the upper triangle of JᵀJ by rows at all parameters (all_p,), weighted."""
+        found = self._asked("cores", values, {}, lambda: core_sums(self.terms, *self._where))
+        if found is None:
+            return np.full(1 + self.p + self.p * (self.p + 1) // 2, np.nan)
+        rss, right, products = found
+        with np.errstate(all="ignore"):
+            factors, places = self._factors(values), self.terms.places
+            right = factors * right[places]
+            matrix = np.outer(factors, factors) * products[np.ix_(places, places)]
+        return np.concatenate([[rss], right, matrix[np.triu_indices(self.p)]])
+
+    def triangle(self, values: Array, exact: bool = False) -> Array:
+        """rss and the triangle (p+1, p+1) of [J, r], flat, at all parameters (all_p,)."""
+        if self._basis is None:
+            sums, out = self.normal(values), np.empty(1 + (self.p + 1) ** 2)
+            if passes.factor(address_of(sums), self.p, FINE if exact else ILL, address_of(out)) != DEPENDENT:
+                return out
+        return self.folded(values)
+
+    def folded(self, values: Array) -> Array:
+        """The same by sums in a basis in which the columns of J are nearly orthogonal; the basis is kept."""
+        p, q = self.p, self.p + 1
+        basis = self._basis
+        if basis is None:
+            basis = inverse(rooted(self.normal(values), p)[1:].reshape(q, q)[:p, :p])
+        for _ in range(ROUNDS):
+            found = self._in_basis(values, basis)
+            if found is None:
+                return np.full(1 + q * q, np.nan)
+            rss, right, products = found
+            root, least = root_of(products)
+            if least >= FINE:
+                break
+            basis = basis @ inverse(root)
+        else:
+            found = self._in_basis(values, basis)
+            if found is None:
+                return np.full(1 + q * q, np.nan)
+            rss, right, products = found
+            root, _ = root_of(products)
+        self._basis = basis
+        out = np.zeros((q, q))
+        out[:p, :p] = np.triu(root @ inverse(basis))
+        out[:p, p] = forward(root, right)
+        out[p, p] = math.sqrt(max(rss - float(out[:p, p] @ out[:p, p]), 0.0))
+        return np.concatenate([[rss], out.ravel()])
+
+    def _in_basis(self, values: Array, basis: Array) -> tuple[float, Array, Array] | None:
+        """Σ w r², the products with r and those of the columns of J·basis."""
+        shares = np.zeros((len(self.terms.cores), self.p))
+        with np.errstate(all="ignore"):
+            np.add.at(shares, self.terms.places, self._factors(values)[:, None] * basis)
+        if not np.isfinite(shares).all():
+            return None
+        bound = {basis_name(i, j): float(one) for (i, j), one in np.ndenumerate(shares)}
+        found = self._asked("basis", values, bound, lambda: basis_sums(self.terms, self.p, *self._where))
+        if found is None or not all(np.isfinite(one).all() for one in found):
+            return None
+        return found
+
+    @property
+    def _where(self) -> tuple[Rows, Dialect, bool]:
+        return self.facts.rows, self.asker.dialect, self.asker.in_range
+
+    def _factors(self, values: Array) -> Array:
+        return self.terms.factors_at(dict(zip(self.names, values.tolist(), strict=True)))
+
+    def _asked(
+        self, what: str, values: Array, more: Mapping[str, float], make: Callable[[], Sums]
+    ) -> tuple[float, Array, Array] | None:
+        """The numbers of a query at some parameters; None where rows have no value there."""
+        self.evaluations += 1
+        if not np.isfinite(values).all():
+            return None
+        params = dict(zip(self.names, values.tolist(), strict=True)) | dict(more)
+
+        def printed(in_range: bool) -> Sums:
+            key = what, in_range
+            if key not in self._printed:
+                self._printed[key] = make()
+            return self._printed[key]
+
+        try:
+            rows = self.asker.ask(lambda in_range: printed(in_range).query, params)
+        except BackendError as error:
+            raise self._lost(error) from None
+        if rows is None:
+            return None
+        (row,) = rows
+        self._unchanged(row)
+        if row[1] != self.n:
+            return None  # a database without NaN
+        rss, right, products = printed(self.asker.in_range).matrix(row)
+        if rss * self.factor < self._best:
+            self._best, self._best_at = rss * self.factor, values.copy()
+        return rss * self.factor, right * self.factor, products * self.factor
+
+    def _unchanged(self, row: Row) -> None:
+        if row[0] != self.n:
+            raise DataError("E-CHANGED", "sql.changed", before=self.n, now=int(row[0]))
+
+    def _lost(self, error: BackendError) -> BackendError:
+        """The error of a database that went away, with how far the fit came."""
+        if self._best_at is None or error.key != "sql.gone":
+            return error
+        reached = zip(self.free_names, self._best_at[self.free].tolist(), strict=True)
+        start = ", ".join(f'"{name}": {value!r}' for name, value in reached)
+        values: dict[str, Any] = {**error.values, "start": f"{{{start}}}"}
+        return BackendError("E-DATABASE", "sql.gone_at", **values)
+
+    # What is said of them ----------------------------------------------------------------------------------------
+
+    def digits(self, values: Array, triangle: Array) -> Array:
+        """How many digits of each free parameter (p,) the scaled condition leaves: all_p values, (p, p) triangle of J.
+
+        y and each term of the formula are rounded, and so is their difference; a parameter moves by no more than the
+        norm of that times its row of the pseudo-inverse. Source: Björck 1996, section 1.4.3, norms by columns.
+        """
+        with np.errstate(all="ignore"):
+            params = np.abs(values[self.free])
+            noise = math.sqrt(self.tss_about_zero) + float(params @ np.linalg.norm(triangle, axis=0))
+            spread = np.linalg.norm(inverse(triangle), axis=1)
+            return np.asarray(-np.log10(np.maximum(ROUNDING * noise * spread / params, 2.0**-53)))
+
+    def close(self) -> None:
+        """Nothing is open here: the connection is the user's."""
+        self.sample.close()
+
+
+def root_of(products: Array) -> tuple[Array, float]:
+    """The upper Cholesky factor of products of columns, and its smallest diagonal beside its column's length.
+
+    A pivot that is rounding is lifted to what rounding is, so that the factor can be inverted; that of a column of
+    zeros is 0.
+    """
+    p = len(products)
+    length = np.sqrt(np.maximum(np.diag(products), 0.0))
+    unit = np.where(length > 0.0, length, 1.0)
+    scaled, root, least = products / np.outer(unit, unit), np.zeros((p, p)), 1.0
+    for k in range(p):
+        if length[k] == 0.0:
+            continue
+        above = root[:k]
+        pivot = scaled[k, k] - float(above[:, k] @ above[:, k])
+        root[k, k] = math.sqrt(max(pivot, SHIFT))
+        root[k, k + 1 :] = (scaled[k, k + 1 :] - above[:, k] @ above[:, k + 1 :]) / root[k, k]
+        least = min(least, float(root[k, k]))
+    return root * unit, least
+
+
+def inverse(triangle: Array) -> Array:
+    """The inverse of an upper triangle (p, p); a diagonal of 0 counts as 1."""
+    p = len(triangle)
+    out = np.zeros((p, p))
+    whole = triangle + np.diag(np.where(np.diag(triangle) == 0.0, 1.0, 0.0))
+    for k in range(p - 1, -1, -1):
+        out[k, k] = 1.0 / whole[k, k]
+        out[k, k + 1 :] = -(whole[k, k + 1 :] @ out[k + 1 :, k + 1 :]) / whole[k, k]
+    return out
+
+
+def forward(root: Array, right: Array) -> Array:
+    """rootᵀ x = right (p,); 0 where root has a diagonal of 0."""
+    out = np.zeros(len(right))
+    for k in range(len(right)):
+        if root[k, k] != 0.0:
+            out[k] = (right[k] - root[:k, k] @ out[:k]) / root[k, k]
+    return out
