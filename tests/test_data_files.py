@@ -141,7 +141,7 @@ def test_a_path_in_this_folder_needs_no_folder(tmp_path, monkeypatch):
 
 
 def test_a_folder_no_permission_and_impossible_names_are_refused(tmp_path, monkeypatch):
-    assert "is a folder" in refused("E-FILE", tmp_path)
+    assert "no file in the folder" in refused("E-FILE", tmp_path)
     for name in ("", "a\0b", "n" * 5000, "x,y\n1,2\n"):
         refused("E-FILE", name)
     path = tmp_path / "d.csv"

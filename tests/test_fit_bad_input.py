@@ -274,7 +274,7 @@ WRONG_KIND: dict[str, list[Any]] = {
     "starts": [0, -1, 1.5, "many", True, None, [1], np.ones(2)],
     "seed": ["x", 1.5, None, True, [1]],
     "max_seconds": [-1, 0, math.nan, "1", True, [1], 1j],
-    "max_memory": [0, 10**9, "1 GB"],
+    "max_memory": [0, 1.5e9, "1 GB"],
     "progress": [3, "print", [print]],
     "sigma_is": [3, True, "knwon", [1]],
 }

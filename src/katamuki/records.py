@@ -69,6 +69,9 @@ class Source:
     filtered: int = 0  # rows left out by where=
     where: str | None = None
     sha256: str | None = None  # of the file's bytes
+    files: int = 1  # several files are one source
+    sample: int | None = None  # rows in memory of a source that was not read whole
+    passes: int = 0  # over all its rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from katamuki.covariance import Uncertainty, uncertainty
 from katamuki.identifiability import combinations
 from katamuki.problem import Problem
+from katamuki.problem.distant import Distant
 from katamuki.records import Array, Combination, SigmaIs
 from katamuki.solvers import linear
 from katamuki.solvers.damped_step import BOUND
@@ -94,7 +95,8 @@ def answer_of(problem: Problem, descent: Descent, sigma_is: SigmaIs | None, boun
     parts: tuple[Combination, ...] = ()
     if math.isfinite(descent.rss) and found.rank < p - len(at_bound):
         if problem.named:
-            parts = combinations(problem.free_names, descent.values[problem.free], found.null, problem.loss)
+            loss = problem.sample.loss if isinstance(problem, Distant) else problem.loss
+            parts = combinations(problem.free_names, descent.values[problem.free], found.null, loss)
         else:  # weights of a network: which ones, and no formula for what is determined of them
             open_ones = np.isinf(found.inflation)
             names = tuple(name for name, one in zip(problem.free_names, open_ones, strict=True) if one)

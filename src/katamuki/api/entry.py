@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from katamuki import data as sources
 from katamuki.api import failures
 from katamuki.api.computing import KERNEL, Computing, computing, kind_of
+from katamuki.api.distant_facts import sampled_facts
+from katamuki.api.elsewhere import refuse
 from katamuki.api.options import Asked, check_names, check_options
 from katamuki.api.plan import Plan
 from katamuki.api.preparing import Given, Prepared, prepare
@@ -18,6 +21,7 @@ from katamuki.api.values import Limits
 from katamuki.errors import BoundsError, FitWarning
 from katamuki.findings import bent_profiles, examine, residual_facts, verdict
 from katamuki.problem import Problem
+from katamuki.problem.distant import Distant
 from katamuki.records import SigmaIs, Solution
 
 Missing = Literal["error", "drop"]
@@ -111,7 +115,8 @@ def fit(
     max_seconds : float, optional
         Stop a converging solver after so long: ``NotConverged`` with the best so far.
     max_memory : int, optional
-        Bytes; for data larger than memory, not there yet.
+        Bytes that the data may take; by default a quarter of the machine's memory. Files and relations that are larger
+        are read in pieces, once for each pass; beside them a sample of at most 100,000 rows is kept.
     progress : function, optional
         Called with the number of descents of the search so far and the least loss; then, between slices, with the step
         and the loss.
@@ -151,7 +156,8 @@ def fit(
     kind = kind_of(model, target)
     how = computing(loss, backend, dtype, device, kind, weighted=sigma is not None or weights is not None)
     chosen = resolve(solver)
-    given = Given(start, bounds, fixed, params, sigma, sigma_is, weights, where, missing, threads)
+    about_rows = (sigma, sigma_is, weights, where, missing, threads, max_memory, seed)
+    given = Given(start, bounds, fixed, params, *about_rows)
     if kind == "formula":
         _refuse_columns(target, inputs)
         ready = prepare(model, data, given)
@@ -162,7 +168,7 @@ def fit(
     try:
         run = _run(ready, how, chosen, max_seconds, progress, Asked(starts, seed))
         solution = solution_of(ready, run, how)
-        return judged(ready.plan, ready.problem, run, solution, ready.columns, seed)
+        return judged(ready.plan, ready.problem, run, solution, read_of(ready), seed)
     finally:
         ready.problem.close()
 
@@ -184,6 +190,7 @@ def _run(
 ) -> Run:
     """Solve by compiled kernels or by PyTorch."""
     if how.backend == "torch":
+        refuse(ready.problem, "stream.what.torch")
         from katamuki.api.torch_solving import solve_by_torch
 
         return solve_by_torch(ready, how, chosen, max_seconds, progress, asked)
@@ -220,7 +227,7 @@ def solution_of(ready: Prepared, run: Run, how: Computing = KERNEL) -> Solution:
         n=problem.n,
         dof=answer.uncertainty.dof,
         sigma_is=ready.weighing,
-        weighted=problem.weights is not None,
+        weighted=problem.weighted,
         steps=run.steps,
         evaluations=run.evaluations,
         seconds=run.seconds,
@@ -236,6 +243,15 @@ def solution_of(ready: Prepared, run: Run, how: Computing = KERNEL) -> Solution:
         device=how.device,
         loss_by="mean" if how.loss is None else type(how.loss).__name__,
     )
+
+
+def read_of(ready: Prepared) -> sources.Columns:
+    """What was read: the columns in memory, and of a source elsewhere all its rows beside the sample of them."""
+    problem = ready.problem
+    if not isinstance(problem, Distant):
+        return ready.columns
+    source = replace(problem.source, sample=problem.sample.n, passes=problem.evaluations)
+    return replace(problem.drawn, source=source)
 
 
 def _start(ready: Prepared, run: Run) -> dict[str, float] | None:
@@ -267,18 +283,24 @@ def judged(
 def examined(plan: Plan, problem: Problem, run: Run, solution: Solution, columns: sources.Columns, seed: int) -> Fit:
     """The fit with its findings and verdict, whatever they are."""
     facts, bent = None, None
+    distant = isinstance(problem, Distant)
+    weights = problem.drawn_weights if isinstance(problem, Distant) else problem.weights
     if run.failure is None and run.answer.covariance.size:
         answer = run.answer
-        facts = residual_facts(problem, answer.values, answer.uncertainty, answer.rss)
-        bent = bent_profiles(problem, solution, answer.values, answer.uncertainty)
-    found = examine(solution, facts, columns=columns.arrays, graph=plan.model.rhs, index=columns.index, profiles=bent)
+        if isinstance(problem, Distant):
+            facts = sampled_facts(problem, answer, solution)
+        else:
+            facts = residual_facts(problem, answer.values, answer.uncertainty, answer.rss)
+            bent = bent_profiles(problem, solution, answer.values, answer.uncertainty)
+    graph = None if distant else plan.model.rhs  # neighbours in a sample are none in the data
+    found = examine(solution, facts, columns=columns.arrays, graph=graph, index=columns.index, profiles=bent)
     return Fit(
         solution=solution,
         data=columns.source,
         trace=run.trace,
         plan=plan,
         columns=columns.arrays,
-        weights=problem.weights,
+        weights=weights,
         findings=found,
         verdict=verdict(solution, found),
         seed=seed,

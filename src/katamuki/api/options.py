@@ -40,7 +40,7 @@ def check_options(
         raise BoundsError("E-USAGE", "api.starts", given=shown(starts))
     if not _whole(seed, -math.inf):
         raise BoundsError("E-USAGE", "api.seed", given=shown(seed))
-    if max_memory is not None:
+    if max_memory is not None and not _whole(max_memory, 1):
         raise BoundsError("E-USAGE", "api.max_memory", given=shown(max_memory))
     if threads is not None and not _whole(threads, 1):
         raise BoundsError("E-USAGE", "api.threads", given=shown(threads))

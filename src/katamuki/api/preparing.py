@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from katamuki import data as sources
-from katamuki.api import failures, jumps
+from katamuki.api import elsewhere, failures, jumps
 from katamuki.api.plan import Plan, plan_for
 from katamuki.api.values import Limits, Settings, check_labels, check_sigma, settings, weights_of
 from katamuki.backends import numpy_
@@ -17,6 +18,7 @@ from katamuki.data.selection import Missing
 from katamuki.errors import DataError, FormulaError
 from katamuki.messages import few
 from katamuki.problem import Problem
+from katamuki.problem.distant import Elsewhere, Wanted
 from katamuki.records import Array, SigmaIs
 from katamuki.spelling import nearest
 
@@ -38,6 +40,8 @@ class Given(NamedTuple):
     where: str | None = None
     missing: Missing = "error"
     threads: int | None = None
+    max_memory: int | None = None
+    seed: int = 0
 
 
 @dataclass(slots=True)
@@ -54,7 +58,7 @@ class Prepared:
 
 def prepare(model: str | Callable[..., object], data: object, given: Given) -> Prepared:
     """Check arguments of ``katamuki.fit`` and make the problem that they describe; names are known to be names."""
-    start, bounds, fixed, params, sigma, sigma_is, weights, where, missing, threads = given
+    start, bounds, fixed, params, sigma, sigma_is, weights, where, missing, threads, max_memory, _ = given
     weighing = check_sigma(sigma, sigma_is, weights)
     rows = sources.rows(data)
     plan = plan_for(model, rows.names, params, (*(start or ()), *(bounds or ()), *(fixed or ())))
@@ -66,6 +70,9 @@ def prepare(model: str | Callable[..., object], data: object, given: Given) -> P
             used = (*used, one)
         elif one is not None:
             check_labels(what, one, data)
+    apart = elsewhere.elsewhere(rows, used, max_memory, threads)
+    if apart is not None:
+        return _prepare_distant(plan, said, weighing, used, apart, given)
     columns = sources.select(rows, used, where, missing)
     arrays = columns.arrays
     y = _response(plan, arrays)
@@ -78,6 +85,60 @@ def prepare(model: str | Callable[..., object], data: object, given: Given) -> P
     problem = plan.problem([arrays[name] for name in plan.kernel.columns], y, w, said.start, said.free, threads)
     check_totals(problem, plan.model.response)
     return Prepared(plan, said, weighing, used, columns, problem)
+
+
+def _prepare_distant(
+    plan: Plan,
+    said: Settings,
+    weighing: SigmaIs | None,
+    used: tuple[str, ...],
+    rows: Elsewhere,
+    given: Given,
+) -> Prepared:
+    """The problem of rows that stay where they are; one in memory where few of them count."""
+    sigma, weights = (_name_or_number(what, getattr(given, what)) for what in ("sigma", "weights"))
+    problem = elsewhere.distant(
+        rows,
+        Wanted(
+            kernel=plan.kernel,
+            model=plan.model,
+            response=plan.response_column,
+            used=used,
+            values=said.start,
+            free=said.free,
+            sigma=sigma,
+            weights=weights,
+            where=given.where,
+            missing=given.missing,
+            threads=given.threads,
+            seed=given.seed,
+            linear=plan.is_linear(said.free),
+            sample=elsewhere.sample_rows(len(used), given.max_memory),
+            left=partial(_response, plan),
+            weigh=lambda arrays, n: weights_of(sigma, weights, arrays, n, None, n),
+        ),
+    )
+    try:
+        if problem.sample.n < len(said.free):
+            raise too_few(said.free, problem.sample.n)
+        jumps.refuse(plan.jumps, plan.model, said, problem.drawn.arrays)
+        check_totals(problem.sample, plan.model.response)
+    except BaseException:
+        problem.close()
+        raise
+    if problem.whole:
+        columns = sources.Columns(problem.drawn.arrays, problem.source, problem.drawn.index)
+        return Prepared(plan, said, weighing, used, columns, problem.sample)
+    return Prepared(plan, said, weighing, used, problem.drawn, problem)
+
+
+def _name_or_number(what: str, given: object) -> str | float | None:
+    """sigma or weights of rows that are elsewhere: one number, or the name of a column beside them."""
+    if given is None or isinstance(given, str):
+        return given
+    if isinstance(given, int | float | np.integer | np.floating) and not isinstance(given, bool):
+        return float(given)
+    raise DataError("E-STREAM", "stream.weights", what=what)
 
 
 def _check_reads(plan: Plan, free: Sequence[str], columns: Sequence[str]) -> None:

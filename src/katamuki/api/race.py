@@ -17,6 +17,7 @@ import numpy as np
 
 from katamuki.api import failures, race_lanes
 from katamuki.api.computing import kind_of
+from katamuki.api.elsewhere import refuse
 from katamuki.api.entry import Missing, judged, solution_of
 from katamuki.api.options import check_names, check_options, shown
 from katamuki.api.preparing import Given, Prepared, prepare
@@ -233,6 +234,7 @@ def race(
     if not isinstance(steps, (int, np.integer)) or isinstance(steps, bool) or steps < 1:
         raise BoundsError("E-USAGE", "race.steps", given=shown(steps))
     ready = prepare(model, data, Given(start, None, fixed, params, sigma, sigma_is, weights, where, missing))
+    refuse(ready.problem, "stream.what.race")
     try:
         return _run(ready, solvers, int(steps), near, max_seconds, progress, began)
     finally:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from katamuki import data as sources
 from katamuki.api import propagation, surviving
+from katamuki.api.elsewhere import refuse_sample
 from katamuki.api.exporting import Exports
 from katamuki.api.intervals import Method, intervals
 from katamuki.api.numbers import Numbers
@@ -119,7 +120,8 @@ class Fit(Numbers, Stories, Pictures, Exports):
 
     @property
     def residuals(self) -> Array:
-        """y − ŷ (n,), unit of y, in the order of the rows."""
+        """y − ŷ (n,), unit of y, in the order of the rows; of rows that were read in pieces there are none."""
+        refuse_sample(self.data, "stream.what.residuals")
         return self._observed - self._values(self.columns, self.n)
 
     @property
@@ -141,7 +143,8 @@ class Fit(Numbers, Stories, Pictures, Exports):
 
     @cached_property
     def _digits(self) -> dict[str, float]:
-        return surviving.digits(self.solution, self._plan, self.columns, self.weights)
+        sampled = self.data.sample is not None
+        return surviving.digits(self.solution, self._plan, self.columns, self.weights, sampled)
 
     @cached_property
     def _rounded(self) -> dict[str, float]:

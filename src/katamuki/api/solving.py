@@ -18,6 +18,7 @@ from katamuki.api.refusing import refusal
 from katamuki.api.values import Settings
 from katamuki.errors import BoundsError
 from katamuki.problem import Problem
+from katamuki.problem.distant import Distant
 from katamuki.records import Array, Cycle, Reference, Search, SigmaIs, Solution, State, Trace
 from katamuki.solvers import first_order_run, lbfgs, lbfgs_diagnosis, linear
 from katamuki.solvers.first_order import FIRST_ORDER, FirstOrder
@@ -107,6 +108,8 @@ def solve(
             return run
         if isinstance(chosen, Linear):
             raise BoundsError("E-BOUNDS", "api.linear_bounds")
+    if isinstance(problem, Distant) and (chosen is None or isinstance(chosen, LevenbergMarquardt)):
+        return _of_distant(problem, is_linear, chosen or LM, said, sigma_is, max_seconds, progress, asked)
     if chosen is None or isinstance(chosen, LevenbergMarquardt):
         solver = chosen or LM
         at_hand(problem)
@@ -124,6 +127,33 @@ def solve(
     return _stepping(problem, is_linear, chosen, said, sigma_is, max_seconds, progress, accumulate, loop)
 
 
+def _of_distant(
+    problem: Distant,
+    is_linear: bool,
+    solver: LevenbergMarquardt,
+    said: Settings,
+    sigma_is: SigmaIs | None,
+    max_seconds: float | None,
+    progress: Callable[[int, float], None] | None,
+    asked: Asked,
+) -> Run:
+    """The sample is fitted as any problem in memory; from its answer all rows are descended."""
+    from katamuki.api.distant_solving import descend
+
+    began = time.perf_counter()
+    near = solve(problem.sample, is_linear, solver, said, sigma_is, max_seconds, progress, asked=asked)
+    if near.failure in {"no_start", "interrupted", "time_over"}:
+        problem.begin(near.answer.values)
+        return near
+    left = None if max_seconds is None else max(max_seconds - (time.perf_counter() - began), 1e-9)
+    descent, search = descend(problem, near.answer.values, near.search, _limits(said), solver.max_steps, left, progress)
+    descent = without_rounding(problem, descent, said.bounds)
+    run = _run_of(problem, descent, near.solver, near.options, sigma_is, bool(said.bounds))
+    run.seconds, run.search, run.begin = time.perf_counter() - began, search, descent.rows[0, : problem.p]
+    run.begin = problem.full(run.begin)
+    return run
+
+
 def _limits(said: Settings) -> tuple[Array | float, Array | float]:
     """Lower and upper bounds (p,) of the free parameters."""
     if not said.bounds:
@@ -136,7 +166,13 @@ def _closed_form(problem: Problem, sigma_is: SigmaIs | None) -> Run:
     """Gauss–Newton from zero, and double-double where the condition asks for it."""
     at_hand(problem)
     began = time.perf_counter()
-    descent = minimise(problem, problem.full(0.0), linear=True, max_steps=1)
+    found: linear.ExactAnswer | None = None
+    if isinstance(problem, Distant):
+        from katamuki.api.distant_solving import linear_answer
+
+        descent, found = linear_answer(problem)
+    else:
+        descent = minimise(problem, problem.full(0.0), linear=True, max_steps=1)
     seconds = time.perf_counter() - began
     run = _run_of(problem, without_rounding(problem, descent), "linear", {}, sigma_is, False)
     run.seconds = seconds
@@ -144,8 +180,8 @@ def _closed_form(problem: Problem, sigma_is: SigmaIs | None) -> Run:
         return run
     if problem.compiled and not run.answer.uncertainty.condition <= linear.CONDITION:
         found = linear.refine(problem)
-        if found is not None:
-            sharpen(problem, run.answer, found, sigma_is)
+    if found is not None:
+        sharpen(problem, run.answer, found, sigma_is)
     run.failure = None
     run.state = "not_identifiable" if run.answer.combinations else "exact"
     run.steps = 0
@@ -236,6 +272,8 @@ def _stepping(
     """Take the solver's steps, then say how its end stands to the least-squares answer."""
     if said.bounds:
         raise BoundsError("E-BOUNDS", "api.first_order_bounds", solver=type(solver).__name__)
+    if isinstance(problem, Distant):
+        problem.begin(problem.values)
     ended = (loop or run_steps)(
         solver, problem, problem.values, max_seconds=max_seconds, progress=progress, accumulate=accumulate
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from katamuki.api.elsewhere import refuse_sample
 from katamuki.api.fitted import Fitted
 from katamuki.problem import Problem
 
@@ -56,6 +57,7 @@ class Stories(Fitted):
         """
         from katamuki.explain.run.facts import story_of_run
 
+        refuse_sample(self.data, "stream.what.explain")
         return story_of_run(self._subject(), lang)
 
     def step(self, k: int) -> Step:
@@ -91,6 +93,7 @@ class Stories(Fitted):
         """
         from katamuki.explain.step.facts import step_of
 
+        refuse_sample(self.data, "stream.what.step")
         return step_of(self._subject(), k)
 
     def without_zero_grad(self) -> Fit:
@@ -128,6 +131,7 @@ class Stories(Fitted):
         """
         from katamuki.api.again import without_zero_grad
 
+        refuse_sample(self.data, "stream.what.zero_grad")
         return without_zero_grad(self)  # type: ignore[arg-type]  # this is a part of Fit
 
     def normal_equations(self, lang: str = "en") -> NormalEquations:
@@ -167,6 +171,7 @@ class Stories(Fitted):
         """
         from katamuki.explain.normal_equations.record import normal_equations_of
 
+        refuse_sample(self.data, "stream.what.equations")
         return normal_equations_of(self._subject(), lang)
 
     def _subject(self) -> Subject:

@@ -63,15 +63,17 @@ class Model:
         return dict(zip(self.names, columns, strict=True))
 
 
-def digits(solution: Solution, plan: Plan, columns: Mapping[str, Array], weights: Array | None) -> dict[str, float]:
-    """How many decimal digits of each free parameter are there; see ``Fit.digits``."""
+def digits(
+    solution: Solution, plan: Plan, columns: Mapping[str, Array], weights: Array | None, sampled: bool = False
+) -> dict[str, float]:
+    """How many decimal digits of each free parameter are there; see ``Fit.digits``. ``columns`` may be a sample."""
     free, reference = solution.free, solution.reference
     if solution.covariance.shape != (len(free),) * 2:  # none is computed of so many
         return dict.fromkeys(free, math.nan)
     model = Model(solution, plan)
     held = np.array([name in solution.at_bound for name in free])
     arrays = [np.ascontiguousarray(columns[name]) for name in model.names]
-    found = rounding.moved(model, arrays, weights, held, closed=solution.solver == "linear")
+    found = rounding.moved(model, arrays, weights, held, closed=solution.solver == "linear", sampled=sampled)
     unknown = {name for one in solution.combinations for name in one.names} | set(solution.at_bound)
     out = {}
     for name, far in zip(free, found.tolist(), strict=True):
@@ -94,7 +96,8 @@ def feared(solution: Solution, plan: Plan, columns: Mapping[str, Array], weights
         return False
     model, draw = Model(solution, plan), np.random.default_rng(0)
     n, dof = solution.n, solution.dof
-    rows = np.arange(0, n, max(1, n // SEEN))
+    there_are = len(next((columns[name] for name in model.names), ()))  # fewer than n where they are a sample
+    rows = np.arange(0, there_are, max(1, there_are // SEEN))
     few = [np.ascontiguousarray(columns[name][rows]) for name in model.names]
     moved = [one + np.spacing(one) * draw.integers(-1, 2, len(one), np.int8) for one in few]
     there = numpy_.shaken(plan.kernel.graph, dict(zip(model.names, moved, strict=True)), solution.params, draw)[0]

@@ -14,6 +14,7 @@ import numpy as np
 
 from katamuki import data as sources
 from katamuki.api.computing import Computing, check_range
+from katamuki.api.elsewhere import elsewhere
 from katamuki.api.options import shown
 from katamuki.api.plan import Kind
 from katamuki.api.preparing import Given, Prepared, check_totals, too_few
@@ -37,7 +38,7 @@ def prepare_torch(
     given: Given,
 ) -> Prepared:
     """Check what ``katamuki.fit`` was given and make the problem; see the module."""
-    start, bounds, fixed, params, sigma, sigma_is, weights, where, missing, threads = given
+    start, bounds, fixed, params, sigma, sigma_is, weights, where, missing, threads, max_memory, _ = given
     weighing = check_sigma(sigma, sigma_is, weights)
     if params is not None:
         raise BoundsError("E-USAGE", "torch.params")
@@ -54,6 +55,8 @@ def prepare_torch(
             used = (*used, one)
         elif one is not None:
             check_labels(what, one, data)
+    if elsewhere(rows, used, max_memory, threads) is not None:
+        raise DataError("E-STREAM", "stream.in_memory", what=Phrase("stream.what.torch"))
     selected = sources.select(rows, used, where, missing)
     arrays = selected.arrays
     y, n = arrays[response], len(arrays[response])

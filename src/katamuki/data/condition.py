@@ -186,6 +186,62 @@ class _Reader:
             raise self.refuse(node)
 
 
+def can_hold(condition: Condition, ranges: Mapping[str, tuple[float, float]]) -> bool:
+    """Whether a condition can be true of rows whose columns lie within ``ranges`` (lowest, highest), by name.
+
+    Columns compared with numbers are looked at; of anything else it is assumed that it can.
+
+    Example
+    -------
+    >>> can_hold(parse("x > 4 and not y == 2"), {"x": (0.0, 3.0)}), can_hold(parse("x > 4 or y > 0"), {"x": (0.0, 3.0)})
+    (False, True)
+    """
+
+    def limits(node: ast.expr) -> tuple[float, float] | None:
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+            inner = limits(node.operand)
+            return None if inner is None else (-inner[1], -inner[0])
+        if isinstance(node, ast.Constant) and not isinstance(node.value, str):
+            return float(node.value), float(node.value)  # type: ignore[arg-type]
+        return ranges.get(condition.ticked.get(node.id, node.id)) if isinstance(node, ast.Name) else None
+
+    def both(op: ast.cmpop, left: ast.expr, right: ast.expr) -> tuple[bool, bool]:
+        """Whether it can be true, and whether it can be false."""
+        one, two = limits(left), limits(right)
+        if one is None or two is None:
+            return True, True
+        if isinstance(op, ast.Gt | ast.GtE):
+            one, two = two, one
+        if isinstance(op, ast.Lt | ast.Gt):
+            return one[0] < two[1], one[1] >= two[0]
+        if isinstance(op, ast.LtE | ast.GtE):
+            return one[0] <= two[1], one[1] > two[0]
+        same = one[0] <= two[1] and two[0] <= one[1], not one[0] == one[1] == two[0] == two[1]
+        return same if isinstance(op, ast.Eq) else same[::-1]
+
+    def truth(node: ast.expr) -> tuple[bool, bool]:
+        if isinstance(node, ast.UnaryOp):
+            return truth(node.operand)[::-1]
+        if isinstance(node, ast.BoolOp):
+            parts = [truth(value) for value in node.values]
+            join, other = (all, any) if isinstance(node.op, ast.And) else (any, all)
+        else:
+            assert isinstance(node, ast.Compare)
+            join, other = all, any
+            if isinstance(node.ops[0], ast.In | ast.NotIn):
+                choices: list[ast.expr] = node.comparators[0].elts  # type: ignore[attr-defined]
+                parts = [both(ast.Eq(), node.left, one) for one in choices] or [(False, True)]
+                join, other = any, all
+            else:
+                sides = [node.left, *node.comparators]
+                parts = [both(op, sides[k], sides[k + 1]) for k, op in enumerate(node.ops)]
+        found = join(one for one, _ in parts), other(one for _, one in parts)
+        negated = isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.NotIn)
+        return found[::-1] if negated else found
+
+    return truth(condition.tree)[0]
+
+
 def _text(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, str)
 

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from katamuki.data.names import STANDARD_INPUT, Place, some
+from katamuki.data.parts import Part, whole
+from katamuki.data.streams_parts import ArrowPart, JsonPart, ParquetPart, TextPart
 from katamuki.data.table import Table
 from katamuki.data.text import TextFile
 from katamuki.errors import DataError
@@ -26,6 +28,7 @@ from katamuki.spelling import nearest
 
 SETS = Path(__file__).parent / "sets"  # the built-in data
 HASHED = 1 << 30  # bytes up to which a file's sha256 is taken: half a second
+LAZY = 1 << 26  # bytes of JSON beyond which a file is not read before it is used
 FOREIGN = {
     b"\x1f\x8b": "gzip",
     b"PK\x03\x04": "zip",
@@ -42,21 +45,23 @@ JSON = re.compile(rb"(\xef\xbb\xbf)?\s*(\{|\[\s*(\{|$))")
 READABLE = (".csv", ".tsv", ".txt", ".dat", ".parquet", ".jsonl", ".ndjson", ".arrow", ".feather")
 
 
-def from_path(path: Path, separator: str | None, decimal: str | None, header: bool | None) -> Table:
-    """A file as a table."""
+def from_path(
+    path: Path, separator: str | None, decimal: str | None, header: bool | None, *, alone: bool = True
+) -> Table:
+    """A file as a table; one that is not ``alone`` has no checksum."""
     try:
         mode = path.stat().st_mode
-        if stat.S_ISDIR(mode):
-            raise DataError("E-FILE", "data.folder", path=str(path))
         if not stat.S_ISREG(mode):  # a pipe, such as /dev/stdin, gives its bytes once
             return from_bytes(path.read_bytes(), str(path), separator, decimal, header)
         with path.open("rb") as stream:
             first = stream.read(8)
+            if JSON.match(first) and path.stat().st_size > LAZY:
+                return of_parts([JsonPart(path, path.name)], Source(path.name, "jsonl", -1))
             if first[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) or JSON.match(first):
                 body: Path | bytes = first + stream.read()
             else:
                 body = path
-            digest = _digest(path)
+            digest = _digest(path) if alone else None
     except FileNotFoundError:
         raise no_file(path) from None
     except PermissionError:
@@ -66,7 +71,18 @@ def from_path(path: Path, separator: str | None, decimal: str | None, header: bo
     except (OSError, ValueError) as error:
         cause = getattr(error, "strerror", None) or str(error)
         raise DataError("E-FILE", "data.unreadable_file", path=str(path)[:200], cause=cause) from None
-    return _table(body, first, path.name, digest, separator, decimal, header)
+    table = _table(body, first, path.name, digest, separator, decimal, header)
+    if JSON.match(first):
+        table.parts = (JsonPart(path, path.name),)
+    return table
+
+
+def of_parts(parts: Sequence[Part], known: Source) -> Table:
+    """Parts as one table, whose columns are read into memory when they are asked for, or streamed."""
+    fetch, count = whole(parts, known.name)
+    table = Table(parts[0].names, fetch, known, count=count, separator=parts[0].separator, decimal=parts[0].decimal)
+    table.parts = tuple(parts)
+    return table
 
 
 def from_bytes(body: bytes, name: Place, separator: str | None, decimal: str | None, header: bool | None) -> Table:
@@ -154,10 +170,12 @@ def _text(file: TextFile, digest: str | None) -> Table:
             return None
         return DataError("E-ENCODING", "data.encoding", place=file.place, position=bad, encoding="UTF-8")
 
-    return Table(
+    table = Table(
         file.names, file.fetch, known,
         count=file.rows, separator=layout.separator, decimal=layout.decimal, refuse=refuse,
     )  # fmt: skip
+    table.parts = (TextPart(file),) if isinstance(file.body, Path) else ()
+    return table
 
 
 def _parquet(body: Path | bytes, name: Place, digest: str | None) -> Table:
@@ -177,7 +195,9 @@ def _parquet(body: Path | bytes, name: Place, digest: str | None) -> Table:
             raise _damaged(name, error) from None
         return {k: table.column(names[k]) for k in places}
 
-    return Table(names, fetch, Source(name, "parquet", rows, header=names, sha256=digest))
+    table = Table(names, fetch, Source(name, "parquet", rows, header=names, sha256=digest))
+    table.parts = (ParquetPart(body, name, file.metadata),) if isinstance(body, Path) else ()
+    return table
 
 
 def _arrow(body: Path | bytes, name: Place, digest: str | None, stream: bool) -> Table:
@@ -192,14 +212,17 @@ def _arrow(body: Path | bytes, name: Place, digest: str | None, stream: bool) ->
         except (pa.ArrowException, OSError) as error:
             raise _damaged(name, error) from None
 
-    names = tuple(opened().names)
+    schema = opened()
+    names = tuple(schema.names)
 
     def fetch(places: Sequence[int], text: Set[int]) -> dict[int, Any]:
         ordered = sorted(places)
         table = opened(ordered)
         return {k: table.column(i) for i, k in enumerate(ordered)}
 
-    return Table(names, fetch, Source(name, "arrow", -1, header=names, sha256=digest))
+    table = Table(names, fetch, Source(name, "arrow", -1, header=names, sha256=digest))
+    table.parts = (ArrowPart(body, name, schema, stream),) if isinstance(body, Path) else ()
+    return table
 
 
 def _damaged(name: Place, error: Exception) -> DataError:

@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from katamuki.data import files
+from katamuki.data import files, folders
 from katamuki.data.convert import Plain, root
 from katamuki.data.names import IN_MEMORY
+from katamuki.data.streams_parts import RelationPart
 from katamuki.data.table import Table
 from katamuki.errors import DataError
 from katamuki.records import Rows, Source
@@ -35,6 +36,7 @@ class Mapped(Table):
         self.time = {}
         self._known = UNCOUNTED
         self._count = self._refuse = None
+        self.parts = ()
 
     def _fetch(self, places: Sequence[int], text: Set[int]) -> dict[int, Any]:
         found = {k: self.columns[self.names[k]] for k in places}
@@ -139,13 +141,18 @@ def read(
 def _rows(data: object, sep: str | None, decimal: str | None, header: bool | None) -> Rows:
     if isinstance(data, Table):
         return data
+    if hasattr(data, "road") and not isinstance(data, type):  # rows that stay where they are
+        return data  # type: ignore[return-value]
     if isinstance(data, str | os.PathLike):
         if data == "-":
             return files.from_stream(sys.stdin, sep, decimal, header)
         path = os.fspath(data)
         if not path:
             raise DataError("E-FILE", "data.no_file", path="")
-        return files.from_path(Path(os.fsdecode(path)), sep, decimal, header)
+        found = Path(os.fsdecode(path))
+        if folders.several(found):
+            return folders.table(found, sep, decimal, header)
+        return files.from_path(found, sep, decimal, header)
     if hasattr(data, "read"):
         return files.from_stream(data, sep, decimal, header)
     frame = _frame(data)
@@ -197,7 +204,9 @@ def _relation(data: Any) -> Table:
     def count() -> int:
         return int(data.aggregate("count(*) as n").to_arrow_table().column(0)[0].as_py())
 
-    return Table(names, fetch, Source(IN_MEMORY, "duckdb", -1), count=count)
+    table = Table(names, fetch, Source(IN_MEMORY, "duckdb", -1), count=count)
+    table.parts = (RelationPart(data, count),)
+    return table
 
 
 def _narwhals(data: Any) -> Table | None:

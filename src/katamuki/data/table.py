@@ -42,7 +42,7 @@ class Table(Mapping[str, Array]):
         Gives a better error than "no column" where there is one.
     """
 
-    __slots__ = ("_count", "_fetch", "_known", "_refuse", "decimal", "names", "separator", "time")
+    __slots__ = ("_count", "_fetch", "_known", "_refuse", "decimal", "names", "parts", "separator", "time")
 
     def __init__(
         self,
@@ -59,6 +59,7 @@ class Table(Mapping[str, Array]):
         self._fetch, self._known, self._count, self._refuse = fetch, known, count, refuse
         self.separator, self.decimal = separator, decimal
         self.time: Mapping[str, str] = {}
+        self.parts: Sequence[Any] = ()  # what its rows can be streamed from (``streams.Part``); nothing: they cannot
 
     @property
     def source(self) -> Source:
@@ -107,6 +108,15 @@ class Table(Mapping[str, Array]):
         )
         return {name: convert.plain(found[k], name) for name, k in places.items()}
 
+    def as_is(self, names: Sequence[str]) -> list[Any]:
+        """Some columns as the source holds them, of whatever kind; of text files, cells."""
+        for name in names:
+            if self._refuse is not None and (error := self._refuse(name)) is not None:
+                raise error
+        places = [find(name, self.names, self._known.name) for name in names]
+        found = self._fetch(sorted(set(places)), set(places))
+        return [found[k] for k in places]
+
     def column(self, name: str) -> Array:
         """One column: (n,) float64, NaN where a value is missing; ``DataError`` where it is no number."""
         raw = self.raw([name])
@@ -130,6 +140,7 @@ class Table(Mapping[str, Array]):
             self.names, self._fetch, self._known,
             count=self._count, separator=self.separator, decimal=self.decimal, refuse=self._refuse,
         )  # fmt: skip
+        other.parts = self.parts
         other.time = {self.names[find(name, self.names, self._known.name)]: unit for name, unit in time.items()}
         return other
 

@@ -11,7 +11,7 @@ import codecs
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -63,18 +63,17 @@ class TextFile:
             if found is not None:
                 return found
         cells = self._careful(places)
-        return {k: Cells(cells[k], partial(_first_bad, self._open)) for k in places}
+        return {k: Cells(cells[k], self.first_bad) for k in places}
 
-    def _fast(self, places: Sequence[int], words: set[int]) -> dict[int, Any] | None:
-        """What Arrow reads, or None where it objects: the careful reader then says why, or knows better."""
+    def _options(self, places: Sequence[int], words: set[int]) -> tuple[dict[str, Any], set[str]]:
+        """How Arrow is told to read some columns, named by their places, and which of them as text."""
         import pyarrow as pa
         import pyarrow.csv
 
-        width, start = len(self.names), self.layout.start + self.skip
-        labels = [str(k) for k in range(width)]
+        labels = [str(k) for k in range(len(self.names))]
         wanted = [labels[k] for k in places] or labels[:1]
         as_text = {labels[k] for k in places if k in words or not self.layout.numeric[k]}
-        options = pyarrow.csv.ConvertOptions(
+        convert = pyarrow.csv.ConvertOptions(
             include_columns=wanted,
             column_types={name: pa.string() if name in as_text else pa.float64() for name in wanted},
             null_values=NULLS,
@@ -82,34 +81,82 @@ class TextFile:
             decimal_point=self.layout.likely,
             check_utf8=False,
         )
+        parse = pyarrow.csv.ParseOptions(
+            delimiter=self.layout.separator, newlines_in_values=True, ignore_empty_lines=True
+        )
+        read = {"column_names": labels}
+        return {"read_options": read, "parse_options": parse, "convert_options": convert}, as_text
+
+    def _opened(self) -> Any:
+        """The body for Arrow, after the header."""
+        import pyarrow as pa
+
+        file = pa.memory_map(str(self.body)) if isinstance(self.body, Path) else pa.BufferReader(self.body)
+        file.seek(self.layout.start + self.skip)
+        return file
+
+    def _fast(self, places: Sequence[int], words: set[int]) -> dict[int, Any] | None:
+        """What Arrow reads, or None where it objects: the careful reader then says why, or knows better."""
+        import pyarrow as pa
+        import pyarrow.csv
+
+        options, as_text = self._options(places, words)
+        options["read_options"] = pyarrow.csv.ReadOptions(**options["read_options"])
         try:
-            with pa.memory_map(str(self.body)) if isinstance(self.body, Path) else pa.BufferReader(self.body) as file:
-                file.seek(start)
-                table = pyarrow.csv.read_csv(
-                    file,
-                    read_options=pyarrow.csv.ReadOptions(column_names=labels),
-                    parse_options=pyarrow.csv.ParseOptions(
-                        delimiter=self.layout.separator, newlines_in_values=True, ignore_empty_lines=True
-                    ),
-                    convert_options=options,
-                )
+            with self._opened() as file:
+                table = pyarrow.csv.read_csv(file, **options)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
             return None
         self.count = table.num_rows
+        return self._numbers(table, places, as_text)
+
+    def _numbers(self, table: Any, places: Sequence[int], as_text: set[str]) -> dict[int, Any] | None:
+        """What Arrow read, by place; None where the careful reader knows better."""
         found: dict[int, Any] = {}
         for k in places:
-            column = table.column(labels[k])
-            if labels[k] in as_text:
+            column = table.column(str(k))
+            if str(k) in as_text:
                 try:
-                    found[k] = Cells(column.to_pylist(), partial(_first_bad, self._open))
+                    found[k] = Cells(column.to_pylist(), self.first_bad)
                 except UnicodeDecodeError:
                     return None
                 continue
-            values = column.to_numpy()
+            values = column.to_numpy() if hasattr(column, "chunks") else column.to_numpy(zero_copy_only=False)
             if len(values) and np.nanmax(np.abs(values), initial=0.0) >= EXACT:
                 return None
             found[k] = values
         return found
+
+    def blocks(self, places: Sequence[int], words: set[int], size: int) -> Iterator[dict[int, Any]]:
+        """Columns by place as ``fetch`` gives them, about ``size`` bytes of text at a time, as far as Arrow reads them.
+
+        It ends at the first block that the careful reader must see: ``records`` goes on from there.
+        """
+        if self.layout.separator in (None, " ", self.layout.likely):
+            return
+        import pyarrow as pa
+        import pyarrow.csv
+
+        options, as_text = self._options(places, words)
+        options["read_options"] = pyarrow.csv.ReadOptions(**options["read_options"], block_size=size)
+        try:
+            with self._opened() as file, pyarrow.csv.open_csv(file, **options) as reader:
+                for batch in reader:
+                    found = self._numbers(batch, places or [0], as_text)
+                    if found is None:
+                        return
+                    if batch.num_rows:
+                        yield found
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            return
+
+    def records(self, skip: int) -> Iterator[list[str]]:
+        """The rows after the first ``skip``, as cells; ``DataError`` at the first that is not as long as the header."""
+        return islice(self._rows(), skip, None)
+
+    def first_bad(self) -> int | None:
+        """The position from 0 of the first byte that is no UTF-8."""
+        return _first_bad(self._open)
 
     def _careful(self, places: Sequence[int]) -> dict[int, list[str]]:
         small = self.size <= LARGE

@@ -112,6 +112,11 @@ class Problem:
         passes.response_pass(self.y_address, weighting, weights is not None, self.n, address_of(sums))
         _, self.tss_about_zero, self.tss = sums.tolist()  # Σ w y², Σ w (y − ȳ_w)²
 
+    @property
+    def weighted(self) -> bool:
+        """Whether rows have weights."""
+        return self.weights is not None
+
     def block(self) -> Array:
         """An uninitialised block: the residuals and one column per parameter."""
         return np.empty(BLOCK * (1 + self.all_p))

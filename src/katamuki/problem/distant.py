@@ -10,7 +10,7 @@ exist, and whoever asks for them has taken the wrong road.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, ClassVar, Literal, NoReturn, Protocol, runtime_checkable
@@ -35,7 +35,9 @@ class Wanted:
 
     ``response`` names the column that is the left side, None where the left side is computed (``model.lhs``). ``used``
     are all columns that are read, those of ``sigma`` and ``weights`` included, which are column names or one number.
-    ``values`` are all parameters' starts, ``free`` those to be fitted. ``max_memory`` in bytes.
+    ``values`` are all parameters' starts, ``free`` those to be fitted, ``linear`` whether the model is linear in them
+    together. ``sample`` is how many rows a sample may have. ``left`` and ``weigh`` make y and w (None: all 1) of rows,
+    columns by name, and refuse what is no response and no weight.
     """
 
     kernel: Kernel
@@ -50,7 +52,10 @@ class Wanted:
     missing: Missing = "error"
     threads: int | None = None
     seed: int = 0
-    max_memory: int | None = None
+    linear: bool = False
+    sample: int = SAMPLE
+    left: Callable[[Mapping[str, Array]], Array]
+    weigh: Callable[[Mapping[str, Array], int], Array | None]
 
 
 @runtime_checkable
@@ -86,6 +91,7 @@ class Distant(Problem):
     drawn: Columns  # the sample's columns by name, and the numbers of its rows in the source, from 0
     source: Source  # what was read: rows fitted, left out and dropped
     drawn_weights: Array | None = None  # w of the sample's rows
+    whole: bool = False  # the sample is all rows that count
 
     def __init__(self, wanted: Wanted) -> None:
         self.wanted = wanted

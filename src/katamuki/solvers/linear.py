@@ -46,11 +46,12 @@ class Linear:
 
 @dataclass(frozen=True, slots=True)
 class ExactAnswer:
-    """The answer in 64 digits, rounded: free parameters (p,), rss, (JᵀWJ)⁻¹ (p, p)."""
+    """The answer in 64 digits, rounded: free parameters (p,), rss, (JᵀWJ)⁻¹ (p, p), and R (p, p) of √W J = QR."""
 
     params: Array
     rss: float
     inverse: Array
+    triangle: Array
 
 
 def refine(problem: Problem) -> ExactAnswer | None:
@@ -81,6 +82,12 @@ def refine(problem: Problem) -> ExactAnswer | None:
         return None
     with localcontext(Context(prec=DIGITS)):
         sums = [Decimal(h) + Decimal(t) for h, t in zip(out[::2].tolist(), out[1::2].tolist(), strict=True)]
+    return solved(problem, sums)
+
+
+def solved(problem: Problem, sums: list[Decimal]) -> ExactAnswer | None:
+    """The answer from r₀ᵀWr₀, JᵀWr₀ and the upper triangle of JᵀWJ by rows, r₀ the residuals where all free are 0."""
+    with localcontext(Context(prec=DIGITS)):
         found = _solve(sums, problem.p)
     if found is not None and found.rss <= CANCELLED * float(sums[0]):
         return replace(found, rss=problem.rss(problem.full(found.params)))
@@ -115,7 +122,12 @@ def _solve(sums: list[Decimal], p: int) -> ExactAnswer | None:
     for j in range(p):
         unit = [scale[j] if k == j else Decimal(0) for k in range(p)]
         inverse[:, j] = [float(value * scale[k]) for k, value in enumerate(_substitute(lower, pivots, unit))]
-    return ExactAnswer(np.array([float(one) for one in params]), float(rss), inverse)
+    triangle = np.zeros((p, p))
+    for j in range(p):
+        root = pivots[j].sqrt()
+        for i in range(j, p):
+            triangle[j, i] = float(root * (lower[i][j] if i > j else 1) / scale[i])
+    return ExactAnswer(np.array([float(one) for one in params]), float(rss), inverse, triangle)
 
 
 def _substitute(lower: list[list[Decimal]], pivots: list[Decimal], right: list[Decimal]) -> list[Decimal]:

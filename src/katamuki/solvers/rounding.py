@@ -64,7 +64,15 @@ class Model(Protocol):
         """By how much they move (1 + all_p, n) where only what double-double does not compute is rounded otherwise."""
 
 
-def moved(model: Model, columns: list[Array], weights: Array | None, held: NDArray[np.bool_], *, closed: bool) -> Array:
+def moved(
+    model: Model,
+    columns: list[Array],
+    weights: Array | None,
+    held: NDArray[np.bool_],
+    *,
+    closed: bool,
+    sampled: bool = False,
+) -> Array:
     """How far rounding moves each free parameter, and what the solver left undone: (p,), unit of the parameter.
 
     Parameters
@@ -79,6 +87,8 @@ def moved(model: Model, columns: list[Array], weights: Array | None, held: NDArr
         Parameters that stand at a bound: they are not moved, and have 0.
     closed : bool
         The formula is linear, and the answer its closed form.
+    sampled : bool
+        The columns are a sample, of which the answer is not the minimum: what was left undone is not seen.
 
     Returns
     -------
@@ -107,7 +117,7 @@ def moved(model: Model, columns: list[Array], weights: Array | None, held: NDArr
         if closed and whole.compiled and not condition <= linear.CONDITION:
             found = _closed(model, problem, columns, weights)
         if found is None:
-            found = _stepped(model, whole, here, problem, columns, weights, loose, not closed)
+            found = _stepped(model, whole, here, problem, columns, weights, loose, not closed, not sampled)
     out[loose] = found
     return out
 
@@ -180,8 +190,9 @@ def _stepped(
     weights: Array | None,
     loose: Places,
     bends: bool,
+    ends: bool,
 ) -> Array:
-    """The scatter of Gauss–Newton steps about the answer, and the step from it."""
+    """The scatter of Gauss–Newton steps about the answer, and the step from it where it ends there."""
     draw, triangles = np.random.default_rng(0), [here, here if problem is whole else _triangle(problem, problem.values)]
     first = None
     for _ in range(PLACES):
@@ -196,7 +207,7 @@ def _stepped(
             return np.full(len(loose), math.inf)
         triangles.append(_folded(y, table, problem))
     steps = _steps(np.array(triangles), loose)
-    undone, scatter = steps[0], steps[2:] - steps[1]
+    undone, scatter = steps[0] * ends, steps[2:] - steps[1]
     scatter = scatter[np.isfinite(scatter).all(axis=1)]
     if not len(scatter):
         return np.full(len(loose), math.inf)

@@ -1,0 +1,93 @@
+"""The answer of rows that are elsewhere: of the sample first, then of all rows, pass after pass.
+
+A formula that is linear takes its closed form. Others are fitted to the sample, search included, and the descent on all
+rows begins where that one ended; where the sample cannot tell minima apart, the rows decide: each is descended to.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from katamuki.api.searching import NEAR, TRIED
+from katamuki.covariance import uncertainty
+from katamuki.problem.distant import Distant
+from katamuki.records import Array, Minimum, Search
+from katamuki.solvers.levenberg_marquardt import Descent, minimise
+from katamuki.solvers.linear import ExactAnswer
+from katamuki.solvers.linear_passes import closed_form
+
+Progress = Callable[[int, float], None]
+
+
+def linear_answer(problem: Distant) -> tuple[Descent, ExactAnswer | None]:
+    """The closed form on all rows."""
+    sample = problem.sample
+    near = minimise(sample, sample.full(0.0), linear=True, max_steps=1)
+    p, condition = problem.p, math.inf
+    if np.isfinite(near.triangle).all():
+        condition = uncertainty(near.triangle[:p, :p], near.rss, sample.n, False, None, None).condition
+    usable = near.ending == "converged" and condition < math.inf
+    return closed_form(problem, near.values if usable else problem.full(0.0), condition)
+
+
+def descend(
+    problem: Distant,
+    start: Array,
+    search: Search | None,
+    limits: tuple[Array | float, Array | float],
+    max_steps: int,
+    max_seconds: float | None,
+    progress: Progress | None,
+) -> tuple[Descent, Search | None]:
+    """The descent on all rows from the sample's answer (all_p,), and its search as a record about all rows."""
+    began = time.perf_counter()
+
+    def down(start: Array) -> Descent:
+        left = None if max_seconds is None else max(max_seconds - (time.perf_counter() - began), 1e-9)
+        return minimise(problem, start, *limits, max_steps=max_steps, max_seconds=left, progress=progress)
+
+    problem.begin(start)
+    best = down(start)
+    if search is None or best.ending != "converged":
+        return best, search
+    minima = [one for one in search.minima if one.converged]
+    first = minima[0] if minima else None
+    ended = {0: best}
+    for k, other in enumerate(minima[1:TRIED], 1):
+        if first is None or other.loss > first.loss * (1.0 + NEAR * problem.p / problem.sample.n):
+            break
+        found = down(_values(problem, other.params))
+        if found.ending != "converged":
+            continue
+        ended[k] = found
+        if found.rss < best.rss:
+            best = found
+    return best, _about_all(problem, search, minima, ended)
+
+
+def _about_all(problem: Distant, search: Search, minima: list[Minimum], ended: Mapping[int, Descent]) -> Search:
+    """The record with losses on all rows: of those descended to as they are, of others as far above the first."""
+    if not minima:
+        return search
+    shift = ended[0].rss / problem.n - minima[0].loss
+    moved = []
+    for k, one in enumerate(minima):
+        if k in ended:
+            params = dict(zip(problem.names, ended[k].values.tolist(), strict=True))
+            moved.append(replace(one, params=params, loss=ended[k].rss / problem.n))
+        else:
+            moved.append(replace(one, loss=max(one.loss + shift, 0.0)))
+    moved.sort(key=lambda one: one.loss)
+    given = search.given
+    if given is not None:
+        given = replace(given, loss=max(given.loss + shift, 0.0))
+    return replace(search, minima=tuple(moved), given=given)
+
+
+def _values(problem: Distant, params: Mapping[str, float]) -> Array:
+    return np.array([params[name] for name in problem.names])

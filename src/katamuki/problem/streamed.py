@@ -1,0 +1,378 @@
+"""Rows that pass by: the sums of a problem larger than memory, made batch by batch while the next ones are read.
+
+Threads take pieces of the source in order; each reads and decodes a batch and runs the compiled passes on it, which let
+the interpreter go. What a batch gives is kept, and all results are merged in the order of the rows when the pass is
+over, so that bits do not depend on threads. A pass ends by asking whether the files are still those it began with.
+
+The sample comes from the beginnings of all pieces where there are many (row groups of Parquet), else from one pass over
+all rows, every k-th of those that count.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from decimal import Context, Decimal, localcontext
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from katamuki.backends.native import address_of
+from katamuki.data.names import printable
+from katamuki.data.selection import Columns
+from katamuki.data.streams import Batch, Piece, Stream
+from katamuki.errors import DataError
+from katamuki.problem import Problem, available_cores, passes
+from katamuki.problem.distant import SAMPLE, Distant, Wanted
+from katamuki.problem.double_double import double_double_pass
+from katamuki.problem.thinning import Taken, Thinning, together
+from katamuki.records import Array
+
+DIGITS = 64  # of the decimal arithmetic that adds double-doubles
+FIRST = 1 << 16  # rows from which a closed form takes where to begin
+FEWEST = 1000  # rows that a sample from the beginnings of pieces must have
+
+
+@dataclass(slots=True)
+class Block:
+    """Rows in the form that compiled passes take: the kernel's columns, the response, w and √w."""
+
+    columns: list[Array]
+    y: Array
+    weights: Array | None
+    root: Array | None
+    pointers: NDArray[np.int64]
+
+    @property
+    def shared(self) -> tuple[int, int, int]:
+        """Columns, y and √w by address."""
+        return address_of(self.pointers), address_of(self.y), 0 if self.root is None else address_of(self.root)
+
+
+@dataclass(slots=True)
+class Counts:
+    """What does not depend on parameters: rows read, left out, dropped; W, the mean of y, Σ w y², Σ w (y − ȳ)²."""
+
+    read: int = 0
+    filtered: int = 0
+    dropped: int = 0
+    n: int = 0
+    weight: float = 0.0
+    mean: float = 0.0
+    square: float = 0.0
+    spread: float = 0.0
+
+    def add(self, other: Counts) -> None:
+        """These and other rows. Source: Chan, Golub & LeVeque 1983 (the spread about a merged mean)."""
+        total = self.weight + other.weight
+        if other.weight > 0.0:
+            apart = other.mean - self.mean
+            self.spread += other.spread + apart * apart * self.weight * other.weight / total
+            self.mean += apart * other.weight / total
+            self.weight = total
+        self.read, self.n = self.read + other.read, self.n + other.n
+        self.filtered, self.dropped = self.filtered + other.filtered, self.dropped + other.dropped
+        self.square += other.square
+
+
+class StreamedProblem(Distant):
+    """A problem whose rows are read for each pass.
+
+    Parameters
+    ----------
+    stream : Stream
+        The source.
+    wanted : Wanted
+        What the fit wants of it.
+    """
+
+    def __init__(self, stream: Stream, wanted: Wanted) -> None:
+        super().__init__(wanted)
+        self.stream = stream
+        self.reader = stream.reader(wanted.used, wanted.where, wanted.missing)
+        self.source = stream.source
+        self.counts: Counts | None = None
+        self._read: list[int] = []  # rows of each piece, as the first pass counted them
+        self.most = wanted.sample
+        self.whole = False  # the sample is all rows
+        pieces = len(self.reader.pieces)
+        self.count = min(wanted.threads or available_cores(), max(pieces, 1))
+        self._pool: ThreadPoolExecutor | None = None
+        if self.reader.spread() and self._from_beginnings():
+            return
+        if wanted.linear:
+            self._from_first()
+        else:
+            self._from_all()
+
+    # The sample --------------------------------------------------------------------------------------------------
+
+    def _draw(self, taken: Sequence[Taken]) -> int:
+        """Make the sample of rows that were taken; how many they are."""
+        names = self.reader.used
+        arrays = {name: np.concatenate([one.arrays[name] for one in taken]) for name in names}
+        index = np.concatenate([one.rows for one in taken])
+        if not len(index):
+            return 0
+        block = self._block(arrays, len(index))
+        source = replace(self.stream.source, rows=len(index), where=self.wanted.where)
+        self.drawn = Columns(arrays, source, index)
+        self.drawn_weights = block.weights
+        model = (self.kernel, block.columns, block.y, block.weights)
+        self.sample = Problem(*model, self.wanted.values, self.free_names, self.threads)
+        return len(index)
+
+    def _from_beginnings(self) -> bool:
+        """A sample of the rows at the beginnings of all pieces, seeded; whether there were enough."""
+        pieces = [one for one in self.reader.pieces if one.rows and not one.idle]
+        total, draw = sum(one.rows or 0 for one in pieces), np.random.default_rng(self.wanted.seed)
+        starts, taken = self._starts(), []
+        for k, piece in enumerate(pieces):
+            batch = next(self.reader.batches(piece), None)
+            share = (self.most * (k + 1)) // len(pieces) - (self.most * k) // len(pieces)
+            if batch is None or not batch.n:
+                continue
+            rows = np.sort(draw.choice(batch.n, min(share, batch.n), replace=False))
+            arrays = {name: np.ascontiguousarray(one[rows]) for name, one in batch.arrays.items()}
+            number = rows if batch.index is None else batch.index[rows]
+            taken.append(Taken(arrays, starts[(piece.part, piece.number)] + number))
+        return bool(taken) and self._draw(taken) >= min(FEWEST, total)
+
+    def _from_first(self) -> None:
+        """The first rows that count: where a closed form begins. The sample itself is drawn in its pass."""
+        taken: list[Taken] = []
+        starts = self._starts(known=False)
+        for piece in self.reader.pieces:
+            first = starts[(piece.part, piece.number)]
+            for batch in self.reader.batches(piece):
+                number = np.arange(batch.n) if batch.index is None else batch.index
+                taken.append(Taken(batch.arrays, first + batch.first + number))
+                if sum(len(one.rows) for one in taken) >= FIRST:
+                    self._draw(taken)
+                    return
+        if not taken or not self._draw(taken):
+            raise self._nothing(sum(one.rows or 0 for one in self.reader.pieces))
+        self._from_all()
+
+    def _from_all(self) -> None:
+        """One pass over all rows: they are counted, and the sample is every k-th of those that count."""
+        thinnings = [Thinning(self.most) for _ in self.reader.pieces]
+
+        def look(piece: int, batch: Batch) -> None:
+            thinnings[piece].add(batch)
+
+        self._pass(look)
+        self._sampled(thinnings)
+
+    def _sampled(self, thinnings: Sequence[Thinning]) -> None:
+        """The sample of what a pass over all rows kept."""
+        starts = self._starts()
+        firsts = [starts[(one.part, one.number)] for one in self.reader.pieces]
+        self._draw(together(thinnings, firsts, self.most))
+        self.whole = self.sample.n == self.n
+
+    def _starts(self, known: bool = True) -> dict[tuple[int, int], int]:
+        """The number of each piece's first row among all rows of the source, from 0."""
+        found, first = {}, 0
+        for k, piece in enumerate(self.reader.pieces):
+            found[(piece.part, piece.number)] = first
+            rows = piece.rows if piece.rows is not None else (self._read[k] if known else 0)
+            first += rows
+        return found
+
+    # Passes ------------------------------------------------------------------------------------------------------
+
+    def _block(self, arrays: dict[str, Array], n: int) -> Block:
+        wanted = self.wanted
+        y = wanted.left(arrays)
+        weights = wanted.weigh(arrays, n)
+        columns = [arrays[name] for name in self.kernel.columns]
+        pointers = np.array([address_of(one) for one in columns] or [0], dtype=np.int64)
+        return Block(columns, y, weights, None if weights is None else np.sqrt(weights), pointers)
+
+    def _pass(self, look: Callable[[int, Batch], None]) -> None:
+        """Show every batch that has rows to ``look``, with the number of its piece; the first pass counts them, too."""
+        self.stream.unchanged()
+        first, pieces = self.counts is None, self.reader.pieces
+        counts = [Counts() for _ in pieces]
+        waiting, lock, stop = iter(range(len(pieces))), threading.Lock(), threading.Event()
+        failures: dict[int, BaseException] = {}
+
+        def work() -> None:
+            while not stop.is_set():
+                with lock:
+                    k = next(waiting, None)
+                if k is None:
+                    return
+                try:
+                    for batch in self.reader.batches(pieces[k]):
+                        if first:
+                            self._count(counts[k], batch)
+                        else:
+                            counts[k].read += batch.read
+                        if batch.n:
+                            look(k, batch)
+                        if stop.is_set() and not failures:
+                            return
+                except BaseException as error:  # the earliest of all is told, when all have ended
+                    failures[k] = error
+                    stop.set()
+                    if not isinstance(error, Exception):
+                        raise
+
+        self._in_threads(work, stop)
+        if failures:
+            raise failures[min(failures)]
+        self.evaluations += 1
+        self._close_pass(counts, first)
+
+    def _in_threads(self, work: Callable[[], None], stop: threading.Event) -> None:
+        """Run the same work in all threads; this one is one of them."""
+        if self._pool is None and self.count > 1:
+            self._pool = ThreadPoolExecutor(self.count - 1)
+        running = [self._pool.submit(work) for _ in range(self.count - 1)] if self._pool else []
+        try:
+            work()
+            for one in running:
+                one.result()
+        except BaseException:
+            stop.set()
+            raise
+        finally:
+            wait(running)
+
+    def _close_pass(self, counts: Sequence[Counts], first: bool) -> None:
+        """Keep what a pass counted, or see that it was the same rows as before."""
+        self.stream.unchanged()
+        read = [one.read for one in counts]
+        if not first:
+            for piece, now, before in zip(self.reader.pieces, read, self._read, strict=True):
+                if now != before:
+                    place = self.stream.parts[piece.part].place
+                    raise DataError("E-CHANGED", "data.other_rows", place=place, before=before, now=now)
+            return
+        self._read, total = read, Counts()
+        for one in counts:
+            total.add(one)
+        if not total.n:
+            raise self._nothing(total.read, total)
+        self.counts, self.n = total, total.n
+        self.tss, self.tss_about_zero = total.spread, total.square
+        self.reader.seen = True
+        self.reader.clean = total.dropped == 0
+        left_out = {"filtered": total.filtered, "dropped": total.dropped}
+        self.source = replace(self.stream.source, rows=total.n, where=self.wanted.where, **left_out)  # type: ignore[arg-type]
+
+    def _nothing(self, read: int, total: Counts | None = None) -> DataError:
+        place, where = self.stream.source.name, self.wanted.where
+        if total is None or not read:
+            return DataError("E-EMPTY", "data.no_rows", place=place)
+        if total.filtered:
+            return DataError("E-EMPTY", "data.where_none", condition=printable(where or ""), count=read, place=place)
+        return DataError("E-EMPTY", "data.drop_none", count=total.dropped, place=place)
+
+    def _count(self, counts: Counts, batch: Batch) -> None:
+        out, one = np.empty(3), Counts(batch.read, batch.filtered, batch.dropped, batch.n)
+        if batch.n:
+            block = self._block(batch.arrays, batch.n)
+            w = block.weights
+            weighting = 0 if w is None else address_of(w)
+            passes.response_pass(address_of(block.y), weighting, int(w is not None), batch.n, address_of(out))
+            one.weight, one.square, one.spread = out.tolist()
+            one.mean = float(block.y.sum() if w is None else w @ block.y) / one.weight
+        counts.add(one)
+
+    def _over_batches(self, run: Callable[[Block, int, Array], None], size: int) -> Iterator[Array]:
+        """What ``run`` writes of each batch, in the order of the rows."""
+        parts: list[list[Array]] = [[] for _ in self.reader.pieces]
+        drawing = self.counts is None and not self._enough
+        thinnings = [Thinning(self.most) for _ in self.reader.pieces] if drawing else []
+
+        def look(piece: int, batch: Batch) -> None:
+            out = np.empty(size)
+            run(self._block(batch.arrays, batch.n), batch.n, out)
+            parts[piece].append(out)
+            if drawing:
+                thinnings[piece].add(batch)
+
+        self._pass(look)
+        if drawing:
+            self._sampled(thinnings)
+        return (one for piece in parts for one in piece)
+
+    @property
+    def _enough(self) -> bool:
+        """Whether the sample is one of all rows, or still the first ones."""
+        return self.reader.spread()
+
+    def begin(self, values: Array) -> None:
+        """The first full pass: rows are counted, and the sums at these parameters are made."""
+        if self.counts is None:
+            self.remember(values, self.sums(values))
+
+    def squares(self, values: Array) -> float:
+        """Σ w r² at all parameters (all_p,)."""
+        return math.fsum(one[0] for one in self._compiled(passes.loss_pass, values, 1, ()))
+
+    def sums(self, values: Array) -> Array:
+        """rss, Jᵀr (p,) and the upper triangle of JᵀJ by rows, weighted."""
+        size = 1 + self.p + self.p * (self.p + 1) // 2
+        parts = list(self._compiled(passes.normal_pass, values, size + 4, (self.layout.free_address, self.p)))
+        return np.array([math.fsum(column) for column in np.array(parts)[:, :size].T.tolist()])
+
+    def folded(self, values: Array) -> Array:
+        """rss and the triangle (p+1, p+1) of [J, r] by blocked QR, flat."""
+        size, order = 1 + (self.p + 1) ** 2, self.layout.order_address
+        total, room = np.zeros(size), np.empty(256 * (1 + self.all_p))
+        for one in self._compiled(passes.qr_pass, values, size, (self.layout.free_address, self.p, order)):
+            passes.merge_triangles(address_of(total), self.p + 1, address_of(one), address_of(room), order)
+        return total
+
+    def exact_sums(self) -> list[Decimal] | None:
+        """Of a formula that is linear in its free parameters, all of them 0: ``sums`` with 31 digits."""
+        terms = 1 + self.p + self.p * (self.p + 1) // 2
+        values = self.full(0.0)
+        model, free = (self.kernel.double_double_address, address_of(values)), self.layout.free_address
+
+        def run(block: Block, n: int, out: Array) -> None:
+            room, lanes = np.zeros(2 * 256 * (1 + self.all_p)), np.empty(512 * terms)
+            columns, y, _ = block.shared
+            w = block.weights
+            rows = (y, 0 if w is None else address_of(w), int(w is not None), 0, n)
+            places = (address_of(room), address_of(lanes), address_of(out))
+            double_double_pass(model[0], columns, model[1], *rows, free, self.p, self.all_p, *places)
+
+        total = [Decimal(0)] * terms
+        with localcontext(Context(prec=DIGITS)):
+            for one in self._over_batches(run, 2 * terms):
+                if not np.isfinite(one).all():
+                    return None
+                pairs = zip(one[::2].tolist(), one[1::2].tolist(), strict=True)
+                total = [so_far + Decimal(h) + Decimal(t) for so_far, (h, t) in zip(total, pairs, strict=True)]
+        return total
+
+    def _compiled(self, function: Any, values: Array, size: int, more: tuple[Any, ...]) -> Iterator[Array]:
+        """A pass of :mod:`katamuki.problem.passes` over all batches."""
+        values = np.ascontiguousarray(values)
+        kernel, address = self.kernel.address, address_of(values)
+
+        def run(block: Block, n: int, out: Array) -> None:
+            room = np.empty(256 * (1 + self.all_p))
+            columns, y, root = block.shared
+            function(kernel, columns, address, y, root, int(root != 0), 0, n, *more, address_of(room), address_of(out))
+
+        return self._over_batches(run, size)
+
+    def close(self) -> None:
+        """End the threads."""
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+        super().close()
+
+
+__all__ = ["SAMPLE", "Piece", "StreamedProblem"]
