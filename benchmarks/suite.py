@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-SUPPORT = ("machine", "run", "suite", "table", "timing")  # what the scripts share
+SUPPORT = ("batched", "machine", "run", "suite", "table", "timing")  # what the scripts share
 BY_HAND = {  # scripts that print something else than rows, with what they are for
     "certified": "digits of every certified problem",
     "fuzz_formula": "the longest that any formula takes to be read or refused",
@@ -109,6 +109,28 @@ SUITE = (
             ("import katamuki (no numpy)", "wall time"),
             ("katamuki --help", "wall time of the process"),
             ("katamuki fit, tutorial, with check", "wall time of the process"),
+        ),
+    ),
+    Script(
+        "many_gaussians",
+        MANY,
+        (
+            ("1e* Gaussians × 20 points, start found", "per curve and core, 1 thread"),
+            ("1e* Gaussians × 20 points, start found", "per curve and core, 2 threads"),
+            ("1e* Gaussians × 20 points, start given", "per curve and core, 1 thread"),
+            ("1e* Gaussians × 20 points, start given", "per curve and core, 2 threads"),
+            ("1e* Gaussians × 20 points, start given", "scipy curve_fit loop ÷ ours"),
+            ("1e* Gaussians × 20 points, start given", "torch batched ÷ ours"),
+            ("1e* Gaussians × 20 points, start given", "jax ÷ ours"),
+        ),
+    ),
+    Script("many_memory", MANY, (("fit_many over a table of * GB", "peak memory"),)),
+    Script(
+        "in_memory",
+        LARGE,
+        (
+            ("straight line, 1e* rows in memory", "ours ÷ np.sum of both, 1 thread"),
+            (f"{EXPONENTIAL}, 1e* rows in memory", "scipy curve_fit ÷ ours"),
         ),
     ),
     Script("first_fit", WAITING, (("first fit of a new formula, warm process", "wall time"),)),
