@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from katamuki.api.entry import fit
+    from katamuki.api.many import fit_many
+    from katamuki.api.many_result import Many
     from katamuki.api.race import Race, race
     from katamuki.api.result import Fit
     from katamuki.api.saving import load
@@ -61,6 +63,7 @@ __all__ = [
     "KatamukiError",
     "LevenbergMarquardt",
     "Linear",
+    "Many",
     "NAdam",
     "NotConverged",
     "RAdam",
@@ -71,6 +74,7 @@ __all__ = [
     "__version__",
     "datasets",
     "fit",
+    "fit_many",
     "load",
     "race",
     "read",
@@ -79,6 +83,8 @@ __all__ = [
 
 _HOMES = {
     "fit": "katamuki.api.entry",
+    "fit_many": "katamuki.api.many",
+    "Many": "katamuki.api.many_result",
     "race": "katamuki.api.race",
     "Race": "katamuki.api.race",
     "selftest": "katamuki.api.selftest",

@@ -1,0 +1,215 @@
+"""``katamuki.fit_many``: one formula, many curves, a table with a row for each."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from katamuki.api.many_asking import Given, Wanted, manifest, wanted
+from katamuki.api.many_blocks import Work
+from katamuki.api.many_checking import SAMPLE, Checked, agreement, drawn
+from katamuki.api.many_curves import Single
+from katamuki.api.many_result import Many
+from katamuki.api.many_running import Ending, Progress, run
+from katamuki.api.options import check_options, shown
+from katamuki.api.values import Limits
+from katamuki.data.selection import Missing
+from katamuki.errors import BoundsError, FitWarning
+from katamuki.many.table import among, empty, together
+from katamuki.many.writing import Parts, kind_of
+from katamuki.messages import Phrase
+from katamuki.problem import available_cores
+from katamuki.records import HAS_AN_ANSWER, SigmaIs
+
+
+def fit_many(
+    model: str | Callable[..., object],
+    data: object,
+    *,
+    by: str | Sequence[str] | None = None,
+    start: Mapping[str, Any] | None = None,
+    bounds: Limits | None = None,
+    fixed: Mapping[str, Any] | None = None,
+    params: Sequence[str] | None = None,
+    sigma: object = None,
+    sigma_is: SigmaIs | None = None,
+    weights: object = None,
+    where: str | None = None,
+    missing: Missing = "error",
+    starts: int | str = "auto",
+    seed: int = 0,
+    threads: int | None = None,
+    max_seconds: float | None = None,
+    progress: Progress | None = None,
+    output: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    check: int = SAMPLE,
+) -> Many:
+    """Fit one formula to many curves: each by itself, as :func:`katamuki.fit` does, into one table.
+
+    For each curve the parameters minimise Σ w (y − f(x; parameters))² over its rows. A curve that cannot be fitted is a
+    row with its code, and never stops the others.
+
+    Parameters
+    ----------
+    model : str or function
+        A formula or a NumPy function, as in :func:`katamuki.fit`. Names of columns and parameters do not begin with an
+        underscore here: the table's own columns do.
+    data : mapping, DataFrame, path or source
+        A long table: columns of all curves' rows, in any order. Or wide arrays: a mapping with y (b, n) and x (n,) or
+        (b, n) for b curves of n rows, whose key in the table is ``curve``, 0 to b − 1.
+    by : str or sequence of str
+        The columns that tell curves apart; none for wide arrays. They are not part of the formula.
+    start, bounds, fixed, params : optional
+        As in :func:`katamuki.fit`, the same for all curves.
+    sigma, sigma_is, weights : optional
+        As in :func:`katamuki.fit`: a column's name, one number, or an array like y.
+    where : str, optional
+        A condition on columns of a long table such as ``"x > 4"``; other rows are left out.
+    missing : "error" or "drop"
+        What becomes of a curve that lacks a value in a used column: it is not fitted and gets the code MISSING, or it
+        is fitted without those rows. Infinite values count as missing.
+    starts, seed : optional
+        As in :func:`katamuki.fit`, for each curve.
+    threads : int, optional
+        By default one per core that this process may use; the table does not depend on it.
+    max_seconds : float, optional
+        Stop after so long, with the curves that were finished.
+    progress : function, optional
+        Called with curves done, curves in all and seconds left (NaN as long as nobody knows).
+    output : path, optional
+        A file for the table, ``.parquet``, ``.csv`` or ``.arrow``. Finished curves are written to a folder beside it as
+        the run goes on, ``<output>.parts``, which becomes the file at the end.
+    resume : bool
+        Go on with the parts of a run that was killed, interrupted or out of time: no finished curve is fitted again.
+        Formula, options and data must be the same.
+    overwrite : bool
+        Replace an output, or parts of one, that is there; without it that is an error.
+    check : int
+        How many randomly drawn curves are fitted again by :func:`katamuki.fit` and judged by the answer check; 0: none.
+
+    Returns
+    -------
+    Many
+        ``.table`` has a row per curve, in the order in which keys first appear.
+
+    Raises
+    ------
+    FormulaError, DataError, BoundsError
+        As :func:`katamuki.fit` for what is wrong with the call or the whole table, and where ``by`` names no column.
+    BackendError
+        If the model is a module of PyTorch.
+    DataError
+        If the output cannot be written; what was finished is kept.
+
+    Source
+    ------
+    Moré 1978 and Nielsen 1999 for each curve's steps; closed form where the formula is linear in its parameters.
+
+    Example
+    -------
+    >>> import katamuki as km
+    >>> wells = ["A1"] * 4 + ["A2"] * 4
+    >>> data = {"well": wells, "t": [0.0, 1.0, 2.0, 3.0] * 2, "y": [4.0, 2.1, 0.9, 0.6, 3.0, 2.5, 2.0, 1.7]}
+    >>> many = km.fit_many("y ~ a*exp(-b*t)", data, by="well")
+    >>> [round(b, 3) for b in many.table.column("b").to_pylist()], many.counts["failed"]
+    ([0.68, 0.192], 0)
+    """
+    began = time.perf_counter()
+    _check(max_seconds, progress, check)
+    place = _place(output, resume, overwrite)
+    asked = Given(by, start, bounds, fixed, params, sigma, sigma_is, weights, where, missing, threads, starts, seed)
+    todo = wanted(model, data, asked)
+    deadline = None if max_seconds is None else time.monotonic() + max_seconds
+    store = None if place is None else _opened(todo, asked, place, resume, overwrite)
+    found = _fitted(todo, store, threads or available_cores(), deadline, progress, began)
+    _checked(found, check, seed)
+    if not found.finished:
+        key = "many.warn_interrupted" if found.ending == "interrupted" else "many.warn_time"
+        said = Phrase(key, curves=len(found), all=found.curves)
+        warnings.warn(FitWarning(said), stacklevel=2)
+    return found
+
+
+def _check(max_seconds: object, progress: object, check: object) -> None:
+    """Refuse options that mean nothing."""
+    check_options(1, 0, None, None, max_seconds, progress)
+    if isinstance(check, bool) or not isinstance(check, int) or check < 0:
+        raise BoundsError("E-USAGE", "many.check", given=shown(check))
+
+
+def _place(output: object, resume: object, overwrite: object) -> Path | None:
+    """Where the table goes, if to a file."""
+    if output is None:
+        if resume or overwrite:
+            raise BoundsError("E-USAGE", "many.no_output", what="resume" if resume else "overwrite")
+        return None
+    if not isinstance(output, str | os.PathLike) or not os.fspath(output):
+        raise BoundsError("E-USAGE", "many.output", given=shown(output))
+    if resume and overwrite:
+        raise BoundsError("E-USAGE", "many.resume_overwrite")
+    place = Path(os.fsdecode(output))
+    kind_of(place)
+    return place
+
+
+def _opened(todo: Wanted, asked: Given, place: Path, resume: bool, overwrite: bool) -> Parts:
+    """The parts of an output, and what they are parts of."""
+    data = todo.supply.identity()
+    return Parts(place, manifest(todo, asked) | {"data": data}, _nothing(todo).schema, bool(resume), bool(overwrite))
+
+
+def _nothing(todo: Wanted) -> Any:
+    """The table without a row."""
+    return empty(todo.supply.by, [key.type for key in todo.supply.keys], todo.task.kernel.parameters)
+
+
+def _fitted(
+    todo: Wanted, store: Parts | None, threads: int, deadline: float | None, progress: Progress | None, began: float
+) -> Many:
+    """Fit all curves that are not in parts yet."""
+    from katamuki.many.engine import fit_curves
+
+    supply, before = todo.supply, store.done if store is not None else 0
+    work = Work(todo.road, todo.task, lambda task, curves: fit_curves(task, curves, 1), todo.weighing, todo.missing,
+                supply.by)  # fmt: skip
+    kept: list[Any] = [_nothing(todo)]
+    add = kept.append if store is None else store.add
+    ending: Ending = "done"
+    if store is None or not store.complete:
+        supply.skip(before)
+        options: dict[str, Any] = {"threads": threads, "deadline": deadline, "progress": progress, "done": before}
+        try:
+            ending = run(supply, work, lambda done: add(done.table), **options)
+        except BaseException:
+            if store is not None:
+                store.close()
+            raise
+    table = together(kept) if store is None else store.finish() if ending == "done" else store.stored()
+    single = Single(todo.road, supply, todo.weighing, todo.missing)
+    seconds = time.perf_counter() - began
+    found = Many(single, table, supply.source, supply.curves, seconds, threads, ending, before)
+    if store is not None and not before and store.whole:
+        found.resumed = len(found)
+    dropped = supply.counted(len(found)) - found.rows
+    found.data = replace(supply.source, rows=found.rows, dropped=supply.source.dropped + dropped)
+    return found
+
+
+def _checked(found: Many, count: int, seed: int) -> None:
+    """Have a random sample of the curves judged; Ctrl-C ends the check, not the table."""
+    curves = []
+    try:
+        for k in drawn(among(found.column("_state"), HAS_AN_ANSWER), count, seed):
+            row = found._row(k)
+            key = found._key(k)
+            curves.append(agreement(key, row, found._single.again(key)))
+    except KeyboardInterrupt:
+        pass
+    found.checked = Checked(tuple(curves))

@@ -1,0 +1,222 @@
+"""A block of curves from raw columns to rows of numbers: marks what cannot be fitted, and has the engine fit the rest.
+
+What ``katamuki.fit`` would refuse for a curve is the curve's code here, looked for in the same order: rows without a
+value, a left side without one, too few rows, weights that are none, a response whose squares have no digits.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from katamuki.api.many_one import Road
+from katamuki.api.many_rows import Block, Load
+from katamuki.api.preparing import LARGEST, SMALLEST
+from katamuki.backends import numpy_
+from katamuki.data.selection import Missing
+from katamuki.many.curves import STATES, VERDICTS, Curves, Fitted, ManyTask
+from katamuki.many.table import rows_of
+from katamuki.records import Array
+
+MARKS = ("", "MISSING", "EMPTY", "DOMAIN", "TOOFEW", "SIGMA", "OVERFLOW")  # why nothing is fitted, the first that holds
+MISSING, EMPTY, DOMAIN, TOOFEW, SIGMA, OVERFLOW = range(1, len(MARKS))
+Engine = Callable[[ManyTask, Curves], Fitted]
+Marks = NDArray[np.int8]
+
+
+@dataclass(frozen=True, slots=True)
+class Weighing:
+    """How rows are weighted: by a column or by one number, which is sigma or w; nothing: all alike."""
+
+    column: str | None = None
+    number: float | None = None
+    sigma: bool = False
+
+    @property
+    def given(self) -> bool:
+        """Whether anything was."""
+        return self.column is not None or self.number is not None
+
+    def of(self, block: Block, rows: int) -> Array | None:
+        """w of Σ w r²: (rows,), or (n,) where all curves share it; NaN or less than 0 where it is none."""
+        if not self.given:
+            return None
+        given = np.full(rows, self.number) if self.column is None else block.arrays[self.column]
+        if self.column is None and block.alike:
+            given = given[: rows // max(1, len(block))]
+        if not self.sigma:
+            return given
+        with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
+            return np.where(given > 0.0, 1.0 / (given * given), np.nan)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A block that was fitted: a row of the table for each curve, and how long it took."""
+
+    first: int
+    table: Any  # the rows of the table, a pyarrow.Table
+    rows: int  # of all its curves
+    dropped: int  # of them
+    seconds: float
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is done to each block."""
+
+    road: Road
+    task: ManyTask
+    engine: Engine
+    weighing: Weighing
+    missing: Missing
+    by: tuple[str, ...]
+
+    def __call__(self, load: Load) -> Done:
+        """Load a block and fit its curves."""
+        began = time.perf_counter()
+        block = load()
+        before = int(block.offsets[-1])
+        marks = np.zeros(len(block), dtype=np.int8)
+        block = self._complete(block, marks)
+        n = np.diff(block.offsets)
+        y, weights = self._sides(block, marks)
+        marks[(marks == 0) & (n < len(self.road.said.free))] = TOOFEW
+        if weights is not None:
+            _mark(marks, block, ~(np.isfinite(weights) & (weights > 0.0)), SIGMA)
+        _range(marks, block.offsets, y, weights)
+        fitted = self._fitted(block, marks, y, weights)
+        table = rows_of(self.by, block.keys, self.task.kernel.parameters, fitted, n)
+        return Done(block.first, table, before, before - int(block.offsets[-1]), time.perf_counter() - began)
+
+    def _complete(self, block: Block, marks: Marks) -> Block:
+        """Mark the curves that have rows without a value, or drop those rows."""
+        bad = _without(block, self.road.used)
+        if bad is None:
+            return block
+        if self.missing == "error":
+            _mark(marks, block, bad, MISSING)
+            return block
+        flat = spread(block)
+        left = ~bad
+        counts = np.add.reduceat(np.append(left, False), flat.offsets[:-1], dtype=np.int64)
+        counts[np.diff(flat.offsets) == 0] = 0
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        marks[counts == 0] = EMPTY
+        arrays = {name: one[left] for name, one in flat.arrays.items()}
+        return Block(block.first, block.keys, offsets, arrays)
+
+    def _sides(self, block: Block, marks: Marks) -> tuple[Array, Array | None]:
+        """The left side of every row (rows,), and the weights: (rows,), or (n,) where all curves share them."""
+        plan = self.road.plan
+        if plan.response_column is not None:
+            y = block.arrays[plan.response_column]
+            if plan.response_column in block.alike:
+                y = np.tile(y, len(block))
+        else:
+            flat = spread(block, plan.model.lhs.columns)
+            (y,) = numpy_.evaluate(plan.model.lhs, flat.arrays, {})
+            y = np.ascontiguousarray(y)
+            _mark(marks, block, ~np.isfinite(y), DOMAIN)
+        return y, self.weighing.of(block, len(y))
+
+    def _fitted(self, block: Block, marks: Marks, y: Array, weights: Array | None) -> Fitted:
+        """The rows of numbers of all curves: those of the engine, and nothing for those that are marked."""
+        kernel = self.task.kernel
+        names = kernel.columns
+        each = weights is None or len(weights) != len(y)  # weights that all curves share, or none
+        shared = bool(block.alike) and each and all(name in block.alike for name in names)
+        if not shared:
+            block = spread(block, names)
+            if weights is not None and len(weights) != len(y):
+                weights = np.tile(weights, len(block))
+        columns = tuple(block.arrays[name] for name in names)
+        good = marks == 0
+        if good.all():
+            return self.engine(self.task, Curves(block.offsets, columns, y, weights, shared))
+        n = np.diff(block.offsets)
+        rows = np.repeat(good, n)
+        if not shared:
+            columns = tuple(one[rows] for one in columns)
+            weights = None if weights is None else weights[rows]
+        offsets = np.concatenate([[0], np.cumsum(n[good])])
+        part = self.engine(self.task, Curves(offsets, columns, y[rows], weights, shared)) if good.any() else None
+        return joined(marks, part, len(kernel.parameters))
+
+
+def spread(block: Block, names: tuple[str, ...] | None = None) -> Block:
+    """The block with every column (rows,), so that no curve shares one with another."""
+    wanted = block.arrays if names is None else {name: block.arrays[name] for name in names}
+    if block.alike.isdisjoint(wanted):
+        return block if names is None else Block(block.first, block.keys, block.offsets, wanted, block.lost)
+    arrays = {name: np.tile(one, len(block)) if name in block.alike else one for name, one in wanted.items()}
+    return Block(block.first, block.keys, block.offsets, arrays, block.lost)
+
+
+def _without(block: Block, used: tuple[str, ...]) -> NDArray[np.bool_] | None:
+    """Which rows have no value in some used column (rows,); None where all have."""
+    bad = block.lost
+    rows = int(block.offsets[-1])
+    for name in used:
+        one = block.arrays[name]
+        if np.vdot(one, one) < np.inf:
+            continue
+        here = ~np.isfinite(one)
+        if here.any():
+            here = np.tile(here, len(block)) if name in block.alike else here
+            bad = here if bad is None else bad | here
+    return None if bad is None or not rows or not bad.any() else bad
+
+
+def _mark(marks: Marks, block: Block, bad: NDArray[np.bool_], mark: int) -> None:
+    """Mark the curves that have a bad row and no mark yet; ``bad`` (rows,), or (n,) of rows that all curves share."""
+    if not bad.any():
+        return
+    if len(bad) != block.offsets[-1]:
+        marks[marks == 0] = mark
+        return
+    owners = np.searchsorted(block.offsets, np.flatnonzero(bad), side="right") - 1
+    owners = owners[marks[owners] == 0]
+    marks[owners] = mark
+
+
+def _range(marks: Marks, offsets: NDArray[np.int64], y: Array, weights: Array | None) -> None:
+    """Mark the curves whose Σ w y² leaves what doubles can sum; all zeros are no such curve."""
+    if not len(y):
+        return
+    if weights is not None and len(weights) != len(y):
+        weights = np.tile(weights, len(offsets) - 1)
+    with np.errstate(all="ignore"):
+        squares = y * y if weights is None else weights * y * y
+        whole = np.add.reduceat(np.append(squares, 0.0), offsets[:-1])
+    far = ~((whole > SMALLEST) & (whole < LARGEST)) & (marks == 0)
+    for k in np.flatnonzero(far):
+        if y[offsets[k] : offsets[k + 1]].any():
+            marks[k] = OVERFLOW
+
+
+def joined(marks: Marks, part: Fitted | None, all_p: int) -> Fitted:
+    """The engine's rows among rows of nothing: one for each curve that is marked."""
+    b = len(marks)
+    good = marks == 0
+    codes = [] if part is None else list(part.codes)
+    codes += [one for one in MARKS if one not in codes]
+    places = np.array([codes.index(one) for one in MARKS], dtype=np.int16)
+    numbers = {"values": (b, all_p), "stderr": (b, all_p), "loss": (b,)}
+    found: dict[str, Any] = {name: np.full(shape, np.nan) for name, shape in numbers.items()}
+    found["dof"] = np.full(b, -1, dtype=np.int64)
+    found["verdict"] = np.full(b, VERDICTS.index("failed"), dtype=np.int8)
+    found["state"] = np.full(b, STATES.index(""), dtype=np.int8)
+    found["code"] = places[marks]
+    if part is not None:
+        for name, one in found.items():
+            one[good] = getattr(part, name)
+    return Fitted(**found, codes=tuple(codes))

@@ -1,0 +1,104 @@
+"""Columns that tell curves apart, as Arrow arrays of the type they came with: text, whole numbers, dates, what is flat.
+
+Keys are handed through, not converted: what stood in the table stands in the result. Only the cells of a text file have
+no type yet: they are whole numbers where all of them are written as such ("7", not "007"), numbers where all are
+numbers without leading zeros, else text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from katamuki.data.cells import Cells, is_missing
+from katamuki.data.convert import root
+from katamuki.data.names import printable
+from katamuki.errors import DataError
+
+WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
+DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)\.[0-9]+(?:[eE][+-]?[0-9]+)?")
+
+
+def key_column(raw: Any, name: str) -> Any:
+    """A column of any kind as one Arrow array (n,); nulls where a value is missing.
+
+    Parameters
+    ----------
+    raw : array, list, series or Cells
+        As a table holds it.
+    name : str
+        For errors.
+
+    Returns
+    -------
+    pyarrow.Array
+        In one piece.
+
+    Raises
+    ------
+    DataError
+        Where its values are of several types, or are no single values.
+
+    Example
+    -------
+    >>> key_column(["A1", "A2", None], "well").to_pylist()
+    ['A1', 'A2', None]
+    """
+    import pyarrow as pa
+
+    try:
+        found = _arrow(raw)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        cause = printable(str(error).splitlines()[0][:200])
+        raise DataError("E-KEY", "data.key_mixed", column=printable(name), cause=cause) from None
+    kind = found.type.value_type if pa.types.is_dictionary(found.type) else found.type
+    if pa.types.is_nested(kind) or isinstance(kind, pa.BaseExtensionType):
+        raise DataError("E-KEY", "data.key_type", column=printable(name), type=str(kind))
+    return found
+
+
+def _arrow(raw: Any) -> Any:
+    import pyarrow as pa
+
+    if isinstance(raw, Cells):
+        return typed(raw.cells)
+    home = root(raw)
+    if home == "polars" and hasattr(raw, "to_arrow"):
+        raw = raw.to_arrow()
+    elif home == "pandas":
+        raw = pa.Array.from_pandas(raw)
+    if isinstance(raw, pa.ChunkedArray):
+        raw = raw.combine_chunks()
+        return pa.concat_arrays(raw.chunks) if isinstance(raw, pa.ChunkedArray) else raw
+    if isinstance(raw, pa.Array):
+        return raw
+    if isinstance(raw, np.ma.MaskedArray):
+        return pa.array(raw.data, mask=np.ma.getmaskarray(raw))
+    if isinstance(raw, np.ndarray) or not isinstance(raw, Sequence):
+        raw = np.asarray(raw)
+        return pa.array(raw if raw.dtype.isnative else raw.astype(raw.dtype.newbyteorder("=")), from_pandas=True)
+    return pa.array(list(raw), from_pandas=True)
+
+
+def typed(cells: Sequence[str]) -> Any:
+    """The cells of a text file as an Arrow array: whole numbers, numbers, or text.
+
+    Example
+    -------
+    >>> [typed(one).type.to_pandas_dtype().__name__ for one in (["1", "2"], ["0.5", "1"])]
+    ['int64', 'float64']
+    >>> typed(["007", "7", ""]).to_pylist()
+    ['007', '7', None]
+    """
+    import pyarrow as pa
+
+    said = [None if is_missing(cell) else cell.strip() for cell in cells]
+    known = {cell for cell in said if cell is not None}
+    if known and all(WHOLE.fullmatch(cell) for cell in known):
+        return pa.array([None if cell is None else int(cell) for cell in said], pa.int64())
+    if known and all(WHOLE.fullmatch(cell) or DECIMAL.fullmatch(cell) for cell in known):
+        return pa.array([None if cell is None else float(cell) for cell in said], pa.float64())
+    return pa.array([cell.strip() or None for cell in cells], pa.string())  # a well may be called NA

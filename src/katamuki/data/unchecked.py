@@ -1,0 +1,112 @@
+"""The columns that many fits use, as float64 with whatever is missing or infinite left in: one bad row is one curve's.
+
+``select`` refuses a table for one missing value. Here rows without a value stay, so that the curve they belong to can
+be marked and the others fitted. What is no number at all, such as text, is an error of the whole table here, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from katamuki.data import condition as conditions
+from katamuki.data.cells import Cells
+from katamuki.data.convert import Plain
+from katamuki.data.names import Place, printable
+from katamuki.data.selection import Missing, _number, _one_length, _raw, _take, _words
+from katamuki.data.table import Table
+from katamuki.errors import DataError
+from katamuki.records import Array, Rows, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Unchecked:
+    """Columns by name, (n,) float64, NaN where a value is missing; ``index`` (n,) of the rows kept, None: all.
+
+    ``lost`` (n,) is true where a condition has no value; None: nowhere. ``source`` says how many rows were left out.
+    """
+
+    arrays: dict[str, Array]
+    index: NDArray[np.int64] | None
+    lost: NDArray[np.bool_] | None
+    n: int
+    source: Source
+
+
+def unchecked(rows: Rows, used: Sequence[str], where: str | None = None, missing: Missing = "error") -> Unchecked:
+    """The used columns of one length, filtered by a condition; missing and infinite values are left in.
+
+    Parameters
+    ----------
+    rows, used, where
+        As for ``select``.
+    missing : "error" or "drop"
+        Rows where the condition has no value are kept and marked, or dropped.
+
+    Returns
+    -------
+    Unchecked
+        The columns.
+
+    Raises
+    ------
+    DataError
+        Where a column is missing or no number, or no row is left.
+
+    Example
+    -------
+    >>> from katamuki.data import rows
+    >>> found = unchecked(rows({"x": [1.0, None, 3.0], "k": ["a", "b", "b"]}), ["x"], "k == 'b'")
+    >>> found.arrays["x"], found.index
+    (array([nan,  3.]), array([1, 2]))
+    """
+    if missing not in ("error", "drop"):
+        raise DataError("E-USAGE", "data.missing_option", given=str(missing))
+    condition = None if where is None else conditions.parse(where)
+    names = tuple(dict.fromkeys((*used, *(condition.numeric if condition else ()))))
+    table = rows if isinstance(rows, Table) else None
+    raw = _raw(rows, names, condition.textual if condition else ())
+    n = _one_length(raw, len(rows) if not raw else None)
+    known = table.known if table else rows.source
+    if n == 0:
+        raise DataError("E-EMPTY", "data.no_rows", place=known.name)
+    index, lost, filtered, dropped = None, None, 0, 0
+    if condition is not None:
+        true, unknown = _held(condition, table, raw, n)
+        left = true if missing == "drop" else true | unknown
+        dropped = int(unknown.sum()) if missing == "drop" else 0
+        index = np.flatnonzero(left)
+        filtered = n - len(index) - dropped
+        if not len(index):
+            raise _none_left(where or "", n, known.name)
+        lost = unknown[index] if missing == "error" and unknown.any() else None
+        raw = {name: _take(raw[name], index) for name in used}
+        index = None if len(index) == n else index
+    mark = table.mark({name: raw[name] for name in used}, index) if table else "."
+    arrays = {name: _number(table, name, raw[name], mark, index) for name in used}
+    text = any(isinstance(raw[name], Cells) for name in used)
+    kept = n if index is None else len(index)
+    source = replace(known, rows=kept, filtered=filtered, dropped=dropped, where=where)
+    return Unchecked(arrays, index, lost, kept, replace(source, decimal=mark) if text else source)
+
+
+def _none_left(where: str, n: int, place: Place) -> DataError:
+    return DataError("E-EMPTY", "data.where_none", condition=printable(where), count=n, place=place)
+
+
+def _held(
+    condition: conditions.Condition, table: Table | None, raw: dict[str, Plain], n: int
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Where a condition holds, and where it has no value (n,)."""
+    mark = table.mark({name: raw[name] for name in condition.numeric}) if table else "."
+    numeric = {name: _number(table, name, raw[name], mark, None) for name in condition.numeric}
+    textual = {name: _words(raw[name], name) for name in condition.textual}
+    unknown = np.zeros(n, dtype=bool)
+    for values in numeric.values():
+        unknown |= np.isnan(values)
+    for words in textual.values():
+        unknown |= np.array([word is None for word in words], dtype=bool)
+    return conditions.holds(condition, numeric, textual, n) & ~unknown, unknown

@@ -1,0 +1,171 @@
+"""The table of many fits: from arrays of numbers to Arrow, one row per curve, and what columns it has.
+
+Keys as they were given, each parameter under its own name, its standard error as ``<name>_stderr``, then ``_loss``,
+``_n``, ``_dof``, ``_verdict``, ``_state`` and ``_code``. A number that there is not is null; a code that there is not
+is "". Arrow's arrays are made here, and turned to pandas and polars.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from katamuki.errors import BackendError
+from katamuki.many.curves import STATES, VERDICTS, Fitted
+from katamuki.records import Array
+
+LAST = ("_loss", "_n", "_dof", "_verdict", "_state", "_code")
+STDERR = "_stderr"
+
+
+def columns_of(by: Sequence[str], parameters: Sequence[str]) -> list[str]:
+    """The names of the table's columns, in order.
+
+    Example
+    -------
+    >>> columns_of(["well"], ["a"])
+    ['well', 'a', 'a_stderr', '_loss', '_n', '_dof', '_verdict', '_state', '_code']
+    """
+    return [*by, *(one for name in parameters for one in (name, name + STDERR)), *LAST]
+
+
+def rows_of(
+    by: Sequence[str], keys: Sequence[Any], parameters: Sequence[str], fitted: Fitted, n: NDArray[np.int64]
+) -> Any:
+    """The rows of some curves.
+
+    Parameters
+    ----------
+    by : sequence of str
+        The key columns' names.
+    keys : sequence of pyarrow.Array
+        (b,) each.
+    parameters : sequence of str
+        All parameters, in the order of ``fitted.values``.
+    fitted : Fitted
+        The numbers.
+    n : (b,) int64
+        Rows that each curve has.
+
+    Returns
+    -------
+    pyarrow.Table
+        b rows.
+    """
+    import pyarrow as pa
+
+    arrays = list(keys)
+    for k in range(len(parameters)):
+        arrays += [_numbers(fitted.values[:, k]), _numbers(fitted.stderr[:, k])]
+    arrays += [_numbers(fitted.loss), pa.array(n), pa.array(fitted.dof, mask=fitted.dof < 0)]
+    words = ((VERDICTS, fitted.verdict), (STATES, fitted.state), (fitted.codes, fitted.code))
+    arrays += [_words(known, places) for known, places in words]
+    return pa.table(arrays, names=columns_of(by, parameters))
+
+
+def _numbers(values: Array) -> Any:
+    """Numbers; null where there is none."""
+    import pyarrow as pa
+
+    return pa.array(values, mask=np.isnan(values))
+
+
+def _words(known: Sequence[str], places: NDArray[Any]) -> Any:
+    """Words by their places."""
+    import pyarrow as pa
+
+    return pa.array(list(known), pa.string()).take(pa.array(places.astype(np.int64)))
+
+
+def empty(by: Sequence[str], kinds: Sequence[Any], parameters: Sequence[str]) -> Any:
+    """The table without a row; ``kinds`` are the keys' Arrow types."""
+    import pyarrow as pa
+
+    p = len(parameters)
+    none = np.empty(0)
+    small = np.empty(0, dtype=np.int8)
+    nothing = Fitted(
+        np.empty((0, p)),
+        np.empty((0, p)),
+        none,
+        np.empty(0, dtype=np.int64),
+        small,
+        small,
+        small.astype(np.int16),
+        ("",),
+    )
+    return rows_of(by, [pa.array([], kind) for kind in kinds], parameters, nothing, np.empty(0, dtype=np.int64))
+
+
+def together(parts: Sequence[Any]) -> Any:
+    """Tables of the same columns, one after the other, in one piece; dictionaries of keys are made one."""
+    import pyarrow as pa
+
+    return pa.concat_tables([part.unify_dictionaries() for part in parts]).unify_dictionaries().combine_chunks()
+
+
+def counted(column: Any) -> dict[str, int]:
+    """How often each word of a column stands there; the most common first, then as they first appear."""
+    found = column.value_counts()
+    counts = {one["values"].as_py(): one["counts"].as_py() for one in found}
+    return dict(sorted(counts.items(), key=lambda one: -one[1]))
+
+
+def among(column: Any, words: Sequence[str]) -> NDArray[np.bool_]:
+    """Where a column holds one of some words (n,)."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    found = pc.is_in(column, pa.array(list(words), pa.string()))
+    return np.asarray(found.to_numpy(), dtype=bool)
+
+
+def first_places(column: Any, word: str, most: int) -> list[int]:
+    """Where a word stands first in a column."""
+    return [int(k) for k in np.flatnonzero(among(column, [word]))[:most]]
+
+
+def same(column: Any, value: object) -> NDArray[np.bool_]:
+    """Where an Arrow column holds a value, which may be None (n,)."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if value is None:
+        return np.asarray(column.is_null().to_numpy(zero_copy_only=False), dtype=bool)
+    try:
+        wanted = pa.scalar(value.item() if isinstance(value, np.generic) else value, column.type)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        return np.zeros(len(column), dtype=bool)
+    found = pc.fill_null(pc.equal(column, wanted), False)
+    return np.asarray(found.to_numpy(zero_copy_only=False), dtype=bool)
+
+
+def update(digest: Any, column: Any) -> None:
+    """Add an Arrow column to a digest."""
+    import pyarrow as pa
+
+    batch = pa.record_batch([column], names=[""])
+    digest.update(batch.schema.serialize())
+    digest.update(batch.serialize())
+
+
+def to_polars(table: Any) -> Any:
+    """The table for polars."""
+    try:
+        import polars
+    except ImportError:
+        raise BackendError("E-BACKEND", "many.no_package", package="polars") from None
+    return polars.from_arrow(table)
+
+
+def to_pandas(table: Any) -> Any:
+    """The table for pandas."""
+    try:
+        return table.to_pandas()
+    except ImportError:
+        raise BackendError("E-BACKEND", "many.no_package", package="pandas") from None

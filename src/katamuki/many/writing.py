@@ -1,0 +1,343 @@
+"""The table in files: written at once or not at all, and part by part while a long run goes on.
+
+Finished curves are written as parts into ``<output>.parts/``: each to a temporary name, made durable, then renamed, so
+that a part is there whole or is not there. A manifest beside them says what was fitted to what. After a kill a run with
+the same manifest goes on behind the last part; at the end the parts become the file, which takes its place at once, and
+the folder goes. Parts hold consecutive curves from the first on; what follows a gap was never finished.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from katamuki.errors import BoundsError, DataError
+from katamuki.many import table as tables
+
+KINDS = {".parquet": "parquet", ".csv": "csv", ".arrow": "arrow", ".feather": "arrow"}
+SCHEMA = "katamuki.many.parts/1"
+META = b"katamuki.many"  # of the file's metadata: the manifest
+PART = re.compile(r"part-(\d{15})-(\d{15})\.parquet")
+ENOUGH = 1 << 16  # curves of a part, and of a row group
+OFTEN = 1.0  # seconds after which a part is written, however few curves it has
+WORDS = ("_verdict", "_state", "_code")
+
+
+def kind_of(path: Path) -> str:
+    """What a file's suffix says it is; an error where it says nothing known."""
+    found = KINDS.get(path.suffix.lower())
+    if found is None:
+        raise BoundsError("E-USAGE", "many.suffix", path=str(path), all=", ".join(KINDS))
+    return found
+
+
+def write(table: Any, path: Path, manifest: Mapping[str, Any] | None = None) -> None:
+    """Write a table to a file by its suffix: under another name first, which then takes the file's place."""
+    _placed(iter([table]), table.schema, path, manifest)
+
+
+def _placed(parts: Iterator[Any], schema: Any, path: Path, manifest: Mapping[str, Any] | None) -> None:
+    """Write tables, one after the other, into one file that appears when it is whole."""
+    kind = kind_of(path)
+    temporary = path.parent / f".katamuki-{secrets.token_hex(8)}{path.suffix}"
+    try:
+        with temporary.open("xb") as stream:
+            with _writer(kind, stream, schema, manifest) as writer:
+                for part in parts:
+                    writer.write_table(part)
+            stream.flush()
+            os.fsync(stream.fileno())
+        if path.exists():
+            temporary.chmod(path.stat().st_mode & 0o777)
+        temporary.replace(path)
+        _durable(path.parent)
+    except OSError as problem:
+        raise cannot_write(path, problem) from None
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def _writer(kind: str, stream: Any, schema: Any, manifest: Mapping[str, Any] | None) -> Any:
+    """What writes tables of a schema to an open file."""
+    import pyarrow as pa
+
+    if manifest is not None:
+        schema = schema.with_metadata({**(schema.metadata or {}), META: json.dumps(manifest, sort_keys=True).encode()})
+    if kind == "csv":
+        import pyarrow.csv
+
+        return pa.csv.CSVWriter(stream, schema)
+    if kind == "arrow":
+        return pa.ipc.new_file(stream, schema)
+    import pyarrow.parquet as pq
+
+    return pq.ParquetWriter(stream, schema)
+
+
+def cannot_write(path: Path, problem: OSError) -> DataError:
+    """The error that something could not be written; a part's error says what is kept."""
+    return DataError("E-OUTPUT", "many.cannot_write", path=str(path), cause=problem.strerror or str(problem))
+
+
+def _durable(folder: Path) -> None:
+    """Make the names in a folder survive a power failure, where the system can."""
+    with contextlib.suppress(OSError):
+        at = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(at)
+        finally:
+            os.close(at)
+
+
+class Stored:
+    """A table in one file or in several parts of one, read when it is asked for.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Of one kind; their rows follow on each other.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = tuple(paths)
+
+    def table(self, columns: Sequence[str] | None = None) -> Any:
+        """The table, or some of its columns; words as dictionaries where only columns are asked for."""
+        return tables.together([_read(path, columns) for path in self.paths]).replace_schema_metadata(None)
+
+
+def _read(path: Path, columns: Sequence[str] | None) -> Any:
+    import pyarrow as pa
+
+    try:
+        kind = kind_of(path)
+        if kind == "parquet":
+            import pyarrow.parquet as pq
+
+            words = [] if columns is None else [name for name in columns if name in WORDS]
+            with pq.ParquetFile(path, read_dictionary=words) as file:
+                return file.read(columns=None if columns is None else list(columns))
+        if kind == "csv":
+            import pyarrow.csv
+
+            found = pa.csv.read_csv(path, convert_options=pa.csv.ConvertOptions(strings_can_be_null=False))
+        else:
+            with pa.memory_map(str(path)) as stream:
+                found = pa.ipc.open_file(stream).read_all()
+    except FileNotFoundError:
+        raise DataError("E-FILE", "many.gone", path=str(path)) from None
+    except (OSError, pa.ArrowException) as problem:
+        cause = str(problem).splitlines()[0][:200]
+        raise DataError("E-FORMAT", "data.damaged", place=path.name, cause=cause) from None
+    return found if columns is None else found.select(list(columns))
+
+
+def manifest_of(path: Path) -> dict[str, Any] | None:
+    """What a finished file says it holds; None where it says nothing."""
+    import pyarrow as pa
+
+    try:
+        if KINDS.get(path.suffix.lower()) == "parquet":
+            import pyarrow.parquet as pq
+
+            found = pq.read_schema(path).metadata
+        elif KINDS.get(path.suffix.lower()) == "arrow":
+            with pa.memory_map(str(path)) as stream:
+                found = pa.ipc.open_file(stream).schema.metadata
+        else:
+            return None
+        whole = json.loads((found or {}).get(META, b"null"))
+    except (OSError, pa.ArrowException, ValueError):
+        return None
+    return whole if isinstance(whole, dict) else None
+
+
+class Parts:
+    """The parts of an output on their way.
+
+    Parameters
+    ----------
+    path : Path
+        The file that they will become.
+    manifest : mapping
+        What is fitted to what; a run that goes on must have the same.
+    schema : pyarrow.Schema
+        Of the table.
+    resume : bool
+        Whether to go on with the parts that are there.
+    overwrite : bool
+        Whether to replace what is there.
+    """
+
+    def __init__(self, path: Path, manifest: Mapping[str, Any], schema: Any, resume: bool, overwrite: bool) -> None:
+        kind_of(path)
+        self.path, self.manifest, self.schema = path, dict(manifest), schema
+        self.folder = path.parent / (path.name + ".parts")
+        self.done = 0  # curves in parts
+        self.waiting: list[Any] = []
+        self.count = 0  # curves in ``waiting``
+        self.last = time.monotonic()
+        self.complete = self.whole = False  # the file is there; it was there from the start
+        self._lock: Any = None
+        if overwrite:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        elif resume and not self.folder.exists() and path.exists():
+            self._same(manifest_of(path), path)
+            self.complete = self.whole = True
+            return
+        elif not resume:
+            for one in (self.folder, path):
+                if one.exists():
+                    raise BoundsError("E-OUTPUT", "many.exists" if one == path else "many.parts_exist", path=str(one))
+        self._open()
+
+    def _open(self) -> None:
+        """Make the folder, or count what is in it."""
+        try:
+            self.folder.mkdir(exist_ok=True)
+            self._alone()
+            said = self.folder / "manifest.json"
+            if said.exists():
+                self._same(_loaded(said), said)
+            else:
+                self._put(said, json.dumps(self.manifest, indent=1, sort_keys=True).encode())
+            for one in self.folder.glob(".katamuki-*"):
+                one.unlink()
+        except OSError as problem:
+            raise cannot_write(self.folder, problem) from None
+        for first, stop, part in self._found():
+            if first != self.done or not _whole(part, stop - first):
+                part.unlink()
+                continue
+            self.done = stop
+
+    def _alone(self) -> None:
+        """Refuse a second run that writes the same parts, where the system can tell; a killed one holds nothing."""
+        try:
+            import fcntl
+        except ImportError:
+            return
+        self._lock = (self.folder / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise BoundsError("E-OUTPUT", "many.in_use", path=str(self.folder)) from None
+
+    def _same(self, there: dict[str, Any] | None, place: Path) -> None:
+        """Refuse to go on with something else."""
+        if there is None:
+            raise BoundsError("E-RESUME", "many.no_manifest", path=str(place))
+        mine = json.loads(json.dumps(self.manifest))
+        names = [name for name in sorted({*there, *mine}) if there.get(name) != mine.get(name)]
+        if names:
+            name = names[0]
+            before, now = (json.dumps(one.get(name), ensure_ascii=False)[:200] for one in (there, mine))
+            raise BoundsError("E-RESUME", "many.differs", path=str(place), what=name, before=before, now=now)
+
+    def _found(self) -> list[tuple[int, int, Path]]:
+        """The parts that are there, in order."""
+        parts = [(PART.fullmatch(one.name), one) for one in self.folder.iterdir()]
+        return sorted((int(found[1]), int(found[2]), one) for found, one in parts if found)
+
+    def add(self, table: Any) -> None:
+        """Take finished curves, and write a part once there are many or a second went by."""
+        self.waiting.append(table)
+        self.count += len(table)
+        if self.count >= ENOUGH or time.monotonic() - self.last >= OFTEN:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits as a part."""
+        if self.count:
+            import pyarrow as pa
+            import pyarrow.parquet as pq
+
+            sink = pa.BufferOutputStream()
+            pq.write_table(tables.together(self.waiting), sink)
+            name = f"part-{self.done:015d}-{self.done + self.count:015d}.parquet"
+            try:
+                self._put(self.folder / name, sink.getvalue())
+            except OSError as problem:
+                cause = problem.strerror or str(problem)
+                raise DataError(
+                    "E-OUTPUT", "many.part_lost", path=str(self.folder), cause=cause, curves=self.done
+                ) from None
+            self.done += self.count
+            self.waiting, self.count = [], 0
+        self.last = time.monotonic()
+
+    def _put(self, path: Path, body: Any) -> None:
+        """Write a file that is there whole or not at all."""
+        temporary = self.folder / f".katamuki-{secrets.token_hex(8)}"
+        try:
+            with temporary.open("xb") as stream:
+                stream.write(body)
+                stream.flush()
+                os.fsync(stream.fileno())
+            temporary.replace(path)
+            _durable(self.folder)
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+
+    def stored(self) -> Stored:
+        """The parts that are there, what waits included."""
+        self.flush()
+        self.close()
+        return Stored([one for _, _, one in self._found()])
+
+    def finish(self) -> Stored:
+        """Make the parts the file, and let the folder go."""
+        if not self.complete:
+            self.flush()
+            _placed(self._merged(), self.schema, self.path, self.manifest)
+            self.close()
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.complete = True
+        return Stored([self.path])
+
+    def _merged(self) -> Iterator[Any]:
+        """The parts as tables of at least so many rows that row groups are worth it."""
+        held: list[Any] = []
+        for _, _, part in self._found():
+            held.append(_read(part, None))
+            if sum(map(len, held)) >= ENOUGH:
+                yield tables.together(held).cast(self.schema)
+                held = []
+        if held:
+            yield tables.together(held).cast(self.schema)
+
+    def close(self) -> None:
+        """Let others write here."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+
+def _loaded(path: Path) -> dict[str, Any] | None:
+    """A manifest, None where it is none."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _whole(path: Path, rows: int) -> bool:
+    """Whether a part can be read and has as many rows as its name says."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return bool(pq.read_metadata(path).num_rows == rows)
+    except (OSError, pa.ArrowException):
+        return False
