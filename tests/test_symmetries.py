@@ -376,3 +376,20 @@ def test_zero_has_no_sign() -> None:
 def test_a_wave_without_a_frequency_keeps_its_place() -> None:
     values = {"a": -1.0, "b": 0.0, "c": 2.0}
     assert arranged("a*sin(b*(x - c))", {}, {}, **values) == values
+
+
+@pytest.mark.parametrize(
+    ("text", "slope"),
+    [
+        ("low + (high - low)/(1 + exp(-k*(x - m)))", "k"),
+        ("low + (high - low)/(1 + (m/x)**k)", "k"),
+        ("low + (high - low)/(1 + 10**((m - x)*k))", "k"),
+        ("low + (high - low)*(1 + erf(k*(x - m)))/2", "k"),
+    ],
+)
+def test_the_plateaus_of_a_sigmoid_settle_on_a_positive_slope(text: str, slope: str) -> None:
+    # This used to be whichever of the two the search met: one curve of seventy rose from high to low.
+    other = {"low": 9.0, "high": 1.0, "m": 2.0, slope: -3.0}
+    assert arranged(text, {}, {}, **other) == {"low": 1.0, "high": 9.0, "m": 2.0, slope: 3.0}
+    assert arranged(text, {slope: -5.0}, {slope: -1.0}, **other) == other
+    assert arranged(text.replace("high - low", "2*high - low"), {}, {}, **other) == other

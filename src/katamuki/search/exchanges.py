@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from itertools import product
+from itertools import combinations, product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,9 @@ ROWS, ENOUGH = 16, 4  # random points, and how many of them must say something
 FEW, GROWTH, MOST_CROSSED = 3, 3, 5  # points at which answers are compared; rounds; pairs that may cross
 SAME, SEEN = 1e-9, 1e-6  # relative: equal, and depends on
 BUMP = 1.37  # by what a parameter is moved
+
+MOST_MIRRORED = 8  # names of a formula whose sigmoids are looked at
+SIGMOID = frozenset({"exp", "pow", "tanh", "sigmoid", "erf", "erfc", "atan"})  # what mirrors, or what such a thing is made of
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -159,7 +162,23 @@ def exchanges(
             if negated:
                 crossed.append((pairs, negated))
                 done.update(pairs)
+    if not swaps and not crossed:
+        crossed += _mirrored(graph, movable, probe)
     return tuple(swaps), tuple(crossed)
+
+
+def _mirrored(graph: Graph, movable: Sequence[str], probe: Probe) -> list[tuple[Pairs, tuple[str, ...]]]:
+    """Two names exchanged while the sign of a third changes: the plateaus of a sigmoid, as σ(−z) = 1 − σ(z)."""
+    if len(movable) > MOST_MIRRORED or not any(node.op in SIGMOID for node in graph.nodes):
+        return []
+    claims = [
+        (((one, other),), (third,))
+        for one, other in combinations(movable, 2)
+        for third in movable
+        if third not in (one, other)
+    ]
+    good = probe.holds([probe.exchanged(*claim) for claim in claims], [_names(pairs) | {*n} for pairs, n in claims])
+    return [claim for claim, held in zip(claims, good, strict=True) if held][:1]
 
 
 def _names(pairs: Pairs) -> set[str]:

@@ -162,11 +162,24 @@ def canonical(
             new = _within(_exchanged(pairs, negated, now), now, low, high)
             if new is not now:
                 new = _signed(found, new, low, high)
-                if [new[name] for name in found.order] < [now[name] for name in found.order]:
+                if _settles(new, now, pairs, negated, found.order):
                     now = new
         if now is before:
             break
     return np.array([now[name] for name in names])
+
+
+def _settles(
+    new: dict[str, float], now: dict[str, float], pairs: Pairs, negated: Sequence[str], order: Sequence[str]
+) -> bool:
+    """Whether an exchange leads to the arrangement that reports settle on.
+
+    What changes its sign though it is not exchanged, as the slope of a sigmoid does, is to be positive.
+    """
+    alone = [name for name in negated if not any(name in pair for pair in pairs)]
+    if alone and now[alone[0]] != 0.0:
+        return now[alone[0]] < 0.0
+    return [new[name] for name in order] < [now[name] for name in order]
 
 
 def _signed(
