@@ -48,7 +48,7 @@ def fit_curves(task: ManyTask, curves: Curves, threads: int | None = None) -> Fi
     if task.linear and not task.bounds:
         from katamuki.many.straight import fit_linear
 
-        return fit_linear(task, curves)
+        return fit_linear(task, curves, threads)
     return Engine(task).fit(curves, threads or available_cores())
 
 
