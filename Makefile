@@ -20,6 +20,7 @@ demo: $(VENV)/.runs  ## fit the tutorial's eleven points, check the answer, race
 
 test: lint  ## lint, types, layers, then all tests
 	@tools/browser
+	@tools/postgres
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 lint: $(VENV)/.develops  ## ruff, mypy, import-linter

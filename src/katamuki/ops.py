@@ -300,12 +300,12 @@ def cody(name: str) -> str:
         f" {bell} / abs({{0}}) * ({root_pi!r} - (1.0 / ({{0}} * {{0}})) * ({large})) ELSE 0.0 END)"
     )
     if name == "erf":
-        near_zero, above, below = f"{{0}} * ({small})", f"1.0 - {tail}", f"{tail} - 1.0"
+        parts = "{0} * 1.1283791670955126", f"{{0}} * ({small})", f"1.0 - {tail}", f"{tail} - 1.0"
     else:
-        near_zero, above, below = f"1.0 - {{0}} * ({small})", tail, f"2.0 - {tail}"
+        parts = "1.0", f"1.0 - {{0}} * ({small})", tail, f"2.0 - {tail}"
     return (
-        f"(CASE WHEN abs({{0}}) <= 0.46875 THEN {near_zero} WHEN {{0}} > 0.0 AND {{0}} <= {{inf}} THEN {above}"
-        f" WHEN {{0}} < 0.0 THEN {below} ELSE {{nan}} END)"
+        f"(CASE WHEN abs({{0}}) <= 1.0e-20 THEN {parts[0]} WHEN abs({{0}}) <= 0.46875 THEN {parts[1]}"
+        f" WHEN {{0}} > 0.0 AND {{0}} <= {{inf}} THEN {parts[2]} WHEN {{0}} < 0.0 THEN {parts[3]} ELSE {{nan}} END)"
     )
 
 

@@ -30,11 +30,11 @@ IN_RANGE = {
     " + (CASE WHEN abs({1}) > 8e307 THEN {1} * {inf} ELSE {1} END))",
     "sub": "((CASE WHEN abs({0}) > 8e307 THEN {0} * {inf} ELSE {0} END)"
     " - (CASE WHEN abs({1}) > 8e307 THEN {1} * {inf} ELSE {1} END))",
-    "mul": f"(CASE WHEN {SURE} AND {SURE.replace('{0}', '{1}')} THEN {{0}} * {{1}}"
+    "mul": f"(CASE WHEN {{0}} = 0.0 OR {{1}} = 0.0 OR {SURE} AND {SURE.replace('{0}', '{1}')} THEN {{0}} * {{1}}"
     " WHEN ln(abs({0})) + ln(abs({1})) < -708.0 THEN 0.0"
     " WHEN ln(abs({0})) + ln(abs({1})) > 709.0 THEN sign({0}) * sign({1}) * {inf} ELSE {0} * {1} END)",
     "div": f"(CASE WHEN {{1}} = 0.0 THEN {{0}} * {{inf}}"
-    f" WHEN {SURE} AND {SURE.replace('{0}', '{1}')} THEN {{0}} / {{1}}"
+    f" WHEN {{0}} = 0.0 OR {SURE} AND {SURE.replace('{0}', '{1}')} THEN {{0}} / {{1}}"
     " WHEN ln(abs({0})) - ln(abs({1})) < -708.0 THEN 0.0"
     " WHEN ln(abs({0})) - ln(abs({1})) > 709.0 THEN sign({0}) * sign({1}) * {inf} ELSE {0} / {1} END)",
 }
