@@ -35,6 +35,8 @@ KEPT = {
     "tolerances weights what where time",
     "methods": "minima solution load save read sum normal_equations step to_code to_dict to_numpy without_zero_grad "
     "zero_grad datasets",
+    "a cluster": "Dask dask distributed Client client scheduler worker tcp asynchronous table cluster dataframe frame "
+    "from import from_pandas npartitions n_workers read_parquet repartition partition_size partitions compute meta",
     "symbols": "damping growth momentum ratio buffer average largest size share previous longest product "
     "ahead delta move kept agree beta eta det",
 }

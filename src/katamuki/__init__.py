@@ -122,6 +122,10 @@ def __getattr__(name: str) -> object:
         from importlib.metadata import version
 
         found: object = version("katamuki")
+    elif name == "cluster":
+        from importlib import import_module
+
+        found = import_module("katamuki.cluster")
     elif name in _HOMES:
         from importlib import import_module
 

@@ -85,8 +85,18 @@ class KatamukiError(ValueError):
                 return said
         return messages.optional(self.key + ".remedy", lang, **self.values)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return _again, (type(self), self.code, self.key, self._where, self.values)
+
     def __str__(self) -> str:
         return self.render()
+
+
+def _again(
+    kind: type[KatamukiError], code: str, key: str, where: str | Phrase | None, values: dict[str, object]
+) -> KatamukiError:
+    """An error as another process raised it; fits stay where they are."""
+    return kind(code, key, where=where, **values)
 
 
 class FormulaError(KatamukiError):

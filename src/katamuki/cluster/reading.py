@@ -1,0 +1,105 @@
+"""What a worker does to have a partition: reads it, or takes it from Dask; and how its errors name it.
+
+Runs on workers, in their threads; imports no Dask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from katamuki.data import rows
+from katamuki.data.names import Place, some
+from katamuki.data.table import Table
+from katamuki.errors import DataError
+from katamuki.messages import Phrase
+
+Given = TypeVar("Given")
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Row groups of a Parquet file; ``first`` is the number of its first row in the file, from 0."""
+
+    path: str
+    groups: tuple[int, ...]
+    first: int
+    rows: int
+
+    def read(self, names: Sequence[str]) -> Any:
+        """The columns as an Arrow table."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            with pq.ParquetFile(self.path, pre_buffer=False) as file:
+                return file.read_row_groups(list(self.groups), columns=list(names), use_threads=False)
+        except FileNotFoundError:
+            raise DataError("E-FILE", "cluster.no_file", path=self.path) from None
+        except (pa.ArrowException, OSError) as error:
+            cause = (str(error).splitlines() or [type(error).__name__])[0]
+            raise DataError("E-FORMAT", "data.damaged", place=self.path, cause=cause[:200]) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """A partition on the worker that works on it: which one it is, and its columns.
+
+    ``number`` counts from 0, ``of`` so many; ``first`` is the number of its first row in ``place``, from 0.
+    """
+
+    number: int
+    of: int
+    place: Place
+    first: int
+    table: Table
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has."""
+        return len(self.table)
+
+    def guarded(self, work: Callable[[NDArray[np.int64] | None], Given]) -> Given:
+        """What some work on its rows gives; an error is told with the partition's name.
+
+        The work is given the numbers of the rows in ``place`` where those are not their numbers in the partition.
+        """
+        try:
+            return work(None)
+        except DataError as error:
+            found = self._again(work) or error
+        raise DataError(
+            found.code, "cluster.in_partition", place=self.place, number=self.number + 1, of=self.of,
+            what=Phrase(found.key, **found.values),
+        )  # fmt: skip
+
+    def _again(self, work: Callable[[NDArray[np.int64] | None], Given]) -> DataError | None:
+        if not self.first:
+            return None
+        try:
+            work(np.arange(self.first, self.first + self.rows))
+        except DataError as error:
+            return error
+        return None
+
+
+def partition(given: Any, number: int, of: int, names: Sequence[str]) -> Partition:
+    """A partition from what Dask handed over: a frame, or the piece of a file that is now read."""
+    place: Place = Phrase("cluster.partition", number=number + 1, of=of)
+    first = 0
+    if isinstance(given, Piece):
+        place, first = given.path, given.first
+        given = given.read(names)
+    table = rows(given)
+    if not isinstance(table, Table):
+        raise DataError("E-DATA", "data.kind", type=type(given).__name__)
+    lacking = [name for name in names if name not in table.names]
+    if lacking:
+        raise DataError(
+            "E-SCHEMA", "cluster.part_lacks", place=place, names=some(lacking), columns=some(table.names, 20)
+        )
+    return Partition(number, of, place, first, table)

@@ -1,0 +1,141 @@
+"""Rows on a cluster: the sums of a problem whose partitions are summed by the workers that have them.
+
+Partitions are read, converted and kept by the workers once, where all of them together fit into half of the cluster's
+memory; else they are read again for each pass. A pass sends the parameters out and gets a few numbers back, merged in a
+fixed tree (:mod:`katamuki.cluster.running`). The sample is drawn at random from all rows that count, by the seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+from importlib.metadata import version
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from katamuki.cluster import ClusterTable, running
+from katamuki.data import condition as conditions
+from katamuki.data.names import printable
+from katamuki.data.selection import Columns
+from katamuki.errors import DataError
+from katamuki.problem import Problem
+from katamuki.problem import partitions as parts
+from katamuki.problem.distant import Distant, Wanted
+from katamuki.problem.partitions import Errand, Pass
+from katamuki.problem.streamed import Counts
+from katamuki.records import Array
+
+SHARE = 0.5  # of the workers' memory that kept columns may take
+
+
+class ClusteredProblem(Distant):
+    """A problem whose rows are on a cluster.
+
+    Parameters
+    ----------
+    table : ClusterTable
+        The source.
+    wanted : Wanted
+        What the fit wants of it.
+    """
+
+    def __init__(self, table: ClusterTable, wanted: Wanted) -> None:
+        super().__init__(wanted)
+        self.table, self.client = table, table.client
+        condition = None if wanted.where is None else conditions.parse(wanted.where)
+        tested = (*condition.numeric, *condition.textual) if condition else ()
+        names = tuple(dict.fromkeys((*wanted.used, *tested)))
+        self.places = table.partitions(names)
+        self.numbers = range(len(self.places))
+        self.errand = Errand(wanted=wanted, names=names, of=len(self.places), version=version("katamuki"))
+        self.held: list[Any] | None = None  # the partitions on the workers, where they are kept
+        room = SHARE * running.ready(self.client)["total_memory"] or float("inf")
+        counts = self._count(room, len(names))
+        self._draw([one.n for one in counts], np.cumsum([0, *(one.read for one in counts)]))
+        self.whole = self.sample.n == self.n
+
+    def _count(self, room: float, columns: int) -> list[Counts]:
+        """The first pass: rows are counted, and kept on the workers where there is room."""
+        rows = self.table.rows
+        if rows is None or rows * columns * 8 <= room:
+            self.held = running.each(self.client, parts.held, self.places, self.numbers, errand=self.errand)
+        counted = parts.counted_once if self.held is None else parts.counted
+        found = running.gathered(self.client, self._each(counted, parts.counted_once))
+        if sum(size for _, size in found) > room:
+            self.held = None
+        total = Counts()
+        for one, _ in found:
+            total.add(one)
+        if not total.n:
+            raise self._nothing(total)
+        self.evaluations, self.n = 1, total.n
+        self.tss, self.tss_about_zero = total.spread, total.square
+        left_out = {"filtered": total.filtered, "dropped": total.dropped}
+        self.source = replace(self.table.source, rows=total.n, where=self.wanted.where, **left_out)  # type: ignore[arg-type]
+        return [one for one, _ in found]
+
+    def _each(self, kept: Any, read: Any, *more: Sequence[Any], only: Sequence[int] | None = None, **same: Any) -> Any:
+        """Futures of a function of each partition: ``kept`` takes one that a worker keeps, ``read`` one to be read."""
+        numbers = self.numbers if only is None else only
+        if self.held is not None:
+            return running.each(self.client, kept, [self.held[k] for k in numbers], *more, **same)
+        places = [self.places[k] for k in numbers]
+        return running.each(self.client, read, places, numbers, *more, errand=self.errand, **same)
+
+    def _nothing(self, total: Counts) -> DataError:
+        place, where = self.table.source.name, self.wanted.where
+        if not total.read:
+            return DataError("E-EMPTY", "data.no_rows", place=place)
+        if total.filtered:
+            condition = printable(where or "")
+            return DataError("E-EMPTY", "data.where_none", condition=condition, count=total.read, place=place)
+        return DataError("E-EMPTY", "data.drop_none", count=total.dropped, place=place)
+
+    def _draw(self, counts: Sequence[int], firsts: NDArray[np.int64]) -> None:
+        """Draw the sample: of ``counts`` rows of each partition, whose first rows have these numbers."""
+        wanted, most = self.wanted, min(self.wanted.sample, self.n)
+        draw = np.random.default_rng(wanted.seed % 2**64)
+        chosen = np.sort(draw.choice(self.n, most, replace=False, shuffle=False)) if most < self.n else np.arange(most)
+        ends = np.cumsum([0, *counts])
+        edges = np.searchsorted(chosen, ends)
+        only = [k for k in self.numbers if edges[k + 1] > edges[k]]
+        places = [chosen[edges[k] : edges[k + 1]] - ends[k] for k in only]
+        found = running.gathered(self.client, self._each(parts.taken, parts.taken_once, places, only=only))
+        arrays = {name: np.concatenate([one[name] for one, _ in found]) for name in wanted.used}
+        index = np.concatenate([firsts[k] + rows for k, (_, rows) in zip(only, found, strict=True)])
+        self.drawn = Columns(arrays, replace(self.source, rows=most), index)
+        y = wanted.left(arrays)
+        self.drawn_weights = wanted.weigh(arrays, most)
+        columns = [arrays[name] for name in self.kernel.columns]
+        model = (self.kernel, columns, y, self.drawn_weights)
+        self.sample = Problem(*model, wanted.values, self.free_names, self.threads)
+
+    def _pass(self, what: Pass, values: Array) -> Any:
+        """A pass over all partitions."""
+        self.evaluations += 1
+        futures = self._each(parts.summed, parts.once, what=what, values=np.ascontiguousarray(values))
+        return running.reduced(self.client, futures, parts.MERGES[what])
+
+    def squares(self, values: Array) -> float:
+        """Σ w r² at all parameters (all_p,)."""
+        return float(self._pass("squares", values)[0])
+
+    def sums(self, values: Array) -> Array:
+        """rss, Jᵀr (p,) and the upper triangle of JᵀJ by rows, weighted."""
+        return np.asarray(self._pass("sums", values))
+
+    def folded(self, values: Array) -> Array:
+        """rss and the triangle (p+1, p+1) of [J, r] by blocked QR, flat."""
+        return np.asarray(self._pass("folded", values))
+
+    def exact_sums(self) -> list[Decimal] | None:
+        """Of a formula that is linear in its free parameters, all of them 0: ``sums`` with 31 digits."""
+        return cast("list[Decimal] | None", self._pass("exact", self.full(0.0)))
+
+    def close(self) -> None:
+        """Let the workers forget the partitions."""
+        self.held = None
+        super().close()
