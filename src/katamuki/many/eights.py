@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import math
 
-from katamuki.backends.native import at, function, inline
-from katamuki.backends.vectors import load, splat
+from katamuki.backends.native import at, call_rows, function, inline
+from katamuki.backends.vectors import choose, fused, load, root_of, size_of, splat, store
 from katamuki.many import descent
-from katamuki.many.descent import CLEAN, descend, invert
+from katamuki.many.descent import CLEAN, descend, invert, larger, spread_out
 from katamuki.many.facts import FACTS, facts_room, judge
 
 LONG = 4096  # rows of a curve that is worth a fit of its own
 # Slots of a curve's result; all parameters and the square roots of the diagonal of (JᵀJ)⁻¹ follow.
-STATUS, RSS, EVALUATIONS, TRY, LEAST = range(5)
-OF_FACTS = 5  # where what the residuals say begins, see katamuki.many.facts
+STATUS, RSS, EVALUATIONS, TRY, LEAST, BEND = range(6)
+OF_FACTS = 6  # where what the residuals say begins, see katamuki.many.facts
 HEAD = OF_FACTS + FACTS
 NOT_FITTED, OUTSIDE = 0.0, 5.0  # statuses beside those of a descent
 BETTER = 1e-6  # of the rss: a start that is so much lower than the end leads elsewhere
@@ -25,7 +25,7 @@ BETTER = 1e-6  # of the rss: a start that is so much lower than the end leads el
 
 def room(p: int, all_p: int) -> int:
     """How many doubles the fit of eight curves works in, beside rows and a block."""
-    return descent.room(p, all_p) + 8 * (all_p + 3 + 1 + 2 * p * p + p) + p * p + facts_room(p)
+    return descent.room(p, all_p) + 8 * (2 * all_p + 3 + 1 + 2 * p * p + 6 * p + 33) + p * p + facts_room(p)
 
 
 @inline
@@ -74,18 +74,78 @@ def keep(result, lane, p, all_p, free, lower, upper, told, rss, x, bars, inverse
         best[8 * j + lane] = inverse[8 * j + lane]
 
 
+@inline
+def bends(each, columns, y, root, masked, n, free, p, all_p, x, inverse, reach, block, expanded, moved, sums):  # type: ignore[no-untyped-def]
+    """How much the formula bends between the ends of its error bars, as a share of the way between them.
+
+    The largest of :func:`katamuki.findings.bending.bend_pass`'s three shares over the parameters; ``reach`` is t·s,
+    ``sums`` has room for 4p and a block's values.
+    """
+    middle = at(sums, 32 * p)
+    for k in range(4 * p):
+        store(sums, k, splat(0.0))
+    start = 0
+    while start < n:
+        m = min(32, n - start)
+        spread_out(x, all_p, m, expanded)
+        call_rows(each, columns, expanded, 8 * start, 8 * m, block, at(block, 256), 0)
+        for r in range(m):
+            store(middle, r, load(block, r))
+        for k in range(p):
+            square = splat(0.0)
+            for i in range(p):
+                square = fused(load(inverse, k * p + i), load(inverse, k * p + i), square)
+            scale = reach / root_of(square)
+            for sign in range(2):
+                for j in range(all_p):
+                    store(moved, j, load(x, j))
+                for j in range(p):
+                    total = splat(0.0)
+                    for i in range(p):
+                        total = fused(load(inverse, k * p + i), load(inverse, j * p + i), total)
+                    move = total * scale
+                    store(moved, free[j], load(moved, free[j]) + (move if sign == 0 else -move))
+                spread_out(moved, all_p, m, expanded)
+                # Values at one end stand in the block's first column, at the other in its second.
+                target = block if sign == 0 else at(block, 256)
+                call_rows(each, columns, expanded, 8 * start, 8 * m, target, at(block, 256), 0)
+            along, itself = load(sums, 4 * k), load(sums, 4 * k + 1)
+            across, velocity = load(sums, 4 * k + 2), load(sums, 4 * k + 3)
+            for r in range(m):
+                here, above, below = load(middle, r), load(block, r), load(at(block, 256), r)
+                a, v, left = (above - here) + (below - here), splat(0.5) * (above - below), load(y, start + r) - here
+                if masked == 1:
+                    w = load(root, start + r)
+                    a, v, left = a * w, v * w, left * w
+                along, itself = fused(a, v, along), fused(a, a, itself)
+                across, velocity = fused(a, left, across), fused(v, v, velocity)
+            store(sums, 4 * k, along)
+            store(sums, 4 * k + 1, itself)
+            store(sums, 4 * k + 2, across)
+            store(sums, 4 * k + 3, velocity)
+        start += m
+    worst = splat(0.0)
+    for k in range(p):
+        most = larger(larger(size_of(load(sums, 4 * k)), size_of(load(sums, 4 * k + 2))), load(sums, 4 * k + 1))
+        share = most / load(sums, 4 * k + 3)
+        worst = choose(share <= worst, worst, share)  # what is not finite stays
+    return worst
+
+
 @function(
     "int64(int64, int64, double**, int64, double*, double*, int64, int64*, int64, int64, int64, int64*, int64, int64,"
-    " int64, int64, double*, double*, double*, double*, int64, double**, double*, double*, double*, int64*, double*)",
+    " int64, int64, double*, double*, double*, double*, double*, int64, int64, double**, double*, double*, double*,"
+    " int64*, double*)",
     sums=True,
 )
 def fit_each(  # type: ignore[no-untyped-def]
     each, kernel, columns, count_columns, y, root, weighted, offsets, shared, first, last, free, p, all_p,
-    tries, max_steps, starts, levels, lower, upper, stride, pointers, tiles, block, work, order, out,
+    tries, max_steps, starts, levels, lower, upper, reaches, known, stride, pointers, tiles, block, work, order, out,
 ):  # fmt: skip
     """Fit the curves first to last. ``starts`` (b, tries, all_p) and ``levels`` (b, tries), Σ w r² there: best first.
 
-    A start is left for the next one where it leads nowhere, or to an end above the next one's level. ``tiles`` has room
+    A start is left for the next one where it leads nowhere, or to an end above the next one's level. ``reaches`` (b,)
+    are the t of an error bar's ends, ``known`` 1 where they are not to be multiplied by the scatter. ``tiles`` has room
     for count_columns + 2 times ``stride``, eight times the most rows; ``pointers`` are its columns. ``out`` (b, HEAD +
     all_p + p): status and so on, all parameters, the square roots of the diagonal of (JᵀJ)⁻¹.
     """
@@ -99,7 +159,10 @@ def fit_each(  # type: ignore[no-untyped-def]
     inverse = at(waits, 8)
     best = at(inverse, 8 * p * p)
     bars = at(best, 8 * p * p)
-    own_inverse = at(bars, 8 * p)
+    sums = at(bars, 8 * p)
+    moved = at(sums, 32 * p + 256)
+    own_inverse = at(moved, 8 * all_p)
+    expanded = at(length, 16 * p + 8 * all_p)
     for k in range(first, last):
         result = at(out, k * width)
         result[STATUS], result[RSS], result[EVALUATIONS], result[TRY] = NOT_FITTED, math.inf, 0.0, -1.0
@@ -142,9 +205,24 @@ def fit_each(  # type: ignore[no-untyped-def]
                         at(out, (group + lane) * width), lane, p, all_p, free, lower, upper, told,
                         at(work, 8 * (size - 1)), x, bars, inverse, one, best,
                     )  # fmt: skip
+        for lane in range(8):  # of a curve without an answer nothing is read
+            k = min(group + lane, last - 1)
+            result, own = at(out, k * width), offsets[k + 1] - offsets[k]
+            found = result[STATUS] == CLEAN
+            waits[lane] = reaches[k] if found else 0.0
+            if found and known == 0:
+                waits[lane] *= math.sqrt(result[RSS] / (own - p))
+            for j in range(all_p):
+                x[8 * j + lane] = result[HEAD + j] if found else 1.0
+        worst = bends(
+            each, pointers, at(tiles, count_columns * stride), at(tiles, (count_columns + 1) * stride), masked, n, free,
+            p, all_p, x, best, load(waits, 0), block, expanded, moved, sums,
+        )  # fmt: skip
+        store(waits, 0, worst)
         for lane in range(min(8, last - group)):
             k = group + lane
             result = at(out, k * width)
+            result[BEND] = waits[lane]
             if result[STATUS] == CLEAN:
                 for j in range(p * p):
                     own_inverse[j] = best[8 * j + lane]

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from katamuki.backends.native import address_of
+from katamuki.findings.profiles import PERFECT, reach
 from katamuki.many import eights, judging
 from katamuki.many.curves import STATES, VERDICTS, Curves, Fitted, ManyTask
 from katamuki.many.descent import CLEAN, UNSETTLED
-from katamuki.many.facts import ORDERED
+from katamuki.many.facts import ORDERED, TOTAL
 from katamuki.many.starts import Supply
 from katamuki.problem import available_cores, layout_of
 from katamuki.records import Array
@@ -24,6 +25,7 @@ from katamuki.search.symmetries import canonical
 
 STEPS = 60  # attempts of a descent
 SLICE = 256  # curves of one task of a thread
+BENT = 0.3  # of the way between the ends of an error bar: below it no second minimum was seen on 1,200 noisy curves
 CONVERGED, NOTHING = STATES.index("converged"), STATES.index("")
 GOOD, LOOK = VERDICTS.index("good"), VERDICTS.index("look")
 
@@ -82,14 +84,23 @@ class Engine:
         stderr = np.full((len(n), all_p), np.nan)
         stderr[:, self.layout.free] = rows[:, eights.HEAD + all_p :] * np.sqrt(variance)[:, None]
         found = Table(values, stderr, rss / np.maximum(n, 1), dof)
-        clean = np.flatnonzero(status == CLEAN)
+        trusted = (status == CLEAN) & ~self.doubtful(rows)
+        clean = np.flatnonzero(trusted)
         facts = rows[clean, eights.OF_FACTS : eights.HEAD]
         found.code[clean] = judging.codes(facts, rss[clean], n[clean], self.p, self.task.sigma_is == "known")
         found.verdict[clean] = np.where(found.code[clean] > 0, LOOK, GOOD)
         self.settle(values, clean)
-        for k in np.flatnonzero(status != CLEAN):
+        for k in np.flatnonzero(~trusted):
             found.put(int(k), self.task, curves)
         return found.fitted()
+
+    def doubtful(self, rows: Array) -> NDArray[np.bool_]:
+        """Whether the formula bends much between the ends of a curve's error bars.
+
+        Then other minima may be near, and a standard error may claim too much: a whole search and a walk decide.
+        """
+        rough = rows[:, eights.RSS] > PERFECT * rows[:, eights.OF_FACTS + TOTAL]
+        return np.asarray(rough & ~(rows[:, eights.BEND] <= BENT))
 
     def settle(self, values: Array, clean: NDArray[np.int64]) -> None:
         """Put equal answers in the one arrangement of terms, signs and phases, where a search found them."""
@@ -120,6 +131,10 @@ class Engine:
         data = (kernel.each.address, kernel.address, address_of(pointers), columns, address_of(curves.y), *weighting)
         shape = (address_of(self.layout.free), self.p, self.all_p, starts.levels.shape[1], STEPS)
         ends = (address_of(starts.points), address_of(starts.levels), address_of(self.lower), address_of(self.upper))
+        known = self.task.sigma_is == "known"
+        dof = np.maximum(np.diff(curves.offsets) - self.p, 1)
+        (reaches,) = judging.by_number(dof * 0 if known else dof, lambda one: (reach(one or math.inf),))
+        reaches = np.ascontiguousarray(reaches)
         offsets, shared = address_of(curves.offsets), int(curves.shared)
         most = max(int(np.minimum(np.diff(curves.offsets), eights.LONG).max()), 1)
 
@@ -131,7 +146,9 @@ class Engine:
             last = min(first + SLICE, b)
             rows = (8 * most, address_of(places), address_of(tiles))
             memory = (address_of(block), address_of(room), address_of(order), address_of(out))
-            eights.fit_each(*data, offsets, shared, first, last, *shape, *ends, *rows, *memory)
+            eights.fit_each(
+                *data, offsets, shared, first, last, *shape, *ends, address_of(reaches), int(known), *rows, *memory
+            )
 
         _ = eights.fit_each.address
         if threads == 1 or b <= SLICE:
