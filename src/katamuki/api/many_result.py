@@ -144,6 +144,11 @@ class Many:
         return self._single.supply.by
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The columns of the table."""
+        return tuple(tables.columns_of(self.by, self.parameters))
+
+    @property
     def sigma_is(self) -> SigmaIs | None:
         """What sigma was said to be."""
         return self._single.road.weighing

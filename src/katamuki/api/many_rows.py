@@ -132,10 +132,10 @@ class InMemory:
         known = self.source
         if known.sha256 is not None:
             return {"sha256": known.sha256, "separator": known.separator, "decimal": known.decimal}
-        found = hashlib.sha256(memoryview(self.offsets))
+        found = hashlib.sha256(self.offsets.data)
         for name in sorted(self.arrays):
             found.update(name.encode())
-            found.update(memoryview(self.arrays[name]))
+            found.update(self.arrays[name].data)
         for key in self.keys:
             update(found, key)
         return {"rows": int(self.offsets[-1]), "sha256": found.hexdigest()}

@@ -45,7 +45,7 @@ def names_of(by: object, names: Sequence[str], place: Any) -> tuple[str, ...]:
 
 def wide(data: object) -> dict[str, Any] | None:
     """The arrays of a mapping of which one has two dimensions; None for any other data."""
-    if not isinstance(data, Mapping):
+    if isinstance(data, Table) or not isinstance(data, Mapping):
         return None
     dimensions = [getattr(one, "ndim", 1) for one in data.values()]
     return dict(data) if 2 in dimensions and all(isinstance(name, str) for name in data) else None

@@ -23,7 +23,7 @@ from katamuki.records import HAS_AN_ANSWER, CheckReport
 
 REPLAY = ".html"
 # modules that only their commands need
-ELSEWHERE = {"explain": "stories", "race": "racing", "selftest": "certified", "trace": "steps"}
+ELSEWHERE = {"explain": "stories", "many": "many", "race": "racing", "selftest": "certified", "trace": "steps"}
 
 
 def run(chosen: Namespace, terminal: Terminal) -> int:

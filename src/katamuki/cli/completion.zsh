@@ -17,6 +17,7 @@ _shtab_katamuki_commands() {
     export:export
     fit:fit
     help:help
+    many:many
     plot:plot
     predict:predict
     race:race
@@ -225,11 +226,49 @@ _shtab_katamuki_help_options=(
   "--color[auto\|always\|never]:auto|always|never:(auto always never)"
   "--debug[debug]"
   {--help,-h}"[help]"
-  ":TOPIC:(functions fit explain check race trace plot predict export data selftest completion help)"
+  ":TOPIC:(functions fit explain check race trace plot predict many export data selftest completion help)"
 )
 
 # guard to ensure default positional specs are added only once per session
 _shtab_katamuki_help_defaults_added=0
+
+_shtab_katamuki_many_options=(
+  "*--start[a\=0.5,b\=0.5]:a=0.5,b=0.5:"
+  "--params[a,b]:a,b:"
+  "*--fix[b\=3]:b=3:"
+  "*--bounds[a\=01,b\=0]:a=01,b=0:"
+  "--sigma[COLUMN\|NUMBER]:COLUMN|NUMBER:_katamuki_columns"
+  "--sigma-is[known\|relative]:known|relative:(known relative)"
+  "--weights[COLUMN]:COLUMN:_katamuki_columns"
+  "--starts[N\|auto]:N|auto:(auto)"
+  "--max-seconds[SECONDS]:SECONDS:"
+  "--seed[NUMBER]:NUMBER:"
+  "--threads[N]:N:"
+  "--by[COLUMN\[,COLUMN\]]:COLUMN[,COLUMN]:_katamuki_columns"
+  "--where[CONDITION]:CONDITION:_katamuki_columns"
+  "--missing[error\|drop]:error|drop:(error drop)"
+  "--sep[CHARACTER]:CHARACTER:"
+  "--decimal[CHARACTER]:CHARACTER:(. ,)"
+  {--header,--no-header}"[header]"
+  "*--time[t\=s]:t=s:"
+  "--json[json]"
+  "--csv[csv]"
+  {-o,--output}"[FILE]:FILE:_files"
+  "--resume[resume]"
+  "--force[force]"
+  "--check[N]:N:"
+  "--strict[strict]"
+  "--quiet[quiet]"
+  "--lang[en\|ja]:en|ja:(en ja)"
+  "--color[auto\|always\|never]:auto|always|never:(auto always never)"
+  "--debug[debug]"
+  {--help,-h}"[help]"
+  ":FORMULA:"
+  ":FILE:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_katamuki_many_defaults_added=0
 
 _shtab_katamuki_plot_options=(
   "*--start[a\=0.5,b\=0.5]:a=0.5,b=0.5:"
@@ -426,6 +465,7 @@ _shtab_katamuki() {
         export) _arguments -C -s $_shtab_katamuki_export_options ;;
         fit) _arguments -C -s $_shtab_katamuki_fit_options ;;
         help) _arguments -C -s $_shtab_katamuki_help_options ;;
+        many) _arguments -C -s $_shtab_katamuki_many_options ;;
         plot) _arguments -C -s $_shtab_katamuki_plot_options ;;
         predict) _arguments -C -s $_shtab_katamuki_predict_options ;;
         race) _arguments -C -s $_shtab_katamuki_race_options ;;

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from katamuki import messages
 
 FITTING = frozenset({"fit", "explain", "check", "trace", "plot", "predict", "export"})
-MODELLED = FITTING | {"race"}  # what begins with a formula
+RUN = FITTING | {"race"}
+MODELLED = RUN | {"many"}  # what begins with a formula
 COMMANDS = (
-    "fit", "explain", "check", "race", "trace", "plot", "predict", "export", "data", "selftest", "completion", "help",
+    "fit", "explain", "check", "race", "trace", "plot", "predict", "many", "export", "data", "selftest", "completion",
+    "help",
 )  # fmt: skip
 SHELLS = ("bash", "zsh")
 LANGUAGES = messages.languages()
@@ -57,7 +59,7 @@ FLAGS = (
     Flag(("--start",), "a=0.5,b=0.5", "model", MODELLED, many=True),
     Flag(("--params",), "a,b", "model", MODELLED),
     Flag(("--fix",), "b=3", "model", MODELLED, many=True),
-    Flag(("--bounds",), "a=0:1,b=0:", "model", many=True),
+    Flag(("--bounds",), "a=0:1,b=0:", "model", FITTING | {"many"}, many=True),
     Flag(("--sigma",), "COLUMN|NUMBER", "model", MODELLED, complete=COLUMNS),
     Flag(("--sigma-is",), "known|relative", "model", MODELLED, choices=("known", "relative")),
     Flag(("--weights",), "COLUMN", "model", MODELLED, complete=COLUMNS),
@@ -65,14 +67,16 @@ FLAGS = (
     Flag(("--solver",), SOLVER, "solver", choices=SOLVERS),
     Flag(("--solver",), SOLVER, "solver", only("race"), choices=SOLVERS, many=True),
     Flag(("--lr",), "NUMBER", "solver"),
-    Flag(("--steps",), "NUMBER", "solver", MODELLED),
+    Flag(("--steps",), "NUMBER", "solver", RUN),
     Flag(("--no-zero-grad",), None, "solver", only("fit", "explain", "trace")),
     Flag(("--backend",), "auto|kernel|torch", "solver", choices=("auto", "kernel", "torch")),
     Flag(("--dtype",), "float64|float32", "solver", choices=("float64", "float32")),
     Flag(("--device",), "cpu|cuda", "solver", choices=("cpu", "cuda")),
-    Flag(("--starts",), "N|auto", "solver", choices=("auto",)),
+    Flag(("--starts",), "N|auto", "solver", FITTING | {"many"}, choices=("auto",)),
     Flag(("--max-seconds",), "SECONDS", "solver", MODELLED),
-    Flag(("--seed",), "NUMBER", "solver", FITTING | {"selftest"}),
+    Flag(("--seed",), "NUMBER", "solver", FITTING | {"many", "selftest"}),
+    Flag(("--threads",), "N", "solver", only("many")),
+    Flag(("--by",), "COLUMN[,COLUMN]", "data", only("many"), complete=COLUMNS),
     Flag(("--where",), "CONDITION", "data", MODELLED, complete=COLUMNS),
     Flag(("--missing",), "error|drop", "data", MODELLED, choices=("error", "drop")),
     Flag(("--sep",), "CHARACTER", "data", MODELLED),
@@ -96,11 +100,14 @@ FLAGS = (
     Flag(("--to",), "torch|numpy|scipy|katamuki", "output", only("export"),
          choices=("torch", "numpy", "scipy", "katamuki")),
     Flag(("--json",), None, "output", MODELLED | {"selftest"}),
-    Flag(("--csv",), None, "output", only("fit", "race", "selftest")),
+    Flag(("--csv",), None, "output", only("fit", "many", "race", "selftest")),
     Flag(("--plot",), None, "output", only("fit"), both=True),
-    Flag(("-o", "--output"), "FILE", "output", only("plot", "race", "explain", "export"), complete=FILES),
+    Flag(("-o", "--output"), "FILE", "output", only("plot", "race", "explain", "export", "many"), complete=FILES),
+    Flag(("--resume",), None, "output", only("many")),
+    Flag(("--force",), None, "output", only("many")),
+    Flag(("--check",), "N", "output", only("many")),
     Flag(("--save",), "FILE.json", "output", only("fit"), complete=FILES),
-    Flag(("--strict",), None, "output", only("fit", "check")),
+    Flag(("--strict",), None, "output", only("fit", "check", "many")),
     Flag(("--quiet",), None, "output", MODELLED | {"selftest"}),
     Flag(("--lang",), "|".join(LANGUAGES), "output", EVERYWHERE, choices=LANGUAGES),
     Flag(("--color",), "auto|always|never", "output", EVERYWHERE, choices=("auto", "always", "never")),

@@ -137,6 +137,25 @@ def fit_options(chosen: Namespace) -> dict[str, Any]:
     return options
 
 
+def many_options(chosen: Namespace) -> dict[str, Any]:
+    """What ``katamuki.fit_many`` is told; only what the user said."""
+    options = model_options(chosen)
+    if chosen.by is None:
+        raise usage("cli.no_by")
+    options["by"] = [name.strip() for name in chosen.by.split(",") if name.strip()]
+    if chosen.bounds:
+        options["bounds"] = bounds(chosen.bounds)
+    if chosen.starts is not None:
+        options["starts"] = "auto" if chosen.starts == "auto" else _starts(chosen.starts)
+    for name in ("seed", "threads", "check"):
+        if getattr(chosen, name) is not None:
+            options[name] = whole("--" + name, getattr(chosen, name))
+    for flag, name in (("output", "output"), ("resume", "resume"), ("force", "overwrite")):
+        if getattr(chosen, flag):
+            options[name] = getattr(chosen, flag)
+    return options
+
+
 def _starts(text: str) -> int:
     """How many starts are asked for."""
     try:
