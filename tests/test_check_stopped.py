@@ -11,7 +11,7 @@ import pytest
 
 from hand_claims import TUTORIAL, Hand, decay, line, rmsprop_run
 from katamuki import messages
-from katamuki.check import judge, routes
+from katamuki.check import judge
 from katamuki.check.evaluation import Case
 from katamuki.records import CheckReport, Combination, Reference, Solution
 
@@ -321,7 +321,7 @@ def test_a_sample_that_contradicts_fails(monkeypatch: pytest.MonkeyPatch) -> Non
         part = case.only(slice(0, 100_000))
         return replace(part, y=part.y + 0.01 * part.columns["x"])
 
-    monkeypatch.setattr(routes, "sample_of", tilted)
+    monkeypatch.setattr(Case, "sample", tilted)
     failed(judged(problem.claim(), problem.columns), "sample")
 
 

@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
+import numpy as np
+
 from katamuki import data as sources
 from katamuki.api import failures
 from katamuki.api.computing import KERNEL, Computing, computing, kind_of
-from katamuki.api.distant_facts import sampled_facts
+from katamuki.api.distant_facts import sampled_facts, unseen
 from katamuki.api.elsewhere import refuse
 from katamuki.api.options import Asked, check_names, check_options
 from katamuki.api.plan import Plan
@@ -234,7 +236,7 @@ def solution_of(ready: Prepared, run: Run, how: Computing = KERNEL) -> Solution:
         combinations=answer.combinations,
         cycle=run.cycle,
         reference=run.reference,
-        reason={**run.reason, "output": "column"} if plan.column else run.reason,
+        reason=_reason(ready, run),
         zero_grad=run.zero_grad,
         search=run.search,
         kind=plan.kind,
@@ -245,12 +247,25 @@ def solution_of(ready: Prepared, run: Run, how: Computing = KERNEL) -> Solution:
     )
 
 
+def _reason(ready: Prepared, run: Run) -> Mapping[str, Any]:
+    """Facts behind a state, and what only the problem knows of the answer."""
+    problem, more = ready.problem, dict[str, Any]()
+    if ready.plan.column:
+        more["output"] = "column"
+    if isinstance(problem, Distant) and run.answer.triangle.size and np.isfinite(run.answer.triangle).all():
+        left = problem.digits(run.answer.values, run.answer.triangle)
+        if left is not None:
+            more["digits"] = left
+    return {**run.reason, **more} if more else run.reason
+
+
 def read_of(ready: Prepared) -> sources.Columns:
     """What was read: the columns in memory, and of a source elsewhere all its rows beside the sample of them."""
     problem = ready.problem
     if not isinstance(problem, Distant):
         return ready.columns
-    source = replace(problem.source, sample=problem.sample.n, passes=problem.evaluations)
+    seen = problem.sample.n if problem.travelled else 0
+    source = replace(problem.source, sample=seen, passes=problem.evaluations)
     return replace(problem.drawn, source=source)
 
 
@@ -294,6 +309,8 @@ def examined(plan: Plan, problem: Problem, run: Run, solution: Solution, columns
             bent = bent_profiles(problem, solution, answer.values, answer.uncertainty)
     graph = None if distant else plan.model.rhs  # neighbours in a sample are none in the data
     found = examine(solution, facts, columns=columns.arrays, graph=graph, index=columns.index, profiles=bent)
+    if isinstance(problem, Distant) and not problem.travelled and run.failure is None:
+        found = (*found, unseen())
     return Fit(
         solution=solution,
         data=columns.source,
@@ -305,4 +322,6 @@ def examined(plan: Plan, problem: Problem, run: Run, solution: Solution, columns
         verdict=verdict(solution, found),
         seed=seed,
         index=columns.index,
+        blocks=problem.blocks() if isinstance(problem, Distant) else None,
+        draw=problem.draw if isinstance(problem, Distant) and columns.source.queried else None,
     )

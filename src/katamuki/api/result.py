@@ -31,6 +31,11 @@ from katamuki.records import Array, CheckReport, Finding, Minimum, Solution, Sou
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from katamuki.check.passing import Blocks
+
+
+Draw = Callable[[int], tuple[Mapping[str, Array], Array | None]]
+
 
 class Fit(Numbers, Stories, Pictures, Exports):
     """The result of :func:`katamuki.fit`.
@@ -55,6 +60,10 @@ class Fit(Numbers, Stories, Pictures, Exports):
         As given to ``fit``.
     index : (n,) int64 or None
         Numbers (from 0) of the fitted rows in the source; None where they are all rows.
+    blocks : function, optional
+        Gives all rows anew, block by block, where ``columns`` are a sample of them.
+    draw : function, optional
+        Brings so many rows out of a database: columns by name, and w.
 
     Example
     -------
@@ -76,6 +85,8 @@ class Fit(Numbers, Stories, Pictures, Exports):
         verdict: Verdict,
         seed: int = 0,
         index: NDArray[np.int64] | None = None,
+        blocks: Blocks | None = None,
+        draw: Draw | None = None,
     ) -> None:
         self.solution = solution
         self.data = data
@@ -85,6 +96,8 @@ class Fit(Numbers, Stories, Pictures, Exports):
         self.verdict = verdict
         self.seed = seed
         self.index = index
+        self._blocks = blocks
+        self._draw = draw
         self._plan = plan
         self._trace = trace
 
@@ -143,12 +156,16 @@ class Fit(Numbers, Stories, Pictures, Exports):
 
     @cached_property
     def _digits(self) -> dict[str, float]:
+        known = self.solution.reason.get("digits")
+        if known is not None:  # said by whoever has the rows
+            return dict(known)
         sampled = self.data.sample is not None
         return surviving.digits(self.solution, self._plan, self.columns, self.weights, sampled)
 
     @cached_property
     def _rounded(self) -> dict[str, float]:
-        if not surviving.feared(self.solution, self._plan, self.columns, self.weights):
+        known = "digits" in self.solution.reason
+        if not known and not surviving.feared(self.solution, self._plan, self.columns, self.weights):
             return {}
         return {name: left for name, left in self._digits.items() if left < surviving.PRINTED}
 
@@ -294,8 +311,16 @@ class Fit(Numbers, Stories, Pictures, Exports):
         """
         return propagation.derived(text, self.solution, self._spread, level)
 
-    def check(self) -> CheckReport:
+    def check(self, sample: int | None = None) -> CheckReport:
         """Test the claim by another route, with code that shares nothing with the fit.
+
+        More than 100,000 rows of a nonlinear formula, and rows that are read in pieces: sums and gradient of all rows,
+        the second solver on a sample. Rows that a database has: on those that may travel, else nobody can tell.
+
+        Parameters
+        ----------
+        sample : int, optional
+            Of rows that a database has, how many may travel for this; by default those that did for the fit.
 
         Returns
         -------
@@ -312,10 +337,21 @@ class Fit(Numbers, Stories, Pictures, Exports):
         >>> km.fit("y ~ a*x + b", km.datasets("tutorial")).check().verdict
         'PASS'
         """
-        from katamuki.check import judge
+        from katamuki.check import judge, judge_drawn
 
+        if self.data.queried:
+            columns: Mapping[str, Array] | None = self.columns if self.data.sample else None
+            weights = self.weights
+            if sample is not None:
+                if self._draw is None:
+                    raise DataError("E-ROWS", "sql.no_connection")
+                columns, weights = self._draw(sample)
+            return judge_drawn(self.solution, columns, weights)
+        if sample is not None:
+            raise BoundsError("E-USAGE", "sql.check_sample")
         closure = self._plan.closure(self.columns, self.n)
-        return judge(self.solution, self.columns, self.weights, closure, network=self._plan.network)
+        asked = {"network": self._plan.network, "sampled": self.data.sample is not None}
+        return judge(self.solution, self.columns, self.weights, closure, blocks=self._blocks, **asked)
 
     def text(self, lang: str = "en", width: int = 80, check: CheckReport | None = None) -> str:
         """The report in a language: what ``print(fit)`` shows in English, the check's judgement last where it is given.

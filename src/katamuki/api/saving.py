@@ -170,8 +170,10 @@ def _fit(saved: Mapping[str, Any], whole: Mapping[str, Any]) -> Fit:
     weights = None if saved["weights"] is None else _array(saved["weights"])
     model = formula.parse(solution.formula, tuple(columns), params=tuple(solution.params))
     lengths = {array.shape for array in (*columns.values(), *([] if weights is None else [weights]))}
+    source = _source(saved["source"])
+    rows = source.sample or (solution.n if source.sample is None else next(iter(lengths), (0,))[0])
     fits = (
-        lengths <= {(solution.n,)}
+        lengths <= {(rows,)}
         and set(model.columns) <= set(columns)
         and set(model.parameters) == set(solution.params) >= set(solution.free)
         and solution.stderr.keys() == solution.params.keys()
@@ -194,7 +196,7 @@ def _fit(saved: Mapping[str, Any], whole: Mapping[str, Any]) -> Fit:
     trace = None if saved["trace"] is None else _trace(saved["trace"], solution, solver)
     return Fit(
         solution=solution,
-        data=_source(saved["source"]),
+        data=source,
         trace=None if trace is None else lambda: trace,
         plan=Plan(model),
         columns=columns,
@@ -202,7 +204,7 @@ def _fit(saved: Mapping[str, Any], whole: Mapping[str, Any]) -> Fit:
         findings=tuple(_finding(one) for one in saved["findings"]),
         verdict=whole["verdict"],
         seed=_whole(saved["seed"]),
-        index=None if saved["index"] is None else _index(saved["index"], solution.n),
+        index=None if saved["index"] is None else _index(saved["index"], rows),
     )
 
 
@@ -334,6 +336,8 @@ def _finding(given: Mapping[str, Any]) -> Finding:
 def _source(given: Mapping[str, Any]) -> Source:
     found = {name: _anything(one) for name, one in given.items()}
     _text(found["name"]), _text(found["kind"]), _whole(found["rows"])
+    if found.get("sample") is not None:
+        _whole(found["sample"])
     spoken = {str(one): one for one in (IN_MEMORY, STANDARD_INPUT)}
     return Source(**{**found, "name": spoken.get(found["name"], found["name"])})
 

@@ -21,14 +21,16 @@ import numpy as np
 
 from katamuki.check.closure import Closure, Predict, closure_case, judge_network
 from katamuki.check.comparing import said
+from katamuki.check.drawn import judge_drawn
 from katamuki.check.evaluation import Case, look, read_case
 from katamuki.check.minimum import claimed, judge_minimum
+from katamuki.check.passing import Blocks, Passing, passing_case
 from katamuki.check.reading import UnreadableError
 from katamuki.check.stopped import judge_stopped
 from katamuki.check.undetermined import judge_undetermined
 from katamuki.records import Array, CheckReport, Solution
 
-__all__ = ["judge"]
+__all__ = ["judge", "judge_drawn"]
 
 # States that claim nothing to judge; the last two only where no least-squares answer stands beside them.
 NO_CLAIM = {
@@ -46,6 +48,8 @@ def judge(
     predict: Predict | None = None,
     *,
     network: bool = False,
+    blocks: Blocks | None = None,
+    sampled: bool = False,
 ) -> CheckReport:
     """Test a fit's claim with code that shares nothing with the fit.
 
@@ -65,6 +69,11 @@ def judge(
         Where no formula stands behind the claim: all parameters (all_p,) to predictions (n,), in float64.
     network : bool
         The function is a network: loss and gradient are tested, and of its minimum nothing can be told.
+    blocks : function, optional
+        Gives all rows anew, block by block: columns by name and w. Then ``columns`` and ``weights`` are a sample's,
+        which is what the second solver sees.
+    sampled : bool
+        The columns are a sample; without ``blocks`` of all rows nothing can be told.
 
     Returns
     -------
@@ -82,10 +91,12 @@ def judge(
     >>> judge(fit.solution, fit.columns, None).verdict
     'PASS'
     """
+    if sampled and blocks is None:
+        return _silent("CANNOT TELL", "check.cannot.elsewhere", rows=solution.n)
     given = (solution, columns, weights)
     with np.errstate(all="ignore"):
         try:
-            case = read_case(solution, columns, weights) if predict is None else closure_case(*given, predict)
+            case = _case(given, predict, blocks)
         except UnreadableError as error:
             return _silent("CANNOT TELL", "check.cannot.formula", part=str(error))
         refusal = _door(solution, case, weights)
@@ -107,11 +118,23 @@ def judge(
         return judge_minimum(solution, case, here)
 
 
+def _case(
+    given: tuple[Solution, Mapping[str, Array], Array | None], predict: Predict | None, blocks: Blocks | None
+) -> Case:
+    """The claim, read anew."""
+    if blocks is not None:
+        return passing_case(*given, blocks)
+    return read_case(*given) if predict is None else closure_case(*given, predict)
+
+
 def _door(solution: Solution, case: Case, weights: Array | None) -> CheckReport | None:
     """Refuse a claim whose rows, weights, names or values contradict each other before anything is computed."""
     if case.n != solution.n:
         return _silent("FAIL", "check.fail.n", claimed=solution.n, found=case.n)
-    if weights is not None:
+    if isinstance(case, Passing):
+        if case.totals is not None and not case.totals.weights:
+            return _silent("FAIL", "check.fail.weight_values")
+    elif weights is not None:
         if np.shape(weights) != (case.n,):
             return _silent("FAIL", "check.fail.n", claimed=case.n, found=len(np.atleast_1d(weights)))
         if not (np.isfinite(case.root).all() and (case.root > 0.0).all()):

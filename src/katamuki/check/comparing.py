@@ -54,19 +54,9 @@ def sums(claim: Solution, case: Case, here: Local, dofs: Collection[int], weight
         yield "check.fail.rss", {"claimed": said(claim.rss), "found": said(here.rss)}
     if not abs(claim.loss - claim.rss / case.n) <= NUMBERS * abs(claim.loss):
         yield "check.fail.loss", {"claimed": said(claim.loss), "found": said(claim.rss / case.n)}
-    total, slack = total_squares(case)
+    total, slack = case.squares()
     if not abs(claim.tss - total) <= NUMBERS * total + slack:
         yield "check.fail.tss", {"claimed": said(claim.tss), "found": said(total)}
-
-
-def total_squares(case: Case) -> tuple[float, float]:
-    """Σ w (y − ȳ_w)², and how much of it rounding leaves open."""
-    if case.root is None:
-        away = case.y - case.y.mean()
-        return float(away @ away), 4.0 * EPS * float(np.linalg.norm(case.y) * np.linalg.norm(away))
-    weights = case.root**2
-    away = case.root * (case.y - (weights @ case.y) / weights.sum())
-    return float(away @ away), 4.0 * EPS * float(np.linalg.norm(case.root * case.y) * np.linalg.norm(away))
 
 
 def stands(case: Case, here: Local) -> tuple[Array, float]:

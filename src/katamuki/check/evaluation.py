@@ -20,6 +20,8 @@ from katamuki.check.reading import Expression, UnreadableError, read
 from katamuki.records import Array, Solution
 
 BLOCK = 1 << 16  # rows
+SAMPLE = 100_000  # rows that SciPy sees
+SEED = 20_240_229  # of the sample and of the perturbation
 STEP = 2.0**-200  # into the imaginary direction: its square vanishes beside every number of interest
 REAL_STEP = 1e-3  # relative, where the imaginary step fails; its fourth power is the error
 BEND = 1e-4  # of the prediction's size: how far a parameter moves to measure curvature
@@ -53,6 +55,29 @@ class Case:
     def blocks(self) -> Iterator[slice]:
         """All rows, in pieces of at most ``BLOCK``."""
         return (slice(start, start + BLOCK) for start in range(0, self.n, BLOCK))
+
+    @property
+    def parts(self) -> Iterator[tuple[Case, slice]]:
+        """All rows, in pieces: a case that has them, and which of its rows they are."""
+        return ((self, rows) for rows in self.blocks)
+
+    @property
+    def many(self) -> bool:
+        """Whether a solver sees a sample only."""
+        return self.n > SAMPLE
+
+    def sample(self) -> Case:
+        """The claim on ``SAMPLE`` rows, the same ones each time."""
+        return self.only(np.sort(np.random.default_rng(SEED).choice(self.n, SAMPLE, replace=False)))
+
+    def squares(self) -> tuple[float, float]:
+        """Σ w (y − ȳ_w)², and how much of it rounding leaves open."""
+        if self.root is None:
+            away = self.y - self.y.mean()
+            return float(away @ away), 4.0 * EPS * float(np.linalg.norm(self.y) * np.linalg.norm(away))
+        weights = self.root**2
+        away = self.root * (self.y - (weights @ self.y) / weights.sum())
+        return float(away @ away), 4.0 * EPS * float(np.linalg.norm(self.root * self.y) * np.linalg.norm(away))
 
     def only(self, rows: Any) -> Case:
         """The same claim on some of the rows."""
@@ -176,15 +201,15 @@ def look(case: Case, values: Any, precise: bool = False, idle: NDArray[np.bool_]
     values = np.asarray(values, np.longdouble if precise and not case.resolution else np.float64)
     triangle = np.zeros((0, p + 1), values.dtype)
     rss, slope, squares, size, bulk = values.dtype.type(0.0), np.zeros(p), np.zeros(p), 0.0, 0.0
-    for rows in case.blocks:
-        jacobian, residuals = case.jacobian(values, rows), case.residuals(values, rows)
+    for part, rows in case.parts:
+        jacobian, residuals = part.jacobian(values, rows), part.residuals(values, rows)
         if not (np.isfinite(residuals).all() and np.isfinite(jacobian).all()):
             nothing = np.full(p, np.nan)
             return Local(values, np.nan, nothing, nothing, nothing, np.full((p, p), np.nan), None, nothing, np.nan, 0.0)
         rss += residuals @ residuals
         slope += (residuals @ jacobian).astype(np.float64)
         squares += (jacobian * jacobian).sum(axis=0).astype(np.float64)
-        y = case.y[rows] if case.root is None else case.root[rows] * case.y[rows]
+        y = part.y[rows] if part.root is None else part.root[rows] * part.y[rows]
         magnitude = np.abs(y) + np.abs(y - residuals)
         size += float(magnitude @ magnitude)
         magnitude = magnitude + np.abs(jacobian) @ np.abs(values)
@@ -261,8 +286,8 @@ def curvature(case: Case, here: Local) -> tuple[Array, float]:
             moved = values.copy()
             moved[k] += sign * by
             total = np.zeros(p)
-            for rows in case.blocks:
-                total += case.residuals(moved, rows) @ case.jacobian(moved, rows)
+            for part, rows in case.parts:
+                total += part.residuals(moved, rows) @ part.jacobian(moved, rows)
             slopes.append(total)
         found[:, k] = (slopes[1] - slopes[0]) / (2.0 * by) / unit / unit[k]
         noise = max(noise, 16.0 * EPS * here.bulk / (by * unit[k]))

@@ -110,7 +110,9 @@ def judge_minimum(solution: Solution, case: Case, seen: Local, with_covariance: 
             found.doubts.append(("check.fail.stderr", values_of))
     shared = [one for one in found.digits.values() if math.isfinite(one)]
     return found.report(
-        PASSED[found.facts["route"]], digits=math.floor(min(shared, default=comparing.MOST)), rows=routes.SAMPLE
+        PASSED[found.facts["route"]],
+        digits=math.floor(min(shared, default=comparing.MOST)),
+        rows=found.facts.get("sample", 0),
     )
 
 
@@ -154,7 +156,7 @@ def _other_route(solution: Solution, case: Case, here: Local, spelt: list[str], 
             _compare(solution, here, there, spelt, found, linear=True)
             return there
         found.doubts.append(("check.fail.not_linear", {}))
-    if case.n > routes.SAMPLE:
+    if case.many:
         return _on_a_sample(solution, case, here, spelt, found)
     found.facts["route"] = "scipy"
     down, bend = routes.goes_down(case, here)
@@ -209,8 +211,8 @@ def _limited(
 
 def _on_a_sample(solution: Solution, case: Case, here: Local, spelt: list[str], found: Findings) -> Local:
     """Many rows: a Gauss–Newton step over all of them, and SciPy on some."""
-    found.facts.update(route="sample", sample=routes.SAMPLE)
-    part = routes.sample_of(case)
+    part = case.sample()
+    found.facts.update(route="sample", sample=part.n)
     values = np.asarray(here.values, np.float64)
     down, bend = routes.goes_down(part, look(part, values))
     moved = look(case, here.values + here.step, here.values.dtype == np.longdouble)

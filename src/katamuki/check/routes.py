@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from katamuki.check.evaluation import EPS, Case, Local, curvature, look
+from katamuki.check.evaluation import EPS, SEED, Case, Local, curvature, look
 from katamuki.records import Array
 
 ILL = 1e5  # scaled condition beyond which double precision leaves fewer than 9 digits of a parameter
@@ -23,8 +23,6 @@ SOLID = 1e5  # scaled condition up to which Newton's equations, which square it,
 TIGHT = 1e-15  # SciPy's tolerances
 ROUNDS = 60  # polishing steps
 TRIES = 400  # evaluations by SciPy from one point
-SAMPLE = 100_000  # rows that SciPy sees
-SEED = 20_240_229  # of the sample and of the perturbation
 CORRECTIONS = 2  # by QR: the answer, and what rounding left of it
 SETTLED = 1e-12  # relative: a correction that changes no digit of interest
 STILL = 1e-13  # of the residuals' length: a step that moves the prediction less is rounding
@@ -36,7 +34,7 @@ FAR = 1e100  # a residual that is no number, for SciPy
 def is_linear(case: Case, values: Any) -> bool:
     """Whether the prediction is linear in the free parameters: slopes at 0, at ``values`` and at −values agree."""
     here = np.asarray(values, np.float64)
-    case = case if case.n <= SAMPLE else sample_of(case)
+    case = case.sample() if case.many else case
     nothing = np.zeros_like(here)
     for rows in case.blocks:
         slopes = case.jacobian(nothing, rows)
@@ -154,12 +152,6 @@ def perturbed(case: Case, here: Local, stderr: Array) -> Array:
     sway = np.clip(0.1 * np.nan_to_num(stderr, nan=0.0, posinf=0.0), least, np.maximum(most, least))
     signs = np.random.default_rng(SEED).choice([-1.0, 1.0], len(case.free))
     return np.asarray(values + signs * sway)
-
-
-def sample_of(case: Case) -> Case:
-    """The claim on ``SAMPLE`` rows, the same ones each time."""
-    rows = np.sort(np.random.default_rng(SEED).choice(case.n, SAMPLE, replace=False))
-    return case.only(rows)
 
 
 def goes_down(case: Case, here: Local) -> tuple[bool, Array]:

@@ -112,7 +112,7 @@ def _second_answer(
         found.digits.update(_digits(solution, here, there, spelt, parts))
     else:
         found.facts["route"] = "scipy"
-        part = case if case.n <= routes.SAMPLE else routes.sample_of(case)
+        part = case.sample() if case.many else case
         beside = routes.perturbed(case, here, np.full(len(case.free), np.nan))
         ended = routes.by_scipy(part, beside, {}, None)
         there = here if ended is None else _settled(case, look(case, ended.values, idle=idle), idle)

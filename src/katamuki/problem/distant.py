@@ -10,7 +10,7 @@ exist, and whoever asks for them has taken the wrong road.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, ClassVar, Literal, NoReturn, Protocol, runtime_checkable
@@ -92,6 +92,7 @@ class Distant(Problem):
     source: Source  # what was read: rows fitted, left out and dropped
     drawn_weights: Array | None = None  # w of the sample's rows
     whole: bool = False  # the sample is all rows that count
+    travelled: bool = True  # the sample is made of rows; else of means of cells of rows, and ``drawn`` of ranges
 
     def __init__(self, wanted: Wanted) -> None:
         self.wanted = wanted
@@ -114,6 +115,20 @@ class Distant(Problem):
     def weighted(self) -> bool:
         """Whether rows have weights."""
         return self.wanted.sigma is not None or self.wanted.weights is not None
+
+    @property
+    def counted(self) -> int:
+        """How many rows are known to count before any pass."""
+        return self.sample.n
+
+    def draw(self, count: int) -> tuple[Mapping[str, Array], Array | None]:
+        """So many rows, where they may travel: columns by name, and w."""
+        raise NotImplementedError
+
+    def digits(self, values: Array, triangle: Array) -> dict[str, float] | None:
+        """How many digits of each free parameter rounding leaves at all parameters (all_p,), where only whoever has
+        the rows can say; ``triangle`` (p, p) is R of the weighted Jacobian there."""
+        del values, triangle
 
     # One pass over all rows each ---------------------------------------------------------------------------------
 
@@ -173,6 +188,10 @@ class Distant(Problem):
             self.rough, self.ill = True, self.ill or not exact
         found = self.folded(values)
         return rooted(self.normal(values), self.p) if found is None else found
+
+    def blocks(self) -> Callable[[], Iterator[tuple[Mapping[str, Array], Array | None]]] | None:
+        """What gives all rows anew, block by block: used columns by name, and w; None where rows do not travel."""
+        return None
 
     def residuals(self, values: Array) -> NoReturn:
         """There are too many."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from decimal import Context, Decimal, localcontext
@@ -366,6 +366,19 @@ class StreamedProblem(Distant):
             function(kernel, columns, address, y, root, int(root != 0), 0, n, *more, address_of(room), address_of(out))
 
         return self._over_batches(run, size)
+
+    def blocks(self) -> Callable[[], Iterator[tuple[Mapping[str, Array], Array | None]]]:
+        """What gives all rows anew, in their order."""
+
+        def rows() -> Iterator[tuple[Mapping[str, Array], Array | None]]:
+            self.stream.unchanged()
+            for piece in self.reader.pieces:
+                for batch in self.reader.batches(piece):
+                    if batch.n:
+                        yield batch.arrays, self.wanted.weigh(batch.arrays, batch.n)
+            self.stream.unchanged()
+
+        return rows
 
     def close(self) -> None:
         """End the threads."""
