@@ -75,21 +75,22 @@ class Engine:
     def fit(self, curves: Curves, threads: int = 1) -> Fitted:
         """Fit every curve."""
         rows = self.descended(curves, threads)
-        status = rows[:, eights.STATUS].astype(np.int64)
+        status = rows[:, eights.STATUS]
         n, all_p = np.diff(curves.offsets), self.all_p
         values = rows[:, eights.HEAD : eights.HEAD + all_p].copy()
         rss = rows[:, eights.RSS]
         dof = n - self.p
         variance = np.ones(len(n)) if self.task.sigma_is == "known" else rss / np.maximum(dof, 1)
         stderr = np.full((len(n), all_p), np.nan)
-        stderr[:, self.layout.free] = rows[:, eights.HEAD + all_p :] * np.sqrt(variance)[:, None]
+        with np.errstate(invalid="ignore"):  # curves without an answer
+            stderr[:, self.layout.free] = rows[:, eights.HEAD + all_p :] * np.sqrt(variance)[:, None]
         found = Table(values, stderr, rss / np.maximum(n, 1), dof)
         trusted = (status == CLEAN) & ~self.doubtful(rows)
         clean = np.flatnonzero(trusted)
         facts = rows[clean, eights.OF_FACTS : eights.HEAD]
         found.code[clean] = judging.codes(facts, rss[clean], n[clean], self.p, self.task.sigma_is == "known")
         found.verdict[clean] = np.where(found.code[clean] > 0, LOOK, GOOD)
-        self.settle(values, clean)
+        self.settle(values, stderr, clean)
         for k in np.flatnonzero(~trusted):
             found.put(int(k), self.task, curves)
         return found.fitted()
@@ -102,8 +103,11 @@ class Engine:
         rough = rows[:, eights.RSS] > PERFECT * rows[:, eights.OF_FACTS + TOTAL]
         return np.asarray(rough & ~(rows[:, eights.BEND] <= BENT))
 
-    def settle(self, values: Array, clean: NDArray[np.int64]) -> None:
-        """Put equal answers in the one arrangement of terms, signs and phases, where a search found them."""
+    def settle(self, values: Array, stderr: Array, clean: NDArray[np.int64]) -> None:
+        """Put equal answers in the one arrangement of terms, signs and phases, where a search found them.
+
+        Values that change places take their error bars with them.
+        """
         recipe = self.supply.recipe
         symmetries = recipe.symmetries.without([name for name in self.task.given if name in recipe.where])
         if not symmetries or self.supply.complete:
@@ -115,11 +119,16 @@ class Engine:
         lower, upper = np.full(len(names), -math.inf), np.full(len(names), math.inf)
         lower[self.layout.free], upper[self.layout.free] = self.lower, self.upper
         for k in clean:
-            values[k] = canonical(symmetries, names, values[k], lower, upper)
+            before, after = values[k], canonical(symmetries, names, values[k], lower, upper)
+            if np.array_equal(before, after):
+                continue
+            same = np.abs(before) == np.abs(after)[:, None]  # a phase that was turned stays in its place
+            source = np.where(np.diag(same) | ~same.any(axis=1), np.arange(len(names)), same.argmax(axis=1))
+            values[k], stderr[k] = after, stderr[k][source]
 
     def descended(self, curves: Curves, threads: int) -> Array:
         """What the compiled descents left of every curve (b, HEAD + all_p + p)."""
-        b, out = len(curves), np.empty((len(curves), eights.HEAD + self.all_p + self.p))
+        b, out = len(curves), np.full((len(curves), eights.HEAD + self.all_p + self.p), np.nan)
         if not self.supply.able:
             out[:, eights.STATUS] = UNSETTLED
             return out

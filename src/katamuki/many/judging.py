@@ -47,6 +47,8 @@ def codes(facts: Array, rss: Array, n: NDArray[np.int64], p: int, sigma_known: b
         0 where nothing is remarked on.
     """
     found = np.zeros(len(rss), dtype=np.int16)
+    if not len(rss):
+        return found
     dof = n - p
     with np.errstate(all="ignore"):
         rough = rss > PERFECT * facts[:, TOTAL]  # else residuals are the noise of the formula's own evaluation
