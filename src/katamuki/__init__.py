@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from katamuki.api.saving import load
     from katamuki.api.selftest import SelfTest, selftest
     from katamuki.data import datasets, read
+    from katamuki.data.sql import sql
     from katamuki.errors import (
         BackendError,
         BoundsError,
@@ -79,6 +80,7 @@ __all__ = [
     "race",
     "read",
     "selftest",
+    "sql",
 ]
 
 _HOMES = {
@@ -93,6 +95,7 @@ _HOMES = {
     "Fit": "katamuki.api.result",
     "read": "katamuki.data",
     "datasets": "katamuki.data",
+    "sql": "katamuki.data.sql",
     "LBFGS": "katamuki.solvers.lbfgs",
     "LevenbergMarquardt": "katamuki.solvers.levenberg_marquardt",
     "Linear": "katamuki.solvers.linear",

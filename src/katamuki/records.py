@@ -72,6 +72,7 @@ class Source:
     files: int = 1  # several files are one source
     sample: int | None = None  # rows in memory of a source that was not read whole
     passes: int = 0  # over all its rows
+    queried: bool = False  # a database has the rows; those in memory are as many as it was allowed to give
 
 
 @dataclass(frozen=True, slots=True)

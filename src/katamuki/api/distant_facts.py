@@ -13,14 +13,17 @@ import numpy as np
 
 from katamuki.api.claims import Answer
 from katamuki.covariance import uncertainty
+from katamuki.findings.making import finding
 from katamuki.findings.residuals import ResidualFacts, residual_facts
 from katamuki.problem.distant import Distant
-from katamuki.records import Solution
+from katamuki.records import Finding, Solution
 from katamuki.solvers.levenberg_marquardt import minimise
 
 
 def sampled_facts(problem: Distant, answer: Answer, solution: Solution) -> ResidualFacts:
     """The facts about the sample's residuals, at its own minimum beside the answer: there they are orthogonal to J."""
+    if not problem.travelled:
+        return facts_without_rows(problem, answer)
     sample, p = problem.sample, problem.p
     limits = [solution.bounds.get(name, (-math.inf, math.inf)) for name in problem.free_names]
     lower, upper = np.array(limits).T
@@ -30,3 +33,26 @@ def sampled_facts(problem: Distant, answer: Answer, solution: Solution) -> Resid
     whole = answer.uncertainty
     inflation = tuple(min(one, two) for one, two in zip(found.inflation, whole.inflation.tolist(), strict=True))
     return replace(found, inflation=inflation, condition=whole.condition, rank=whole.rank)
+
+
+def unseen() -> Finding:
+    """That no single residual was looked at."""
+    return finding("NO_ROWS", "note")
+
+
+def facts_without_rows(problem: Distant, answer: Answer) -> ResidualFacts:
+    """The facts where no row is here: about parameters alone, and nothing about residuals, so that no test is made."""
+    bars = answer.uncertainty
+    inflation = tuple(bars.inflation.tolist())
+    nothing = {"dof": 0, "outlier": 0.0, "outlier_row": 0, "cook": 0.0, "cook_row": 0, "leverage": 0.0}
+    none = {"leverage_row": 0, "spread": 0.0, "curve": math.nan, "positive": 0, "negative": 0, "runs": -1}
+    return ResidualFacts(
+        rows=problem.n,
+        squares=answer.rss,
+        level=problem.tss_about_zero,
+        inflation=inflation,
+        condition=bars.condition,
+        rank=bars.rank,
+        **nothing,  # type: ignore[arg-type]
+        **none,  # type: ignore[arg-type]
+    )

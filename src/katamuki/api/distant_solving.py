@@ -14,7 +14,10 @@ from dataclasses import replace
 import numpy as np
 
 from katamuki.api.searching import NEAR, TRIED
+from katamuki.api.values import Settings
 from katamuki.covariance import uncertainty
+from katamuki.errors import DataError
+from katamuki.messages import few
 from katamuki.problem.distant import Distant
 from katamuki.records import Array, Minimum, Search
 from katamuki.solvers.levenberg_marquardt import Descent, minimise
@@ -68,6 +71,24 @@ def descend(
         if found.rss < best.rss:
             best = found
     return best, _about_all(problem, search, minima, ended)
+
+
+def from_given(
+    problem: Distant,
+    said: Settings,
+    limits: tuple[Array | float, Array | float],
+    max_steps: int,
+    max_seconds: float | None,
+    progress: Progress | None,
+) -> Descent:
+    """The descent on all rows from the start that was given, where no row travels and means tell too little."""
+    if problem.sample.n <= problem.p and not said.given.issuperset(problem.free_names):
+        names = [name for name in problem.free_names if name not in said.given]
+        raise DataError("E-ROWS", "sql.no_start", rows=problem.counted, names=few(names))
+    problem.begin(problem.values)
+    return minimise(
+        problem, problem.values, *limits, max_steps=max_steps, max_seconds=max_seconds, progress=progress
+    )
 
 
 def _about_all(problem: Distant, search: Search, minima: list[Minimum], ended: Mapping[int, Descent]) -> Search:

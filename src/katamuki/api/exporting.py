@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from katamuki.api.elsewhere import refuse_unseen
 from katamuki.api.fitted import Fitted
 from katamuki.errors import BackendError
 from katamuki.records import Array
@@ -61,6 +62,7 @@ class Exports(Fitted):
 
         if self._plan.model.rhs is None:
             raise BackendError("E-EXPORT", "export.torch_model")
+        refuse_unseen(self.data, "stream.what.export")
         solution, model = self.solution, self._plan.model
         facts = export.Exported(
             solution=solution,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from katamuki.records import Array, Solution, Trace
+from katamuki.records import Array, Solution, Source, Trace
 
 if TYPE_CHECKING:
     from katamuki.api.plan import Plan
@@ -15,6 +15,7 @@ class Fitted:
     """The base of the parts: their attributes, and no behaviour."""
 
     solution: Solution
+    data: Source
     columns: Mapping[str, Array]
     weights: Array | None
     _plan: Plan

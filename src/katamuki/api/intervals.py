@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from katamuki.api import propagation
+from katamuki.api.elsewhere import refuse_unseen
 from katamuki.api.fitted import Fitted
 from katamuki.covariance import uncertainty
 from katamuki.errors import BoundsError, NotConverged
@@ -37,6 +38,7 @@ def intervals(fit: Fitted, level: float, method: str) -> Intervals:
         half = math.nan if error is None else wide * error
         found[name] = (value - half, value + half)
     if method == "profile":
+        refuse_unseen(fit.data, "stream.what.profile")
         if claim.state not in HAS_AN_ANSWER:
             raise BoundsError("E-USAGE", "result.profile_state", state=claim.state)
         if claim.kind != "formula":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from katamuki.api.elsewhere import refuse_unseen
 from katamuki.errors import BoundsError, spoken
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ class Pictures:
             raise BoundsError("E-USAGE", "plot.what", given=repr(what), names=", ".join(WHAT))
         if method not in METHODS:
             raise BoundsError("E-USAGE", "plot.method", given=repr(method), names=", ".join(METHODS))
+        if what != "steps":
+            refuse_unseen(cast("Any", self).data, "stream.what.picture")
         if what == "surface":
             return plot.surface_figure(self._ran(), of, method, lang)
         if what == "steps":
@@ -121,6 +124,7 @@ class Pictures:
         spoken(lang)
         if method not in METHODS:
             raise BoundsError("E-USAGE", "plot.method", given=repr(method), names=", ".join(METHODS))
+        refuse_unseen(cast("Any", self).data, "stream.what.picture")
         return plot.page(self._ran(), cast("plot.Fitted", self), lang, of, method)
 
     def _ran(self) -> Ran:

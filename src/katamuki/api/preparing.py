@@ -119,8 +119,8 @@ def _prepare_distant(
         ),
     )
     try:
-        if problem.sample.n < len(said.free):
-            raise too_few(said.free, problem.sample.n)
+        if problem.counted < len(said.free):
+            raise too_few(said.free, problem.counted)
         jumps.refuse(plan.jumps, plan.model, said, problem.drawn.arrays)
         check_totals(problem.sample, plan.model.response)
     except BaseException:

@@ -138,9 +138,16 @@ def _of_distant(
     asked: Asked,
 ) -> Run:
     """The sample is fitted as any problem in memory; from its answer all rows are descended."""
-    from katamuki.api.distant_solving import descend
+    from katamuki.api.distant_solving import descend, from_given
 
     began = time.perf_counter()
+    if not problem.travelled and (problem.sample.n <= problem.p or asked.starts == 1):
+        descent = from_given(problem, said, _limits(said), solver.max_steps, max_seconds, progress)
+        options = {"max_steps": solver.max_steps}
+        descent = without_rounding(problem, descent, said.bounds)
+        run = _run_of(problem, descent, "levenbergmarquardt", options, sigma_is, bool(said.bounds))
+        run.seconds = time.perf_counter() - began
+        return run
     near = solve(problem.sample, is_linear, solver, said, sigma_is, max_seconds, progress, asked=asked)
     if near.failure in {"no_start", "interrupted", "time_over"}:
         problem.begin(near.answer.values)

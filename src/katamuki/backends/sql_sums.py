@@ -140,27 +140,40 @@ SUMMED = "SUM({})"
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """A query whose row is: how many rows; how many residuals; Σ w r²; and with ``width`` columns Σ qᵢ r, Σ qᵢ qⱼ."""
+    """A query whose row is: how many residuals have a value; where a database has no NaN, how many rows there are; then
+    Σ w r², and with ``width`` columns Σ w qᵢ r and Σ w qᵢ qⱼ, but for ``known`` ones, which count rows."""
 
     query: Aggregates
+    nulls: bool
     width: int = 0
+    known: tuple[bool, ...] = ()
 
-    def matrix(self, row: Sequence[float]) -> tuple[float, Array, Array]:
+    def rows(self, row: Sequence[float]) -> tuple[int, int]:
+        """How many rows there were, and how many had a value."""
+        return int(row[1 if self.nulls else 0]), int(row[0])
+
+    def matrix(self, row: Sequence[float], n: int) -> tuple[float, Array, Array]:
         """Σ w r², the products with r (width,), and the products of the columns (width, width)."""
-        numbers = np.array([np.nan if one is None else float(one) for one in row[2:]])
+        numbers = [np.nan if one is None else float(one) for one in row[1 + self.nulls :]]
+        rest = iter(numbers[1 + self.width :])
+        upper = [float(n) if known else next(rest) for known in self.known]
         at = np.triu_indices(self.width)
         products = np.zeros((self.width, self.width))
-        products[at] = numbers[1 + self.width :]
-        products.T[at] = products[at]
-        return float(numbers[0]), numbers[1 : 1 + self.width], products
+        products[at] = upper
+        products.T[at] = upper
+        return numbers[0], np.array(numbers[1 : 1 + self.width]), products
+
+
+def _counted(terms: Terms, dialect: Dialect) -> list[tuple[str, int | None]]:
+    """What counts rows."""
+    return [("COUNT({})", terms.r), *([COUNT] if dialect.nulls else [])]
 
 
 def square_sum(terms: Terms, rows: Rows, dialect: Dialect, in_range: bool) -> Sums:
     """Σ w r² alone."""
     wr = terms.r if terms.weight is None else terms.b("mul", terms.weight, terms.r)
-    node = terms.b("mul", wr, terms.r)
-    wanted = [COUNT, ("COUNT({})", terms.r), (SUMMED, node)]
-    return Sums(aggregates(terms.graph(), rows, dialect, wanted, in_range))
+    wanted = [*_counted(terms, dialect), (SUMMED, terms.b("mul", wr, terms.r))]
+    return Sums(aggregates(terms.graph(), rows, dialect, wanted, in_range), dialect.nulls)
 
 
 def core_sums(terms: Terms, rows: Rows, dialect: Dialect, in_range: bool) -> Sums:
@@ -193,11 +206,10 @@ def _products(terms: Terms, columns: Sequence[int], rows: Rows, dialect: Dialect
     b = terms.b
     weighted = columns if terms.weight is None else [b("mul", terms.weight, one) for one in columns]
     wr = terms.r if terms.weight is None else b("mul", terms.weight, terms.r)
-    wanted: list[tuple[str, int | None]] = [COUNT, ("COUNT({})", terms.r), (SUMMED, b("mul", wr, terms.r))]
+    wanted = [*_counted(terms, dialect), (SUMMED, b("mul", wr, terms.r))]
     wanted += [(SUMMED, b("mul", one, terms.r)) for one in weighted]
-    for i, one in enumerate(weighted):
-        for j in range(i, len(columns)):
-            product = b("mul", one, columns[j])
-            # The number 1 summed is a count.
-            wanted.append(COUNT if b.constant(product) == 1.0 else (SUMMED, product))
-    return Sums(aggregates(terms.graph(), rows, dialect, wanted, in_range), len(columns))
+    products = [b("mul", one, two) for i, one in enumerate(weighted) for two in columns[i:]]
+    known = tuple(b.constant(one) == 1.0 for one in products)
+    wanted += [(SUMMED, one) for one, count in zip(products, known, strict=True) if not count]
+    query = aggregates(terms.graph(), rows, dialect, wanted, in_range)
+    return Sums(query, dialect.nulls, len(columns), known)

@@ -36,9 +36,9 @@ OIDS: dict[int, Kind] = {
 class Dialect:
     """What a database calls things.
 
-    ``checked``: it raises an error where a number has no value; else it computes infinity and NaN. ``fence`` keeps a
-    subquery whole, so that what it computes is computed once. ``place`` is a bound value's format, ``literal`` a
-    number's.
+    ``checked``: it raises an error where a number has no value; else it computes infinity and NaN, or with ``nulls``
+    NULL for NaN. ``fence`` keeps a subquery whole, so that what it computes is computed once. ``place`` is the format of
+    a bound value, ``literal`` that of a number.
     """
 
     name: str
@@ -48,6 +48,7 @@ class Dialect:
     literal: str
     place: str
     checked: bool = False
+    nulls: bool = False
     fence: str = ""
 
 
@@ -62,7 +63,7 @@ POSTGRESQL = Dialect(
     checked=True,
     fence=" OFFSET 0",
 )
-SQLITE = Dialect("SQLite", "sqlite", "9e999", "NULL", "{}", "?{}", fence=" LIMIT -1 OFFSET 0")
+SQLITE = Dialect("SQLite", "sqlite", "9e999", "NULL", "{}", "?{}", nulls=True, fence=" LIMIT -1 OFFSET 0")
 
 
 class NoValue(ArithmeticError):  # noqa: N818  what it says, not an error shown to users

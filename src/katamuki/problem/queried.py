@@ -22,13 +22,13 @@ import numpy as np
 from katamuki.backends.native import address_of
 from katamuki.backends.sql import Rows
 from katamuki.backends.sql_sums import Sums, Terms, basis_name, basis_sums, core_sums, square_sum
-from katamuki.data.databases import Dialect, Row
+from katamuki.data.databases import Dialect
 from katamuki.data.sql import Queried
 from katamuki.errors import BackendError, DataError
 from katamuki.problem import DEPENDENT, FINE, ILL, passes
 from katamuki.problem.distant import Distant, Wanted, rooted
 from katamuki.problem.queried_rows import Asker, facts_of
-from katamuki.problem.queried_sample import sample_of
+from katamuki.problem.queried_sample import drawn, sample_of
 from katamuki.records import Array
 
 ROUNDS = 3  # bases tried one after the other: each reaches columns 1e7 times nearer to dependent
@@ -60,6 +60,8 @@ class QueriedProblem(Distant):
         self._best_at: Array | None = None
         found = sample_of(self.asker, rows, wanted, self.terms, self.facts)
         self.sample, self.drawn, self.drawn_weights, self.travelled = found
+        if not self.travelled and self.factor != 1.0:
+            self.drawn_weights = np.full(2, self.factor)
         self.source = replace(self.facts.source, sample=self.sample.n if self.travelled else 0)
 
     # One query each ----------------------------------------------------------------------------------------------
@@ -158,18 +160,16 @@ class QueriedProblem(Distant):
             raise self._lost(error) from None
         if rows is None:
             return None
-        (row,) = rows
-        self._unchanged(row)
-        if row[1] != self.n:
+        (row,), sums = rows, printed(self.asker.in_range)
+        there, valued = sums.rows(row)
+        if there != self.n:
+            raise DataError("E-CHANGED", "sql.changed", before=self.n, now=there)
+        if valued != self.n:
             return None  # a database without NaN
-        rss, right, products = printed(self.asker.in_range).matrix(row)
+        rss, right, products = sums.matrix(row, self.n)
         if rss * self.factor < self._best:
             self._best, self._best_at = rss * self.factor, values.copy()
         return rss * self.factor, right * self.factor, products * self.factor
-
-    def _unchanged(self, row: Row) -> None:
-        if row[0] != self.n:
-            raise DataError("E-CHANGED", "sql.changed", before=self.n, now=int(row[0]))
 
     def _lost(self, error: BackendError) -> BackendError:
         """The error of a database that went away, with how far the fit came."""
@@ -182,8 +182,18 @@ class QueriedProblem(Distant):
 
     # What is said of them ----------------------------------------------------------------------------------------
 
-    def digits(self, values: Array, triangle: Array) -> Array:
-        """How many digits of each free parameter (p,) the scaled condition leaves: all_p values, (p, p) triangle of J.
+    @property
+    def counted(self) -> int:
+        """How many rows count."""
+        return self.n
+
+    def draw(self, count: int) -> tuple[Mapping[str, Array], Array | None]:
+        """So many rows that travel after all: columns by name, and w."""
+        arrays, _, weights = drawn(self.asker, count, self.wanted, self.facts)
+        return arrays, weights
+
+    def digits(self, values: Array, triangle: Array) -> dict[str, float]:
+        """How many digits of each free parameter the scaled condition leaves: all_p values, (p, p) triangle of J.
 
         y and each term of the formula are rounded, and so is their difference; a parameter moves by no more than the
         norm of that times its row of the pseudo-inverse. Source: Björck 1996, section 1.4.3, norms by columns.
@@ -192,7 +202,8 @@ class QueriedProblem(Distant):
             params = np.abs(values[self.free])
             noise = math.sqrt(self.tss_about_zero) + float(params @ np.linalg.norm(triangle, axis=0))
             spread = np.linalg.norm(inverse(triangle), axis=1)
-            return np.asarray(-np.log10(np.maximum(ROUNDING * noise * spread / params, 2.0**-53)))
+            left = -np.log10(np.maximum(ROUNDING * noise * spread / params, 2.0**-53))
+        return dict(zip(self.free_names, left.tolist(), strict=True))
 
     def close(self) -> None:
         """Nothing is open here: the connection is the user's."""

@@ -24,6 +24,9 @@ from katamuki.errors import DataError
 from katamuki.problem.distant import Wanted
 from katamuki.records import Source
 
+FAR = 1e-4  # of Σ w y²: a scatter smaller than this has lost four digits to the mean
+SMALLEST, LARGEST = 1e-260, 1e300  # of Σ w y²: beyond, sums of squared residuals lose their digits, or overflow
+
 
 class Asker:
     """A database, asked so that its errors of range are answers: a second time with arithmetic that has none."""
@@ -62,6 +65,7 @@ class Facts:
     ranges: Mapping[str, tuple[float, float]]
     tss: float
     tss_about_zero: float
+    weight: float | None  # of an average row: 1 over the mean of 1/w
     source: Source
 
 
@@ -101,20 +105,22 @@ def facts_of(asker: Asker, rows: Queried, wanted: Wanted, terms: Terms) -> Facts
     _check(found, kinds, wanted)
     tss, about_zero = _scatter(asker, chosen, terms, found)
     source = replace(rows.source, rows=found.n, dropped=dropped, filtered=filtered, where=wanted.where)
-    return Facts(reading, chosen, found.n, found.columns, tss, about_zero, source)
+    average = None if found.spread is None else found.n / found.spread
+    return Facts(reading, chosen, found.n, found.columns, tss, about_zero, average, source)
 
 
 @dataclass(frozen=True, slots=True)
 class _Ranges:
-    """Rows; lowest and highest of each column, of y and of w; Σ w y and Σ w; whether a column lacks values."""
+    """Rows; lowest and highest of each column and of w; Σ w y, Σ w y² and Σ w; whether a column lacks values."""
 
     n: int
     columns: dict[str, tuple[float, float]]
-    y: tuple[float, float]
-    values: int  # rows with a y
+    valued: bool  # y has a finite value in every row
     total: float
+    squares: float
     weights: tuple[float, float] | None
     weight: float
+    spread: float | None  # Σ 1/w
     faulty: bool
 
 
@@ -123,27 +129,32 @@ def _ranges(asker: Asker, rows: Rows, terms: Terms, used: tuple[str, ...]) -> _R
     w, y = terms.weight, terms.y
     nodes = [b.leaf("column", name) for name in used]
     sums: list[tuple[str, int | None]] = [COUNT]
-    for one in (*nodes, y, *(() if w is None else (w,))):
+    wanted = list(dict.fromkeys((*nodes, y, *(() if w is None else (w,)))))
+    for one in wanted:
         sums += [("COUNT({})", one), ("MIN({})", one), ("MAX({})", one)]
-    sums += [("SUM({})", y if w is None else b("mul", w, y))] + ([] if w is None else [("SUM({})", w)])
+    wy = y if w is None else b("mul", w, y)
+    sums += [("SUM({})", wy), ("SUM({})", b("mul", wy, y))]
+    sums += [] if w is None else [("SUM({})", w), ("SUM({})", b("div", 1.0, w))]
     graph = replace(terms.graph(), columns=used)
     answer = asker.ask(lambda in_range: aggregates(graph, rows, asker.dialect, sums, in_range), {})
     if answer is None:
         raise DataError("E-OVERFLOW", "sql.range")
     row = list(answer[0])
-    n, parts = int(row[0]), [tuple(row[1 + 3 * k : 4 + 3 * k]) for k in range(len(used) + 1 + (w is not None))]
-    spans = [(_float(low), _float(high)) for _, low, high in parts]
-    faulty = any(
-        part[0] != n or not (math.isfinite(span[0]) and math.isfinite(span[1]))
-        for part, span in zip(parts[: len(used)], spans, strict=False)
-    )
-    rest = [_float(one) for one in row[1 + 3 * len(parts) :]]
-    at = len(used)
-    values = int(parts[at][0]) if math.isfinite(spans[at][0]) and math.isfinite(spans[at][1]) else 0
+    n, parts = int(row[0]), {one: row[1 + 3 * k : 4 + 3 * k] for k, one in enumerate(wanted)}
+    spans = {one: (_float(part[1]), _float(part[2])) for one, part in parts.items()}
+    finite = {one: parts[one][0] == n and all(map(math.isfinite, spans[one])) for one in wanted}
+    rest = [_float(one) for one in row[1 + 3 * len(wanted) :]]
     return _Ranges(
-        n, dict(zip(used, spans, strict=False)), spans[at], values, rest[0],
-        None if w is None else spans[at + 1], float(n) if w is None else rest[1], faulty and n > 0,
-    )  # fmt: skip
+        n=n,
+        columns={name: spans[one] for name, one in zip(used, nodes, strict=True)},
+        valued=finite[y],
+        total=rest[0],
+        squares=rest[1],
+        weights=None if w is None else spans[w],
+        weight=float(n) if w is None else rest[2],
+        spread=None if w is None else rest[3],
+        faulty=n > 0 and not all(finite[one] for one in nodes),
+    )
 
 
 def _float(value: Value | None) -> float:
@@ -197,7 +208,7 @@ def _check(found: _Ranges, kinds: Mapping[str, str], wanted: Wanted) -> None:
         if kinds[name] == "integer" and max(abs(low), abs(high)) > EXACT:
             value = high if abs(high) > abs(low) else low
             raise DataError("E-INTEGER", "sql.integer", column=printable(name), value=f"{value:.17g}")
-    if found.values != found.n:
+    if not found.valued:
         raise DataError("E-DOMAIN", "sql.response", response=wanted.model.response)
     for what, given in (("sigma", wanted.sigma), ("weights", wanted.weights)):
         if isinstance(given, str) and found.weights is not None:
@@ -210,14 +221,21 @@ def _check(found: _Ranges, kinds: Mapping[str, str], wanted: Wanted) -> None:
 
 
 def _scatter(asker: Asker, rows: Rows, terms: Terms, found: _Ranges) -> tuple[float, float]:
-    """Σ w (y − ȳ)² and Σ w y²."""
-    b, mean = terms.b, found.total / found.weight
+    """Σ w (y − ȳ)² and Σ w y²: from sums about 0 where that loses few digits, else from a pass of its own."""
+    mean = found.total / found.weight
+    spread = found.squares - found.total * mean
+    none = found.squares < SMALLEST and found.total != 0.0
+    if none or not found.squares < LARGEST:
+        raise DataError("E-OVERFLOW", "sql.range")
+    if spread > FAR * found.squares:
+        return spread, found.squares
+    b = terms.b
     off = b("sub", terms.y, b.leaf("parameter", "\0mean"))
-    squares = [b("mul", one, one) for one in (off, terms.y)]
-    nodes = squares if terms.weight is None else [b("mul", terms.weight, one) for one in squares]
+    square = b("mul", off, off)
+    node = square if terms.weight is None else b("mul", terms.weight, square)
     graph = terms.graph()
-    sums: list[tuple[str, int | None]] = [("SUM({})", one) for one in nodes]
-    answer = asker.ask(lambda in_range: aggregates(graph, rows, asker.dialect, sums, in_range), {"\0mean": mean})
+    make = lambda in_range: aggregates(graph, rows, asker.dialect, [("SUM({})", node)], in_range)  # noqa: E731
+    answer = asker.ask(make, {"\0mean": mean})
     if answer is None:
         raise DataError("E-OVERFLOW", "sql.range")
-    return _float(answer[0][0]), _float(answer[0][1])
+    return _float(answer[0][0]), found.squares

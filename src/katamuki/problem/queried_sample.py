@@ -31,7 +31,11 @@ FIGURES = 10  # of a mean: what the order of a sum in the database changes is be
 
 
 class Sampled(NamedTuple):
-    """Rows in memory, or means: a problem, its columns by name, w, and whether they are rows that travelled."""
+    """Rows in memory, or means: a problem, and whether its rows travelled.
+
+    ``columns`` and ``weights`` are those of the rows; or the ends of the columns' ranges, and the weight of an average
+    row.
+    """
 
     problem: Problem
     columns: Columns
@@ -44,13 +48,17 @@ def sample_of(asker: Asker, rows: Queried, wanted: Wanted, terms: Terms, facts: 
     if rows.sample is None:
         arrays, y, weights = _means(asker, wanted, terms, facts)
     else:
-        arrays, y, weights = _rows(asker, rows.sample, wanted, facts)
+        arrays, y, weights = drawn(asker, rows.sample, wanted, facts)
     columns = [arrays[name] for name in wanted.kernel.columns]
     problem = Problem(wanted.kernel, columns, y, weights, wanted.values, wanted.free, wanted.threads)
+    if rows.sample is None:
+        arrays = {name: np.array(span) for name, span in facts.ranges.items()}
+        weights = None if facts.weight is None else np.full(2, facts.weight)
     return Sampled(problem, Columns(arrays, facts.source, None), weights, rows.sample is not None)
 
 
-def _rows(asker: Asker, count: int, wanted: Wanted, facts: Facts) -> tuple[dict[str, Array], Array, Array | None]:
+def drawn(asker: Asker, count: int, wanted: Wanted, facts: Facts) -> tuple[dict[str, Array], Array, Array | None]:
+    """Rows that travel: their columns by name, y, and w."""
     text, values = sampled(facts.rows, min(count, facts.n), wanted.seed, asker.dialect)
     table = np.array(asker.database.fetch(text, values), dtype=np.float64).reshape(-1, len(wanted.used))
     arrays = {name: np.ascontiguousarray(table[:, k]) for k, name in enumerate(wanted.used)}

@@ -53,7 +53,7 @@ def html(fit: Reported, check: CheckReport | None = None, lang: str = "en") -> s
     key = "mse.weighted" if claim.weighted else "mse"
     facts = [say(key, value=number(claim.loss)), say("r2", value=number(fit.r2)), say("rows", rows=claim.n)]
     if claim.search is not None:
-        facts += [escape(one) for one in searched(claim.search, claim.n, lang)]
+        facts += [escape(one) for one in searched(claim.search, claim.n, lang, cells=fit.data.sample == 0)]
     lines = [f"<li>{escape(worded(one, lang)[0])} [{escape(one.code)}]</li>" for one in fit.findings]
     if check is not None:
         reason = escape(messages.sentence(check.reason, lang, **check.values))

@@ -149,7 +149,8 @@ def heading(fit: Reported, lang: str, width: int, begin: bool = True) -> list[st
         steps = _say(key, lang, steps=grouped(claim.steps), seconds=seconds(claim.seconds))
         lines += head(_say("start", lang), start, steps, columns=width)
     if claim.search is not None:
-        lines += head(_say("search", lang), *searched(claim.search, claim.n, lang), columns=width)
+        found = searched(claim.search, claim.n, lang, cells=fit.data.sample == 0)
+        lines += head(_say("search", lang), *found, columns=width)
     held = [f"{name}{TOGETHER}{plain(claim.params[name])}" for name in claim.params if name not in claim.free]
     if held:
         lines += head(_say("fixed", lang), _few(held, lang), columns=width)
@@ -159,7 +160,7 @@ def heading(fit: Reported, lang: str, width: int, begin: bool = True) -> list[st
     return lines
 
 
-def searched(search: Search, n: int, lang: str = "en") -> list[str]:
+def searched(search: Search, n: int, lang: str = "en", *, cells: bool = False) -> list[str]:
     """What a search did, in a line: how many starts, how many minima, how often the best; and on how many rows.
 
     Example
@@ -176,7 +177,10 @@ def searched(search: Search, n: int, lang: str = "en") -> list[str]:
         key += ".once" if minima[0].reached == 1 else ""
         values |= {"count": grouped(len(minima)), "reached": grouped(minima[0].reached)}
     said = [_say(key, lang, **values)]
-    return said if search.rows >= n else [*said, _say("search.rows", lang, rows=grouped(search.rows), n=grouped(n))]
+    if search.rows >= n and not cells:
+        return said
+    key = "search.cells" if cells else "search.rows"
+    return [*said, _say(key, lang, rows=grouped(search.rows), n=grouped(n))]
 
 
 def _few(names: Collection[str], lang: str) -> str:
@@ -197,6 +201,11 @@ def _limits(name: str, low: float, high: float, lang: str) -> str:
 
 def _read(source: Source, lang: str) -> str:
     parts = [_say("rows" if source.rows != 1 else "row", lang, rows=grouped(source.rows))]
+    if source.files > 1:
+        parts[0] = _say("rows.files", lang, rows=grouped(source.rows), files=grouped(source.files))
+    if source.sample:
+        passes = "rows.passes" if source.passes != 1 else "rows.pass"
+        parts.append(_say(passes, lang, passes=source.passes, sample=grouped(source.sample)))
     if source.separator is not None:
         shown = {"\t": "tab", " ": "spaces"}.get(source.separator)
         separator = _say("separator." + shown, lang) if shown else f'"{source.separator}"'
