@@ -88,8 +88,16 @@ def refuse(problem: Problem, what: str) -> None:
 
 def refuse_sample(source: Source, what: str) -> None:
     """Refuse what would take the sample of a fit for its rows; ``what`` is a key of the catalogue."""
+    if source.sample == 0:
+        raise DataError("E-ROWS", "sql.rows", what=Phrase(what))
     if source.sample is not None:
         raise DataError("E-STREAM", "stream.sample", what=Phrase(what), sample=source.sample)
+
+
+def refuse_unseen(source: Source, what: str) -> None:
+    """Refuse what needs rows where none are here, not even a sample; ``what`` is a key of the catalogue."""
+    if source.sample == 0:
+        refuse_sample(source, what)
 
 
 def said(count: int) -> str:
