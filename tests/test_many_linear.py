@@ -9,6 +9,8 @@ from katamuki.api.many_one import Road
 from katamuki.api.options import Asked
 from katamuki.api.plan import plan_for
 from katamuki.api.values import settings
+from katamuki.backends.native import address_of, function
+from katamuki.backends.vectors import turn
 from katamuki.errors import FitWarning, KatamukiError
 from katamuki.many.curves import STATES, VERDICTS, Curves, ManyTask
 from katamuki.many.straight import fit_linear
@@ -94,3 +96,19 @@ def test_two_thousand_lines_are_what_fit_says_of_each():
     draw = np.random.default_rng(1)
     counts = assert_same_as_one_by_one("y ~ a*x + b", [line(draw, k) for k in range(1000)])
     assert all(counts[code] > 0 for code in ("", "RUNS", "SPREAD", "OUTLIERS", "NO_FREEDOM"))
+
+
+@function("int64(double*, int64, double*, int64*, int64)")
+def turned(target, place, source, begins, row):
+    """One call of the operation."""
+    turn(target, place, source, begins, row)
+    return 0
+
+
+def test_four_rows_of_eight_curves_are_turned_as_the_plain_source_says():
+    source, begins = np.arange(100.0), np.array([3, 1, 50, 20, 7, 90, 33, 2])
+    here, there = np.zeros(48), np.zeros(48)
+    turned(address_of(here), 1, address_of(source), address_of(begins), 2)
+    turned.python(there, 1, source, begins, 2)
+    np.testing.assert_array_equal(here, there)
+    assert here[8:16].tolist() == [5, 3, 52, 22, 9, 92, 35, 4]

@@ -114,6 +114,39 @@ def store(typing: Any, memory: Any, place: Any, value: Any) -> Any:
 
 
 @intrinsic
+def turn(typing: Any, target: Any, place: Any, source: Any, begins: Any, row: Any) -> Any:
+    """Four rows of eight curves, side by side: two transpositions of four by four."""
+    four = ir.VectorType(ir.DoubleType(), 4)
+    number = ir.IntType(32)
+
+    def code(context: Any, builder: Any, _: Any, values: Any) -> Any:
+        def picked(a: Any, b: Any, *places: int) -> Any:
+            return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(number, len(places)), list(places)))
+
+        halves = []
+        for half in range(2):
+            rows = []
+            for i in range(4):
+                at = builder.gep(values[3], [ir.Constant(ir.IntType(64), 4 * half + i)])
+                first = builder.gep(values[2], [builder.add(builder.load(at), values[4])])
+                found = builder.load(builder.bitcast(first, four.as_pointer()))
+                found.align = 8
+                rows.append(found)
+            low = [picked(rows[k], rows[k + 1], 0, 4, 2, 6) for k in (0, 2)]
+            high = [picked(rows[k], rows[k + 1], 1, 5, 3, 7) for k in (0, 2)]
+            halves.append([picked(*pair, *quad) for quad in ((0, 1, 4, 5), (2, 3, 6, 7)) for pair in (low, high)])
+        for r in range(4):
+            written = builder.store(
+                picked(halves[0][r], halves[1][r], *range(8)),
+                _place(builder, values[0], builder.add(values[1], ir.Constant(ir.IntType(64), r))),
+            )
+            written.align = 8
+        return context.get_dummy_value()
+
+    return types.void(target, types.int64, source, begins, types.int64), code
+
+
+@intrinsic
 def splat(typing: Any, value: Any) -> Any:
     """The same number eight times."""
 
@@ -202,4 +235,5 @@ INTRINSICS: dict[str, Any] = {
     "either": either,
     "neither": neither,
     "somewhere": somewhere,
+    "turn": turn,
 }

@@ -46,6 +46,13 @@ def _choose(mask: Any, one: Any, other: Any) -> Any:
     return np.where(mask, one, other)
 
 
+def _turn(target: Any, place: int, source: Any, begins: Any, row: int) -> None:
+    """Four rows of eight curves, side by side: row ``row`` of curve i stands at ``source[begins[i] + row]``."""
+    for r in range(4):
+        for i in range(LANES):
+            target[LANES * (place + r) + i] = source[begins[i] + row + r]
+
+
 load = Operation("load", _load)
 store = Operation("store", _store)
 splat = Operation("splat", _splat)
@@ -56,7 +63,9 @@ fused = Operation("fused", lambda a, b, c: a * b + c)  # a·b + c, in compiled c
 both = Operation("both", np.logical_and)
 either = Operation("either", np.logical_or)
 neither = Operation("neither", np.logical_not)  # of one mask
+turn = Operation("turn", _turn)
 somewhere = Operation("somewhere", lambda mask: bool(np.any(mask)))
 OPERATIONS = {
-    one.name: one for one in (load, store, splat, choose, root_of, size_of, fused, both, either, neither, somewhere)
+    one.name: one
+    for one in (load, store, splat, choose, root_of, size_of, fused, both, either, neither, somewhere, turn)
 }

@@ -21,8 +21,8 @@ from katamuki.records import Array
 # Codes in the order in which a fit names them; OUTLIERS first where a row is very far away.
 CODES = ("", "NO_FREEDOM", "WEAK", "CHI2", "RUNS", "SPREAD", "OUTLIERS", "INFLUENTIAL")
 QUIET, NO_FREEDOM, WEAK, CHI2, RUNS, SPREAD, OUTLIERS, INFLUENTIAL = range(8)
-# Slots of a row of limits: studentised squares, the share of a bend, p times Cook's distance, Σ w r².
-OUTLYING, FAR, BENT, PULL, LOW, HIGH = range(6)
+# A row of limits: studentised squares of an outlier and of one far away, p times Cook's distance, the share of a bend,
+# the least and the most Σ w r².
 WIDTH = 6
 FEW_RUNS, FOLLOWS = 0, 1  # in the row of no rows: limits that do not depend on how many there are
 
@@ -67,7 +67,7 @@ def row(n: int, p: int, sigma_known: bool) -> tuple[float, ...]:
     (share,) = critical_share(dof)
     (pull,) = critical_pull(p, dof)
     low, high = critical_chi_squared(dof) if sigma_known else (-math.inf, math.inf)
-    return squared(distance, dof), squared(FAR_AWAY, dof), share, p * pull, low, high
+    return squared(distance, dof), squared(FAR_AWAY, dof), p * pull, share, low, high
 
 
 def squared(distance: float, dof: int) -> float:

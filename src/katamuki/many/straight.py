@@ -20,10 +20,12 @@ from katamuki.backends.native import address_of
 from katamuki.many import straight_passes as passes
 from katamuki.many.curves import STATES, VERDICTS, Curves, Fitted, ManyTask
 from katamuki.many.limits import CODES, few_runs_of, limits
+from katamuki.many.straight_slots import TOO_FEW, WHOLE
 from katamuki.problem import available_cores, layout_of
 
 SLICE = 4096  # curves of one task of a thread
 ROWS = 1 << 16  # rows of one, about
+LONG = 4096  # rows of a curve up to which it is fitted here
 EXACT, NOTHING = STATES.index("exact"), STATES.index("")
 GOOD, LOOK, FAILED = (VERDICTS.index(one) for one in ("good", "look", "failed"))
 
@@ -50,37 +52,42 @@ class Lines:
         self.columns = np.array([address_of(one) for one in curves.columns] or [0], dtype=np.int64)
         self.root = None if curves.weights is None else np.sqrt(curves.weights)
         self.known = int(task.sigma_is == "known")
-        short = self.sizes[self.sizes <= passes.LONG]
+        self.values, self.stderr = np.empty((b, self.all_p)), np.empty((b, self.all_p))
+        self.loss, self.status = np.empty(b), np.full(b, WHOLE, dtype=np.int32)
+        self.status[self.sizes < max(self.p, 1)] = TOO_FEW
+        usable = (self.sizes >= max(self.p, 1)) & (self.sizes <= LONG)
+        self.chosen = np.flatnonzero(usable)
+        short = self.sizes if len(self.chosen) == b else self.sizes[self.chosen]
         self.limits = limits(short, self.p, bool(self.known))
         self.few, self.most = few_runs_of(short)
-        self.values, self.stderr = np.empty((b, self.all_p)), np.empty((b, self.all_p))
-        self.loss, self.status = np.empty(b), np.empty(b, dtype=np.int32)
-        self.rows = len(curves.columns[0]) if curves.columns else int(curves.offsets[-1])
+        self.stride = 8 * (-(-int(short.max(initial=1)) // 4) * 4)
 
     def run(self, threads: int) -> None:
         """Solve and judge every curve, slices of them shared among threads."""
         _ = self.task.kernel.address, passes.straight_pass.address
-        b = len(self.curves)
-        per = max(1, min(SLICE, ROWS * b // max(1, int(self.curves.offsets[-1]))))
-        firsts = range(0, b, per)
+        count = len(self.chosen)
+        rows = int(self.sizes[self.chosen].sum())
+        per = max(8, min(SLICE, ROWS * count // max(1, rows)) // 8 * 8)
 
         def work(first: int) -> None:
-            self.slice(first, min(first + per, b))
+            self.slice(self.chosen[first : first + per])
 
-        share(work, firsts, threads)
+        share(work, range(0, count, per), threads)
 
-    def slice(self, first: int, last: int) -> None:
-        """Solve and judge the curves first to last."""
+    def slice(self, chosen: NDArray[np.int64]) -> None:
+        """Solve and judge some curves, alike ones side by side."""
+        sizes = self.sizes[chosen]
+        if sizes.min() != sizes.max():
+            chosen = chosen[np.argsort(sizes, kind="stable")]
         curves, kernel, k = self.curves, self.task.kernel, len(self.curves.columns)
-        work = np.empty(passes.work_size(self.p, self.all_p, k))
-        params, order = self.params.copy(), np.empty(passes.LONG, dtype=np.int64)
-        pad = address_of(work) + 8 * 256 * (1 + self.all_p)
-        padded = np.array([pad + 8 * 256 * j for j in range(k)] or [0], dtype=np.int64)
+        work = np.empty(passes.room(self.p, self.all_p, k, self.stride // 8))
+        params, order = self.params.copy(), np.empty(self.stride // 8 + 24, dtype=np.int64)
+        pointers = address_of(work) + 8 * self.stride * np.arange(max(k, 1))
         passes.straight_pass(
-            kernel.address, address_of(self.columns), k, address_of(padded), int(k > 0), address_of(curves.y),
+            kernel.address, address_of(self.columns), k, address_of(pointers), address_of(curves.y),
             0 if self.root is None else address_of(self.root), int(self.root is not None), address_of(curves.offsets),
-            int(curves.shared), first, last, self.rows, self.layout.free_address, self.p, self.all_p,
-            address_of(params), self.known, address_of(self.limits), address_of(self.few), self.most,
+            int(curves.shared), address_of(chosen), 0, len(chosen), self.layout.free_address, self.p, self.all_p,
+            address_of(params), self.known, self.stride, address_of(self.limits), address_of(self.few), self.most,
             address_of(order), address_of(work), address_of(self.values), address_of(self.stderr),
             address_of(self.loss), address_of(self.status),
         )  # fmt: skip
@@ -153,7 +160,7 @@ def _whole(
     codes: list[str],
 ) -> None:
     """Put curve k's row by the whole road, or the row of too few rows."""
-    if lines.status[k] == passes.TOO_FEW:
+    if lines.status[k] == TOO_FEW:
         lines.values[k] = lines.stderr[k] = lines.loss[k] = np.nan
         found = -1, FAILED, NOTHING, "TOOFEW"
     else:

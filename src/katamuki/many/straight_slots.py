@@ -1,0 +1,14 @@
+"""Where the numbers of eight curves stand while they are fitted in closed form, and what may become of a curve."""
+
+from __future__ import annotations
+
+# What a curve's status may be beside a code: too few rows, too few digits, for the whole road.
+TOO_FEW, ILL, WHOLE = -1, -2, -3
+# A group's numbers, one for each of the eight. With the solution came: Σ w y², Σ w r², rows, degrees of freedom,
+# whether digits suffice. The rest is found here: numbers of the row, limits by the number of rows, what fires.
+LEVEL, RSS, COUNT, DOF, USABLE = range(5)
+LOSS, VARIANCE, PRECISION, SHIFT, PERFECTLY = range(5, 10)
+NEAREST, FARTHER, PULLED, BENDING, LEAST_RSS, MOST_RSS = range(10, 16)
+OUTEST, PULL_MOST, HIGHEST, PLUS, SMALLEST_REST, CHANGES, DISORDER, SORTED_CHANGES = range(16, 24)
+ROUGH, IS_FAR, IS_WEAK, IS_CHI2, IS_BENT, IS_SPREAD, IS_OUT, IS_LONE, VARIES = range(24, 33)
+FACTS = 33
