@@ -30,11 +30,15 @@ from katamuki.backends.vectors import (
 ROWS = 32  # of each of eight curves: a block of 256
 # How a descent ended.
 GOES_ON, CLEAN, NO_VALUE, UNSETTLED, ILL = 0.0, 1.0, 2.0, 3.0, 4.0
+# What is known of a descent: how it ended, what it took, and its present step.
+ENDED, EVALUATIONS, LEAST, DAMPING, GROWTH, MOVED, PROMISED, POLISHING = range(8)
+STATE = 8
 
 FIRST = 1e-3  # damping
 LONGEST = 1e12  # damping
 LEAST_GAIN = 1e-4  # of what was promised, for a step to be taken
 NEAR = 1e-5  # of the rss: after a step that promises less steps are undamped
+NOTHING = 1e-12  # of the rss: a gain so small is rounding, taken or not
 SURE = 1e-13  # of the parameters: what is still to go after a step this short changes no digit
 LAST = 3e-11  # of the parameters: a step so short leaves error bars ten digits
 SHRINKS = 0.7  # undamped steps that shrink less do not settle
@@ -170,96 +174,107 @@ def promised(sums, p, length, damping, step):  # type: ignore[no-untyped-def]
 
 
 @inline
-def descend(  # type: ignore[no-untyped-def]
-    kernel, columns, y, root, masked, n, free, p, all_p, max_steps, x, waits, block, work, told
-):  # fmt: skip
-    """From ``x`` (all_p,) to the minimum below it, in place, those that do not ``wait``.
+def propose(sums, p, all_p, free, x, state, matrix, length, step, trial):  # type: ignore[no-untyped-def]
+    """The next trial point of each; those that have arrived take their last step without a look and end."""
+    zero, one = splat(0.0), splat(1.0)
+    alive, undamped = load(state, ENDED) < one, load(state, POLISHING) > zero
+    lengths(sums, p, length)
+    used = choose(undamped, zero, load(state, DAMPING))
+    least = cholesky(sums, p, used, matrix, length)
+    step_of(sums, p, matrix, length, step)
+    moved, reach = zero, zero
+    for j in range(p):
+        move, scale, value = load(step, j), load(length, j), load(x, free[j])
+        moved = fused(move, move, moved)
+        reach = larger(reach, size_of(value * scale))
+        store(trial, free[j], choose(alive, value + move / scale, value))
+    moved, before = root_of(moved), load(state, MOVED)
+    rounding = moved <= splat(SURE) * reach
+    short = both(moved <= splat(LAST) * reach, either(rounding, moved * moved <= splat(SURE) * reach * before))
+    ill = least < splat(DIAGONAL)
+    done = both(both(alive, undamped), either(either(short, moved > splat(SHRINKS) * before), ill))
+    how = choose(ill, splat(ILL), choose(either(short, rounding), splat(CLEAN), splat(UNSETTLED)))
+    for j in range(p):
+        store(x, free[j], choose(both(done, short), load(trial, free[j]), load(x, free[j])))
+    store(state, LEAST, choose(alive, least, load(state, LEAST)))
+    store(state, MOVED, choose(both(alive, undamped), moved, before))
+    store(state, PROMISED, promised(sums, p, length, used, step))
+    store(state, ENDED, choose(done, how, load(state, ENDED)))
 
-    ``told``: how it ended, evaluations, least diagonal. The sums at the end stand in ``work``, and behind them L and
-    the lengths.
+
+@inline
+def decide(sums, fresh, size, p, free, x, trial, state):  # type: ignore[no-untyped-def]
+    """Take the evaluated trial points or leave them, and adapt the damping."""
+    zero, one = splat(0.0), splat(1.0)
+    alive, undamped = load(state, ENDED) < one, load(state, POLISHING) > zero
+    hope, damping, growth = load(state, PROMISED), load(state, DAMPING), load(state, GROWTH)
+    now, then, total = load(sums, size - 1), load(fresh, size - 1), zero
+    for k in range(size):
+        total = total + load(fresh, k) * zero
+    finite = total < one
+    ratio = choose(both(finite, both(hope > zero, load(state, LEAST) > zero)), (now - then) / hope, splat(-1.0))
+    downhill = both(finite, then <= now * splat(1.0 + WORSE))
+    taken = choose_mask(undamped, downhill, ratio > splat(LEAST_GAIN))
+    descending = both(alive, neither(undamped))
+    harder, eased = both(descending, neither(taken)), both(descending, taken)
+    turn = splat(2.0) * ratio - one
+    easier = larger(damping * larger(splat(1.0 / 3.0), one - turn * turn * turn), splat(1e-15))
+    lost = either(both(both(alive, undamped), neither(downhill)), both(harder, damping * growth > splat(LONGEST)))
+    store(state, ENDED, choose(lost, splat(UNSETTLED), load(state, ENDED)))
+    store(state, DAMPING, choose(eased, easier, choose(harder, damping * growth, damping)))
+    store(state, GROWTH, choose(eased, splat(2.0), choose(harder, splat(2.0) * growth, growth)))
+    store(state, EVALUATIONS, choose(alive, load(state, EVALUATIONS) + one, load(state, EVALUATIONS)))
+    arrives = both(both(descending, hope <= splat(NEAR) * now), either(taken, hope <= splat(NOTHING) * now))
+    store(state, POLISHING, choose(arrives, one, load(state, POLISHING)))
+    accepted = both(alive, taken)
+    for k in range(size):
+        store(sums, k, choose(accepted, load(fresh, k), load(sums, k)))
+    for j in range(p):
+        store(x, free[j], choose(accepted, load(trial, free[j]), load(x, free[j])))
+
+
+@inline
+def descend(  # type: ignore[no-untyped-def]
+    kernel, columns, y, root, masked, n, free, p, all_p, max_steps, x, waits, block, work, state
+):  # fmt: skip
+    """From ``x`` (all_p,) to the minimum below it, in place, those that do not wait.
+
+    ``state`` (STATE,) says how it ended. The sums at the end stand in ``work``, behind those of the last trial come L
+    and the lengths.
     """
-    q = p + 1
-    size = q * (q + 1) // 2
+    size = (p + 1) * (p + 2) // 2
     sums, fresh = work, at(work, 8 * size)
     matrix = at(fresh, 8 * size)
     length = at(matrix, 8 * p * p)
     step = at(length, 8 * p)
     trial = at(step, 8 * p)
     expanded = at(trial, 8 * all_p)
-    zero, one = splat(0.0), splat(1.0)
     rows = min(32, n)
     spread_out(x, all_p, rows, expanded)
     sums_of(kernel, columns, y, root, masked, n, free, p, block, expanded, sums)
-    total = zero
+    total = splat(0.0)
     for k in range(size):
-        total = total + load(sums, k) * zero
-    ended = choose(waits, splat(CLEAN), choose(total < one, zero, splat(NO_VALUE)))
-    damping, growth, before, polishing, counted = splat(FIRST), splat(2.0), splat(1e300), zero, one
-    least = one
+        total = total + load(sums, k) * splat(0.0)
+    ended = choose(waits, splat(CLEAN), choose(total < splat(1.0), splat(GOES_ON), splat(NO_VALUE)))
+    store(state, ENDED, ended)
+    store(state, DAMPING, splat(FIRST))
+    store(state, GROWTH, splat(2.0))
+    store(state, MOVED, splat(1e300))
+    store(state, POLISHING, splat(0.0))
+    store(state, EVALUATIONS, splat(1.0))
+    store(state, LEAST, splat(1.0))
     for k in range(all_p):
         store(trial, k, load(x, k))
     for _ in range(max_steps):
-        alive = ended < one
-        if not somewhere(alive):
-            break
-        lengths(sums, p, length)
-        undamped = polishing > zero
-        used = choose(undamped, zero, damping)
-        smallest = cholesky(sums, p, used, matrix, length)
-        least = choose(alive, smallest, least)
-        step_of(sums, p, matrix, length, step)
-        hope = promised(sums, p, length, used, step)
-        moved, reach = zero, zero
-        for j in range(p):
-            one_step, scale, value = load(step, j), load(length, j), load(x, free[j])
-            moved = fused(one_step, one_step, moved)
-            reach = larger(reach, size_of(value * scale))
-            store(trial, free[j], choose(alive, value + one_step / scale, value))
-        moved = root_of(moved)
-        short = both(
-            moved <= splat(LAST) * reach,
-            either(moved <= splat(SURE) * reach, moved * moved <= splat(SURE) * reach * before),
-        )
-        stuck = moved > splat(SHRINKS) * before
-        ill = smallest < splat(DIAGONAL)
-        done = both(both(alive, undamped), either(either(short, stuck), ill))
-        clean = either(short, moved <= splat(SURE) * reach)
-        ended = choose(done, choose(ill, splat(ILL), choose(clean, splat(CLEAN), splat(UNSETTLED))), ended)
-        for j in range(p):  # the last step is taken without a look
-            taken = both(done, short)
-            store(x, free[j], choose(taken, load(trial, free[j]), load(x, free[j])))
-        alive = both(alive, neither(done))
-        if not somewhere(alive):
-            break
+        if somewhere(load(state, ENDED) < splat(1.0)):
+            propose(sums, p, all_p, free, x, state, matrix, length, step, trial)
+        if not somewhere(load(state, ENDED) < splat(1.0)):
+            return
         spread_out(trial, all_p, rows, expanded)
         sums_of(kernel, columns, y, root, masked, n, free, p, block, expanded, fresh)
-        counted = choose(alive, counted + one, counted)
-        total = zero
-        for k in range(size):
-            total = total + load(fresh, k) * zero
-        now, then = load(sums, size - 1), load(fresh, size - 1)
-        ratio = choose(both(total < one, both(hope > zero, smallest > zero)), (now - then) / hope, splat(-1.0))
-        downhill = both(total < one, then <= now * splat(1.0 + WORSE))
-        lost = both(both(alive, undamped), neither(downhill))
-        ended = choose(lost, splat(UNSETTLED), ended)
-        accepted = both(alive, choose_mask(undamped, downhill, ratio > splat(LEAST_GAIN)))
-        turn = splat(2.0) * ratio - one
-        easier = larger(damping * larger(splat(1.0 / 3.0), one - turn * turn * turn), splat(1e-15))
-        descending = both(alive, neither(undamped))
-        harder = both(descending, neither(accepted))
-        ended = choose(both(harder, damping * growth > splat(LONGEST)), splat(UNSETTLED), ended)
-        damping = choose(both(descending, accepted), easier, choose(harder, damping * growth, damping))
-        growth = choose(both(descending, accepted), splat(2.0), choose(harder, splat(2.0) * growth, growth))
-        before = choose(both(alive, undamped), moved, before)
-        arrives = both(both(descending, hope <= splat(NEAR) * now), either(accepted, hope <= splat(1e-12) * now))
-        polishing = choose(arrives, one, polishing)
-        for k in range(size):
-            store(sums, k, choose(accepted, load(fresh, k), load(sums, k)))
-        for j in range(p):
-            store(x, free[j], choose(accepted, load(trial, free[j]), load(x, free[j])))
-    store(told, 0, choose(ended < one, splat(UNSETTLED), ended))
-    store(told, 1, counted)
-    store(told, 2, least)
+        decide(sums, fresh, size, p, free, x, trial, state)
+    ended = load(state, ENDED)
+    store(state, ENDED, choose(ended < splat(1.0), splat(UNSETTLED), ended))
 
 
 @inline

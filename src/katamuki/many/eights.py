@@ -11,7 +11,9 @@ import math
 from katamuki.backends.native import at, call_rows, function, inline
 from katamuki.backends.vectors import choose, fused, load, root_of, size_of, splat, store
 from katamuki.many import descent
-from katamuki.many.descent import CLEAN, descend, invert, larger, spread_out
+from katamuki.many.descent import CLEAN, ENDED, STATE, descend, invert, larger, spread_out
+from katamuki.many.descent import EVALUATIONS as TAKEN
+from katamuki.many.descent import LEAST as SMALLEST
 from katamuki.many.facts import FACTS, facts_room, judge
 
 LONG = 4096  # rows of a curve that is worth a fit of its own
@@ -25,7 +27,7 @@ BETTER = 1e-6  # of the rss: a start that is so much lower than the end leads el
 
 def room(p: int, all_p: int) -> int:
     """How many doubles the fit of eight curves works in, beside rows and a block."""
-    return descent.room(p, all_p) + 8 * (2 * all_p + 3 + 1 + 2 * p * p + 6 * p + 33) + p * p + facts_room(p)
+    return descent.room(p, all_p) + 8 * (2 * all_p + STATE + 1 + 2 * p * p + 6 * p + 33) + p * p + facts_room(p)
 
 
 @inline
@@ -52,10 +54,10 @@ def fill(columns, count_columns, y, root, weighted, offsets, shared, k, lane, n,
 
 
 @inline
-def keep(result, lane, p, all_p, free, lower, upper, told, rss, x, bars, inverse, one, best):  # type: ignore[no-untyped-def]
+def keep(result, lane, p, all_p, free, lower, upper, state, rss, x, bars, inverse, one, best):  # type: ignore[no-untyped-def]
     """Take an end into the curve's result if it is the best so far; ``best`` (p, p) keeps its W."""
-    status = told[lane]
-    result[EVALUATIONS] += told[8 + lane]
+    status = state[8 * ENDED + lane]
+    result[EVALUATIONS] += state[8 * TAKEN + lane]
     if status == CLEAN and not rss[lane] < result[RSS]:
         return
     for j in range(p):
@@ -63,9 +65,9 @@ def keep(result, lane, p, all_p, free, lower, upper, told, rss, x, bars, inverse
             status = OUTSIDE
     if status != CLEAN:
         if result[STATUS] != CLEAN:
-            result[STATUS], result[LEAST] = status, told[16 + lane]
+            result[STATUS], result[LEAST] = status, state[8 * SMALLEST + lane]
         return
-    result[STATUS], result[RSS], result[TRY], result[LEAST] = CLEAN, rss[lane], one, told[16 + lane]
+    result[STATUS], result[RSS], result[TRY], result[LEAST] = CLEAN, rss[lane], one, state[8 * SMALLEST + lane]
     for j in range(all_p):
         result[HEAD + j] = x[8 * j + lane]
     for j in range(p):
@@ -154,8 +156,8 @@ def fit_each(  # type: ignore[no-untyped-def]
     matrix = at(work, 16 * size)
     length = at(matrix, 8 * p * p)
     x = at(length, 16 * p + 8 * all_p + 256 * all_p)
-    told = at(x, 8 * all_p)
-    waits = at(told, 24)
+    state = at(x, 8 * all_p)
+    waits = at(state, 8 * STATE)
     inverse = at(waits, 8)
     best = at(inverse, 8 * p * p)
     bars = at(best, 8 * p * p)
@@ -196,13 +198,13 @@ def fit_each(  # type: ignore[no-untyped-def]
                 break
             descend(
                 each, pointers, at(tiles, count_columns * stride), at(tiles, (count_columns + 1) * stride), masked, n,
-                free, p, all_p, max_steps, x, load(waits, 0) > splat(0.5), block, work, told,
+                free, p, all_p, max_steps, x, load(waits, 0) > splat(0.5), block, work, state,
             )  # fmt: skip
             invert(matrix, p, length, inverse, bars)
             for lane in range(8):
                 if waits[lane] == 0.0:
                     keep(
-                        at(out, (group + lane) * width), lane, p, all_p, free, lower, upper, told,
+                        at(out, (group + lane) * width), lane, p, all_p, free, lower, upper, state,
                         at(work, 8 * (size - 1)), x, bars, inverse, one, best,
                     )  # fmt: skip
         for lane in range(8):  # of a curve without an answer nothing is read
