@@ -76,6 +76,15 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class CellSums:
+    """Residuals of rows that nobody saw one by one: over ``cells`` Σ (Σ w r)²/Σ w, and the largest w r² of all rows."""
+
+    cells: int
+    between: float
+    largest: float
+
+
+@dataclass(frozen=True, slots=True)
 class Linearisation:
     """A problem near one point, small whatever the number of rows: r ≈ r₀ − J δ with J = QR, qtr = Qᵀr₀.
 

@@ -13,10 +13,10 @@ import numpy as np
 
 from katamuki.api.claims import Answer
 from katamuki.covariance import uncertainty
-from katamuki.findings.making import finding
+from katamuki.findings.cells import about_cells
 from katamuki.findings.residuals import ResidualFacts, residual_facts
 from katamuki.problem.distant import Distant
-from katamuki.records import Finding, Solution
+from katamuki.records import HAS_AN_ANSWER, Finding, Solution
 from katamuki.solvers.levenberg_marquardt import minimise
 
 
@@ -35,9 +35,12 @@ def sampled_facts(problem: Distant, answer: Answer, solution: Solution) -> Resid
     return replace(found, inflation=inflation, condition=whole.condition, rank=whole.rank)
 
 
-def unseen() -> Finding:
-    """That no single residual was looked at."""
-    return finding("NO_ROWS", "note")
+def unseen(problem: Distant, answer: Answer, solution: Solution) -> tuple[Finding, ...]:
+    """What is found about residuals where no row is here, and that little is."""
+    facts = None
+    if solution.state in HAS_AN_ANSWER:
+        facts = problem.cells(answer.values)
+    return tuple(about_cells(solution, facts, problem.tss_about_zero))
 
 
 def facts_without_rows(problem: Distant, answer: Answer) -> ResidualFacts:

@@ -310,7 +310,7 @@ def examined(plan: Plan, problem: Problem, run: Run, solution: Solution, columns
     graph = None if distant else plan.model.rhs  # neighbours in a sample are none in the data
     found = examine(solution, facts, columns=columns.arrays, graph=graph, index=columns.index, profiles=bent)
     if isinstance(problem, Distant) and not problem.travelled and run.failure is None:
-        found = (*found, unseen())
+        found = (*found, *unseen(problem, run.answer, solution))
     return Fit(
         solution=solution,
         data=columns.source,

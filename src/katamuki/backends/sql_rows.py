@@ -6,6 +6,7 @@ them for the search (the means of cells of at least ten rows), and a sample wher
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -113,6 +114,26 @@ class Reading:
         return f"SELECT {', '.join(listed)} FROM (\n{query}\n) AS q"
 
 
+def hashed(columns: Sequence[str], seed: int, dialect: Dialect) -> str:
+    """A number that is the same for the same row and seed, and otherwise anything; "" where a database has none."""
+    if dialect.key == "duckdb":
+        return f"hash({', '.join([*columns, str(int(seed))])})"
+    if dialect.key == "postgres":
+        return " # ".join(f"hashfloat8extended({one}, {int(seed) % 2**31 + k})" for k, one in enumerate(columns))
+    return ""
+
+
+def thinned(rows: Rows, share: int, dialect: Dialect) -> Rows:
+    """One row of so many, the same ones in every pass; all rows where a database has no hash."""
+    columns = list(rows.places.values())
+    key = hashed(columns, 0, dialect)
+    if share < 2 or not key:
+        return rows
+    kept = f"{key} % {share} = 0" if dialect.key == "duckdb" else f"({key}) & {share - 1} = 0"
+    text = f"SELECT {', '.join(columns)}\nFROM (\n{rows.text}\n) AS q2\nWHERE {kept}{dialect.fence}"
+    return Rows(text, rows.places, rows.values)
+
+
 def sampled(rows: Rows, count: int, seed: int, dialect: Dialect) -> tuple[str, tuple[Value, ...]]:
     """A query for ``count`` rows, the same ones for the same rows and seed.
 
@@ -120,11 +141,8 @@ def sampled(rows: Rows, count: int, seed: int, dialect: Dialect) -> tuple[str, t
     """
     columns = list(rows.places.values())
     listed = ", ".join(columns)
-    if dialect.key == "duckdb":
-        order = f"hash({', '.join([*columns, str(int(seed))])})"
-    elif dialect.key == "postgres":
-        order = " # ".join(f"hashfloat8extended({one}, {int(seed) % 2**31 + k})" for k, one in enumerate(columns))
-    else:
+    order = hashed(columns, seed, dialect)
+    if not order:
         text = (
             f"SELECT {listed} FROM (SELECT {listed}, row_number() OVER () AS k, COUNT(*) OVER () AS n"
             f" FROM (\n{rows.text}\n) AS q2) AS q3 WHERE (k - 1) * {count} % n < {count} LIMIT {count}"
@@ -134,48 +152,45 @@ def sampled(rows: Rows, count: int, seed: int, dialect: Dialect) -> tuple[str, t
 
 
 @dataclass(frozen=True, slots=True)
-class Digest:
-    """A query whose rows are cells: ``keys`` numbers to be left out, rows counted, then means."""
+class Axis:
+    """A column along which rows are put into cells: its node, its range, and how many cells."""
+
+    node: int
+    low: float
+    high: float
+    cells: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """A query whose rows are cells: ``keys`` numbers to be left out, rows counted, then what was asked for."""
 
     query: Aggregates
     keys: int
 
 
-def digest(
-    graph: Graph, rows: Rows, dialect: Dialect, axes: Sequence[tuple[int, float, float, int]], means: Sequence[int],
-    weighted: tuple[int, int] | None, in_range: bool,
-) -> Digest:  # fmt: skip
-    """A query that puts rows into cells, and gives the means of each that has at least ten.
+def cells(
+    graph: Graph, rows: Rows, dialect: Dialect, axes: Sequence[Axis], sums: Sequence[tuple[str, int | None]],
+    in_range: bool,
+) -> Cells:  # fmt: skip
+    """A query that puts rows into cells, evenly along each axis, and tells of those that have at least ten rows.
 
-    Parameters
-    ----------
-    graph, rows, dialect, in_range
-        As for :func:`katamuki.backends.sql.aggregates`.
-    axes : sequence of (node, lowest, highest, cells)
-        The columns that cells are made along, evenly; where a column spans decades, evenly in its logarithm, too.
-    means : sequence of node
-        What is averaged.
-    weighted : (node, node), optional
-        A weight, and what its weighted mean is wanted of, which follows the others.
+    Where a column spans decades its cells are even in its logarithm, too. ``sums`` is what is told, after the number
+    of rows; the rest as for :func:`katamuki.backends.sql.aggregates`.
     """
-    sums: list[tuple[str, int | None]] = []
-    for node, low, high, cells in axes:
-        if not high > low:
+    keys: list[tuple[str, int | None]] = []
+    for one in axes:
+        if not one.high > one.low:
             continue
-        scale = cells / (high - low)
-        sums.append((f"floor(({{}} - {number(low, dialect)}) * {number(scale, dialect)})", node))
-        if low >= 0.0 and low < high / 50.0:
-            inner = f"ln({{0}} / {number(high, dialect)}) * {number(cells / DECADES, dialect)}"
-            least = number(high * 2.718281828459045**-DECADES, dialect)
-            sums.append(
-                (f"floor(CASE WHEN {{0}} > {least} THEN {inner} ELSE {number(-float(cells), dialect)} END)", node)
-            )
-    keys = len(sums)
-    sums.append(COUNT)
-    sums += [("AVG({})", one) for one in means]
-    if weighted is not None:
-        sums += [("SUM({})", weighted[0]), ("SUM({})", weighted[1])]
-    group = f"\nGROUP BY {', '.join(str(k + 1) for k in range(keys))}" if keys else ""
-    order = f"\nORDER BY {', '.join(str(k + 1) for k in range(keys))}" if keys else ""
+        scale = number(one.cells / (one.high - one.low), dialect)
+        keys.append((f"floor(({{}} - {number(one.low, dialect)}) * {scale})", one.node))
+        if one.low >= 0.0 and one.low < one.high / 50.0:
+            inner = f"ln({{0}} / {number(one.high, dialect)}) * {number(one.cells / DECADES, dialect)}"
+            least = number(one.high * math.exp(-DECADES), dialect)
+            below = number(-2.0 * one.cells, dialect)
+            keys.append((f"floor(CASE WHEN {{0}} > {least} THEN {inner} ELSE {below} END)", one.node))
+    places = ", ".join(str(k + 1) for k in range(len(keys)))
+    order = f"\nORDER BY {places}" if keys else ""
+    group = f"\nGROUP BY {places}" if keys else ""
     tail = f"{group}\nHAVING COUNT(*) >= {LEAST}{order}"
-    return Digest(aggregates(graph, rows, dialect, sums, in_range, tail), keys)
+    return Cells(aggregates(graph, rows, dialect, [*keys, COUNT, *sums], in_range, tail), len(keys))

@@ -37,8 +37,8 @@ class Dialect:
     """What a database calls things.
 
     ``checked``: it raises an error where a number has no value; else it computes infinity and NaN, or with ``nulls``
-    NULL for NaN. ``fence`` keeps a subquery whole, so that what it computes is computed once. ``place`` is the format of
-    a bound value, ``literal`` that of a number.
+    NULL for NaN. ``fence`` keeps a subquery whole, so that what it computes is computed once. ``place`` is the
+    format of a bound value, ``literal`` that of a number.
     """
 
     name: str

@@ -22,7 +22,7 @@ from katamuki.backends.native import address_of
 from katamuki.data.selection import Columns, Missing
 from katamuki.formula import Model
 from katamuki.problem import DEPENDENT, FINE, ILL, Problem, layout_of, passes
-from katamuki.records import Array, Source
+from katamuki.records import Array, CellSums, Source
 
 SAMPLE = 100_000  # rows of the sample, at most
 GONE = 1e-7  # a diagonal of a scaled Cholesky factor this small is the rounding of normal equations in doubles
@@ -125,10 +125,16 @@ class Distant(Problem):
         """So many rows, where they may travel: columns by name, and w."""
         raise NotImplementedError
 
+    def cells(self, values: Array) -> CellSums | None:
+        """Sums over residuals at all parameters (all_p,) by cells of rows, where no row is here; None: too few."""
+        del values
+        return None
+
     def digits(self, values: Array, triangle: Array) -> dict[str, float] | None:
         """How many digits of each free parameter rounding leaves at all parameters (all_p,), where only whoever has
         the rows can say; ``triangle`` (p, p) is R of the weighted Jacobian there."""
         del values, triangle
+        return None
 
     # One pass over all rows each ---------------------------------------------------------------------------------
 

@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from katamuki.backends.native import address_of
-from katamuki.backends.sql import Rows
+from katamuki.backends.sql import COUNT, Rows, aggregates
+from katamuki.backends.sql_rows import cells
 from katamuki.backends.sql_sums import Sums, Terms, basis_name, basis_sums, core_sums, square_sum
 from katamuki.data.databases import Dialect
 from katamuki.data.sql import Queried
@@ -28,8 +29,8 @@ from katamuki.errors import BackendError, DataError
 from katamuki.problem import DEPENDENT, FINE, ILL, passes
 from katamuki.problem.distant import Distant, Wanted, rooted
 from katamuki.problem.queried_rows import Asker, facts_of
-from katamuki.problem.queried_sample import drawn, sample_of
-from katamuki.records import Array
+from katamuki.problem.queried_sample import axes_of, drawn, sample_of, thin
+from katamuki.records import Array, CellSums
 
 ROUNDS = 3  # bases tried one after the other: each reaches columns 1e7 times nearer to dependent
 SHIFT = 1e-14  # a pivot below this is the rounding of sums in doubles
@@ -191,6 +192,27 @@ class QueriedProblem(Distant):
         """So many rows that travel after all: columns by name, and w."""
         arrays, _, weights = drawn(self.asker, count, self.wanted, self.facts)
         return arrays, weights
+
+    def cells(self, values: Array) -> CellSums | None:
+        """Sums over residuals by cells of rows, of about a million rows, and the largest residual of all."""
+        b, w = self.terms.b, self.terms.weight
+        wr = self.terms.r if w is None else b("mul", w, self.terms.r)
+        square = b("mul", wr, self.terms.r)
+        sums: list[tuple[str, int | None]] = [("SUM({})", wr), COUNT if w is None else ("SUM({})", w)]
+        axes, rows = axes_of(self.wanted, self.terms, self.facts), thin(self.asker, self.facts)
+        graph, params = self.terms.graph(), dict(zip(self.names, values.tolist(), strict=True))
+        found = self.asker.ask(
+            lambda in_range: cells(graph, rows, self.asker.dialect, axes, sums, in_range).query, params
+        )
+        most = self.asker.ask(
+            lambda in_range: aggregates(graph, self.facts.rows, self.asker.dialect, [("MAX({})", square)], in_range),
+            params,
+        )
+        if not found or not most:
+            return None
+        self.evaluations += 1
+        table = np.array([row[-2:] for row in found], dtype=np.float64) * self.factor
+        return CellSums(len(table), float((table[:, 0] ** 2 / table[:, 1]).sum()), float(most[0][0]) * self.factor)
 
     def digits(self, values: Array, triangle: Array) -> dict[str, float]:
         """How many digits of each free parameter the scaled condition leaves: all_p values, (p, p) triangle of J.

@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from katamuki.backends import numpy_
-from katamuki.backends.sql_rows import LEAST, digest, sampled
+from katamuki.backends.sql import Rows
+from katamuki.backends.sql_rows import LEAST, Axis, cells, sampled, thinned
 from katamuki.backends.sql_sums import Terms
 from katamuki.data.selection import Columns
 from katamuki.data.sql import Queried
@@ -27,6 +28,7 @@ CELLS = 1024  # along one column
 GRID = 4096  # of several columns together
 FEWEST = 4  # cells along a column
 SPARE = 5  # times the least number of rows in a cell, on the average
+ENOUGH = 1 << 20  # rows for means of cells
 FIGURES = 10  # of a mean: what the order of a sum in the database changes is beyond them
 
 
@@ -78,31 +80,40 @@ def _weights(wanted: Wanted, arrays: dict[str, Array], m: int) -> Array | None:
     return None
 
 
-def _means(asker: Asker, wanted: Wanted, terms: Terms, facts: Facts) -> tuple[dict[str, Array], Array, Array | None]:
-    """The means of cells, each weighing as much as its rows together; one cell where there are too few rows for two."""
-    b, predictors = terms.b, wanted.kernel.columns
+def axes_of(wanted: Wanted, terms: Terms, facts: Facts) -> list[Axis]:
+    """The formula's columns, and how many cells along each."""
+    predictors = wanted.kernel.columns
     room = facts.n // (LEAST * SPARE)
     most = CELLS if len(predictors) == 1 else GRID
     along = max(int(min(room, most) ** (1.0 / max(len(predictors), 1))), FEWEST)
-    axes = [(b.leaf("column", name), *facts.ranges[name], along) for name in predictors]
-    means = [b.leaf("column", name) for name in wanted.used]
-    w = terms.weight
-    weighted = None if w is None else (w, b("mul", w, terms.y))
-    graph = terms.graph()
-    if w is None:
-        means.append(terms.y)
-    made = digest(graph, facts.rows, asker.dialect, axes, means, weighted, asker.in_range)
+    return [Axis(terms.b.leaf("column", name), *facts.ranges[name], along) for name in predictors]
+
+
+def thin(asker: Asker, facts: Facts) -> Rows:
+    """As many rows as are enough for means of cells: about a million."""
+    share = 1
+    while facts.n // (2 * share) >= ENOUGH:
+        share *= 2
+    return thinned(facts.rows, share, asker.dialect)
+
+
+def _means(asker: Asker, wanted: Wanted, terms: Terms, facts: Facts) -> tuple[dict[str, Array], Array, Array | None]:
+    """The means of cells, each weighing as much as its rows together."""
+    b, w = terms.b, terms.weight
+    sums: list[tuple[str, int | None]] = [("AVG({})", b.leaf("column", name)) for name in wanted.used]
+    sums += [("AVG({})", terms.y)] if w is None else [("SUM({})", b("mul", w, terms.y)), ("SUM({})", w)]
+    axes, rows = axes_of(wanted, terms, facts), thin(asker, facts)
+    made = cells(terms.graph(), rows, asker.dialect, axes, sums, asker.in_range)
     found = asker.ask(lambda in_range: made.query, {}) or []
     table = np.array([row[made.keys :] for row in found], dtype=np.float64).reshape(len(found), -1)
     if not len(table):  # too few rows even for one cell: the search has nothing to see
         arrays = {name: np.array([sum(facts.ranges[name]) / 2.0]) for name in wanted.used}
         return arrays, np.zeros(1), np.ones(1)
-    counts, rest = table[:, 0], _rounded(table[:, 1:])
+    counts, rest = np.ascontiguousarray(table[:, 0]), _rounded(table[:, 1:])
     arrays = {name: np.ascontiguousarray(rest[:, k]) for k, name in enumerate(wanted.used)}
-    y = np.ascontiguousarray(rest[:, -1])
-    if w is not None:
-        counts, y = np.ascontiguousarray(rest[:, -2]), np.ascontiguousarray(rest[:, -1] / rest[:, -2])
-    return arrays, y, np.ascontiguousarray(counts)
+    if w is None:
+        return arrays, np.ascontiguousarray(rest[:, -1]), counts
+    return arrays, np.ascontiguousarray(rest[:, -2] / rest[:, -1]), np.ascontiguousarray(rest[:, -1])
 
 
 def _rounded(table: Array) -> Array:
