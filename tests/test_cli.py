@@ -243,7 +243,8 @@ BAD = [  # the rows of the table of bad input: arguments, exit code, code, words
     (["y = a*x + b", "sigma.csv", "--sigma", "err"], 3, "E-SIGMA", ["--sigma-is known or --sigma-is relative"]),
     (["y = a*x + b", "tutorial.csv", "--bounds", "a=1:0"], 2, "E-BOUNDS", ["lower bound of a"]),
     (["y = a*x + b", "tutorial.csv", "--start", "q=1"], 2, "E-NAME", ["q", "parameters: a, b"]),
-    (["y = a*x + b", "."], 3, "E-FILE", []),
+    (["y = a*x + b", "."], 3, "E-EMPTY", ["empty.csv"]),  # a folder is all files in it
+    (["y = a*x + b", "*.parquet"], 3, "E-FILE", ["no file matches", "rates.csv"]),
     (["y = a*x + b", "empty.csv"], 3, "E-EMPTY", []),
 ]
 

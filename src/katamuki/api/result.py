@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from katamuki import data as sources
 from katamuki.api import propagation, surviving
+from katamuki.api.checking import Checks, Draw
 from katamuki.api.elsewhere import refuse_sample
 from katamuki.api.exporting import Exports
 from katamuki.api.intervals import Method, intervals
@@ -34,10 +35,7 @@ if TYPE_CHECKING:
     from katamuki.check.passing import Blocks
 
 
-Draw = Callable[[int], tuple[Mapping[str, Array], Array | None]]
-
-
-class Fit(Numbers, Stories, Pictures, Exports):
+class Fit(Numbers, Checks, Stories, Pictures, Exports):
     """The result of :func:`katamuki.fit`.
 
     Parameters
@@ -310,48 +308,6 @@ class Fit(Numbers, Stories, Pictures, Exports):
         at10 8.001000 ± 0.391048
         """
         return propagation.derived(text, self.solution, self._spread, level)
-
-    def check(self, sample: int | None = None) -> CheckReport:
-        """Test the claim by another route, with code that shares nothing with the fit.
-
-        More than 100,000 rows of a nonlinear formula, and rows that are read in pieces: sums and gradient of all rows,
-        the second solver on a sample. Rows that a database has: on those that may travel, else nobody can tell.
-
-        Parameters
-        ----------
-        sample : int, optional
-            Of rows that a database has, how many may travel for this; by default those that did for the fit.
-
-        Returns
-        -------
-        CheckReport
-            ``verdict`` "PASS", "FAIL" or "CANNOT TELL", with the digits that the two routes share.
-
-        Source
-        ------
-        See :mod:`katamuki.check`.
-
-        Example
-        -------
-        >>> import katamuki as km
-        >>> km.fit("y ~ a*x + b", km.datasets("tutorial")).check().verdict
-        'PASS'
-        """
-        from katamuki.check import judge, judge_drawn
-
-        if self.data.queried:
-            columns: Mapping[str, Array] | None = self.columns if self.data.sample else None
-            weights = self.weights
-            if sample is not None:
-                if self._draw is None:
-                    raise DataError("E-ROWS", "sql.no_connection")
-                columns, weights = self._draw(sample)
-            return judge_drawn(self.solution, columns, weights)
-        if sample is not None:
-            raise BoundsError("E-USAGE", "sql.check_sample")
-        closure = self._plan.closure(self.columns, self.n)
-        asked = {"network": self._plan.network, "sampled": self.data.sample is not None}
-        return judge(self.solution, self.columns, self.weights, closure, blocks=self._blocks, **asked)
 
     def text(self, lang: str = "en", width: int = 80, check: CheckReport | None = None) -> str:
         """The report in a language: what ``print(fit)`` shows in English, the check's judgement last where it is given.

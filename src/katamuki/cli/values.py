@@ -15,6 +15,7 @@ from katamuki.errors import KatamukiError
 
 REFUSED = ("adafactor", "muon", "sparseadam")  # of torch.optim; the library says why
 
+UNITS = {"k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
 PAIRS = {"--bounds": "a=0:1,b=0:", "--time": "t=s", "--solver": "sgd:lr=0.01,steps=1000"}  # what they may look like
 
 
@@ -43,10 +44,27 @@ def whole(flag: str, text: str) -> int:
     >>> whole("--steps", "1e6"), whole("--steps", "6000")
     (1000000, 6000)
     """
-    value = number(flag, text)
+    return whole_of(flag, text, number(flag, text))
+
+
+def whole_of(flag: str, text: str, value: float) -> int:
+    """A value that was read from a text, as the whole number that it is."""
     if value != int(value):
         raise usage("cli.no_whole", flag=flag, given=text)
     return int(value)
+
+
+def size(flag: str, text: str) -> int:
+    """Bytes: a whole number, or one with a unit of a thousand's power.
+
+    Example
+    -------
+    >>> size("--max-memory", "1GB"), size("--max-memory", "1.5 mb"), size("--max-memory", "4096")
+    (1000000000, 1500000, 4096)
+    """
+    plain = text.strip().lower().removesuffix("b")
+    factor = UNITS.get(plain[-1:], 1)
+    return whole_of(flag, text, number(flag, plain[:-1] if factor > 1 else plain) * factor)
 
 
 def pairs(flag: str, given: Sequence[str] | None) -> Iterator[tuple[str, str]]:
@@ -130,6 +148,8 @@ def fit_options(chosen: Namespace) -> dict[str, Any]:
         options["starts"] = "auto" if chosen.starts == "auto" else _starts(chosen.starts)
     if chosen.seed is not None:
         options["seed"] = whole("--seed", chosen.seed)
+    if chosen.max_memory is not None:
+        options["max_memory"] = size("--max-memory", chosen.max_memory)
     for name in ("backend", "dtype", "device"):
         if getattr(chosen, name) is not None:
             options[name] = getattr(chosen, name)

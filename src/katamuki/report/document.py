@@ -203,6 +203,9 @@ def _data(source: Source) -> dict[str, Any]:
         "decimal": source.decimal,
         "header": None if source.header is None else list(source.header),
         "sha256": source.sha256,
+        "files": source.files,
+        "passes": source.passes or None,
+        "sample": source.sample,
     }
 
 
