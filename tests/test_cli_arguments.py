@@ -75,7 +75,7 @@ from katamuki.report.numbers import width
         (["fit", "y ~ a*x", "--frobnicate"], "unknown flag --frobnicate"),
         (["fit", "y ~ a*x", "--lr"], "try: --lr NUMBER"),
         (["fit", "y ~ a*x", "--json=3"], "--json takes no value"),
-        (["trace", "y ~ a*x", "--csv"], "it belongs to: fit, race"),
+        (["trace", "y ~ a*x", "--csv"], "it belongs to: fit, many, race"),
         (["--json", "fit", "y ~ a*x"], "--json stands before the command"),
         (["--lang", "en", "fit", "y ~ a*x"], "try: katamuki fit … --lang"),
         (["fit", "y ~ a*x", "--color", "allways"], "try: always"),

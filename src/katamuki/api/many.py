@@ -13,13 +13,17 @@ from typing import Any
 from katamuki.api.many_asking import Given, Wanted, manifest, wanted
 from katamuki.api.many_blocks import Work
 from katamuki.api.many_checking import SAMPLE, Checked, agreement, drawn
+from katamuki.api.many_cluster import OnCluster
 from katamuki.api.many_curves import Single
+from katamuki.api.many_partitions import Trip
 from katamuki.api.many_result import Many
 from katamuki.api.many_running import Ending, Progress, run
 from katamuki.api.options import check_options, shown
 from katamuki.api.values import Limits
+from katamuki.cluster import ClusterTable
 from katamuki.data.selection import Missing
 from katamuki.errors import BoundsError, FitWarning
+from katamuki.many.folder import Folder
 from katamuki.many.table import among, empty, together
 from katamuki.many.writing import Parts, kind_of
 from katamuki.messages import Phrase
@@ -119,11 +123,11 @@ def fit_many(
     >>> data = {"well": wells, "t": [0.0, 1.0, 2.0, 3.0] * 2, "y": [4.0, 2.1, 0.9, 0.6, 3.0, 2.5, 2.0, 1.7]}
     >>> many = km.fit_many("y ~ a*exp(-b*t)", data, by="well")
     >>> [round(b, 3) for b in many.table.column("b").to_pylist()], many.counts["failed"]
-    ([0.68, 0.192], 0)
+    ([0.681, 0.194], 0)
     """
     began = time.perf_counter()
     _check(max_seconds, progress, check)
-    place = _place(output, resume, overwrite)
+    place = _place(output, resume, overwrite, isinstance(data, ClusterTable))
     asked = Given(by, start, bounds, fixed, params, sigma, sigma_is, weights, where, missing, threads, starts, seed)
     todo = wanted(model, data, asked)
     deadline = None if max_seconds is None else time.monotonic() + max_seconds
@@ -144,8 +148,8 @@ def _check(max_seconds: object, progress: object, check: object) -> None:
         raise BoundsError("E-USAGE", "many.check", given=shown(check))
 
 
-def _place(output: object, resume: object, overwrite: object) -> Path | None:
-    """Where the table goes, if to a file."""
+def _place(output: object, resume: object, overwrite: object, on_cluster: bool) -> Path | None:
+    """Where the table goes, if to a file; from a cluster it may go to a folder."""
     if output is None:
         if resume or overwrite:
             raise BoundsError("E-USAGE", "many.no_output", what="resume" if resume else "overwrite")
@@ -155,14 +159,18 @@ def _place(output: object, resume: object, overwrite: object) -> Path | None:
     if resume and overwrite:
         raise BoundsError("E-USAGE", "many.resume_overwrite")
     place = Path(os.fsdecode(output))
-    kind_of(place)
+    if place.suffix or not on_cluster:
+        kind_of(place)
     return place
 
 
 def _opened(todo: Wanted, asked: Given, place: Path, resume: bool, overwrite: bool) -> Parts:
     """The parts of an output, and what they are parts of."""
-    data = todo.supply.identity()
-    return Parts(place, manifest(todo, asked) | {"data": data}, _nothing(todo).schema, bool(resume), bool(overwrite))
+    said = manifest(todo, asked) | {"data": todo.supply.identity()}
+    given = (place, said, _nothing(todo).schema, bool(resume), bool(overwrite))
+    if isinstance(todo.supply, OnCluster) and not place.suffix:
+        return Folder(*given, todo.supply.ends.tolist())
+    return Parts(*given)
 
 
 def _nothing(todo: Wanted) -> Any:
@@ -174,19 +182,13 @@ def _fitted(
     todo: Wanted, store: Parts | None, threads: int, deadline: float | None, progress: Progress | None, began: float
 ) -> Many:
     """Fit all curves that are not in parts yet."""
-    from katamuki.many.engine import fit_curves
-
     supply, before = todo.supply, store.done if store is not None else 0
-    work = Work(todo.road, todo.task, lambda task, curves: fit_curves(task, curves, 1), todo.weighing, todo.missing,
-                supply.by)  # fmt: skip
     kept: list[Any] = [_nothing(todo)]
     add = kept.append if store is None else store.add
     ending: Ending = "done"
     if store is None or not store.complete:
-        supply.skip(before)
-        options: dict[str, Any] = {"threads": threads, "deadline": deadline, "progress": progress, "done": before}
         try:
-            ending = run(supply, work, lambda done: add(done.table), **options)
+            ending = _run(todo, store, add, threads, deadline, progress)
         except BaseException:
             if store is not None:
                 store.close()
@@ -202,11 +204,36 @@ def _fitted(
     return found
 
 
+def _run(
+    todo: Wanted, store: Parts | None, add: Callable[[Any], None], threads: int, deadline: float | None,
+    progress: Progress | None,
+) -> Ending:  # fmt: skip
+    """Fit them by threads of this process, or by the workers of a cluster."""
+    from katamuki.many.engine import fit_curves
+
+    supply, done = todo.supply, store.done if store is not None else 0
+    if isinstance(supply, OnCluster):
+        trip = Trip(look=supply.look, road=todo.road, task=todo.task, weighing=todo.weighing)
+        if isinstance(store, Folder):
+            return supply.run(
+                trip, add, deadline=deadline, progress=progress, folder=str(store.folder), skip=store.finished
+            )
+        return supply.run(trip, add, done=done, deadline=deadline, progress=progress)
+    work = Work(todo.road, todo.task, lambda task, curves: fit_curves(task, curves, 1), todo.weighing, todo.missing,
+                supply.by)  # fmt: skip
+    supply.skip(done)
+    options: dict[str, Any] = {"threads": threads, "deadline": deadline, "progress": progress, "done": done}
+    return run(supply, work, lambda block: add(block.table), **options)
+
+
 def _checked(found: Many, count: int, seed: int) -> None:
     """Have a random sample of the curves judged; Ctrl-C ends the check, not the table."""
-    curves = []
+    curves, supply = [], found._single.supply
     try:
-        for k in drawn(among(found.column("_state"), HAS_AN_ANSWER), count, seed):
+        places = drawn(among(found.column("_state"), HAS_AN_ANSWER), count, seed)
+        if isinstance(supply, OnCluster):
+            supply.fetch([found._key(k) for k in places])
+        for k in places:
             row = found._row(k)
             key = found._key(k)
             curves.append(agreement(key, row, found._single.again(key)))

@@ -48,22 +48,30 @@ class Watched:
         return self.road.one(columns, y, weights)
 
 
-@dataclass(slots=True)
 class Pace:
-    """How many curves the next block has; ``fixed`` where it was asked for."""
+    """How many curves the next block has: as many as take ``LONG``, by the last one.
 
-    fixed: int | None = None
-    curves: int = FIRST
+    Parameters
+    ----------
+    curves : int
+        Of the first block.
+    """
 
-    def __post_init__(self) -> None:
-        if self.fixed is not None:
-            self.curves = self.fixed
+    def __init__(self, curves: int) -> None:
+        self.curves = curves
 
     def seen(self, done: Done) -> None:
         """Learn from a block."""
-        if self.fixed is None and len(done):
+        if len(done):
             wanted = len(done) * LONG / max(done.seconds, 1e-6)
             self.curves = int(min(max(wanted, 1.0), self.curves * GROWTH, MOST))
+
+
+class Fixed(Pace):
+    """Always the same: to show that nothing depends on it."""
+
+    def seen(self, done: Done) -> None:
+        """Learn nothing."""
 
 
 def run(
@@ -74,7 +82,6 @@ def run(
     threads: int,
     deadline: float | None = None,
     progress: Progress | None = None,
-    block: int | None = None,
     done: int = 0,
 ) -> Ending:
     """Fit all curves of a supply.
@@ -93,8 +100,6 @@ def run(
         A time of ``time.monotonic`` after which no block is begun, and those that are on their way are given up.
     progress : function, optional
         Called with curves done, curves in all (−1: nobody knows) and seconds left (NaN: nobody knows).
-    block : int, optional
-        Curves of a block; by default as many as take a fifth of a second.
     done : int
         Curves that were done before, for ``progress``.
 
@@ -103,7 +108,7 @@ def run(
     "done", "interrupted" or "time"
         How it ended.
     """
-    stop, pace = Event(), Pace(block)
+    stop, pace = Event(), Pace(FIRST)
     work = replace(work, task=replace(work.task, one=Watched(work.road, stop).one))
     hand = Hands(sink)
     waiting: deque[Future[Done]] = deque()

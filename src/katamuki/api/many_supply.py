@@ -47,8 +47,15 @@ def wide(data: object) -> dict[str, Any] | None:
     """The arrays of a mapping of which one has two dimensions; None for any other data."""
     if isinstance(data, Table) or not isinstance(data, Mapping):
         return None
-    dimensions = [getattr(one, "ndim", 1) for one in data.values()]
-    return dict(data) if 2 in dimensions and all(isinstance(name, str) for name in data) else None
+    several = any(map(_rows_of_rows, data.values()))
+    return dict(data) if several and all(isinstance(name, str) for name in data) else None
+
+
+def _rows_of_rows(one: Any) -> bool:
+    """Whether a column is an array of two dimensions, or a list of lists."""
+    if isinstance(one, list | tuple):
+        return bool(one) and isinstance(one[0], list | tuple | np.ndarray)
+    return getattr(one, "ndim", 1) == 2
 
 
 def long_supply(
@@ -99,11 +106,11 @@ def wide_supply(arrays: Mapping[str, Any], used: Sequence[str], each: Each, wher
     """The curves of wide arrays: (b, n), and (n,) for columns that all curves share."""
     if where is not None:
         raise BoundsError("E-USAGE", "many.wide_where")
-    shapes: dict[str, tuple[int, ...]] = {name: np.shape(one) for name, one in arrays.items()}
+    shapes = {name: _shape(one, name) for name, one in arrays.items()}
     b, n = next(shape for shape in shapes.values() if len(shape) == 2)
     given = {name: arrays[name] for name in used}
     if each is not None:
-        given[EACH], shapes[EACH] = each[1], np.shape(each[1])
+        given[EACH], shapes[EACH] = each[1], _shape(each[1], each[0])
     for name in given:
         if shapes[name] not in ((b, n), (n,)):
             shape = str(tuple(shapes[name]))
@@ -115,6 +122,14 @@ def wide_supply(arrays: Mapping[str, Any], used: Sequence[str], each: Each, wher
     source = Source(IN_MEMORY, "wide", b * n)
     keys = (key_column(np.arange(b), CURVE),)
     return InMemory((CURVE,), source, keys, np.arange(b + 1) * n, columns, alike=alike)
+
+
+def _shape(one: Any, name: str) -> tuple[int, ...]:
+    """The shape of an array, or of lists that are one."""
+    try:
+        return np.shape(one)
+    except ValueError:
+        raise DataError("E-SHAPE", "data.uneven", column=printable(name)) from None
 
 
 def _flat(one: Any, name: str) -> Array:

@@ -26,6 +26,9 @@ from katamuki.search.symmetries import canonical
 STEPS = 60  # attempts of a descent
 SLICE = 256  # curves of one task of a thread
 BENT = 0.3  # of the way between the ends of an error bar: below it no second minimum was seen on 1,200 noisy curves
+ROUNDING = 16 * 2.0**-52  # of y, and
+NEARLY = 1e8  # times that, squared: residuals that are the noise of the formula's own evaluation, as in a single fit
+SLACK = 1e4  # how far a column may be along the others before a curve takes the careful road in vain
 CONVERGED, NOTHING = STATES.index("converged"), STATES.index("")
 GOOD, LOOK = VERDICTS.index("good"), VERDICTS.index("look")
 
@@ -85,7 +88,7 @@ class Engine:
         with np.errstate(invalid="ignore"):  # curves without an answer
             stderr[:, self.layout.free] = rows[:, eights.HEAD + all_p :] * np.sqrt(variance)[:, None]
         found = Table(values, stderr, rss / np.maximum(n, 1), dof)
-        trusted = (status == CLEAN) & ~self.doubtful(rows)
+        trusted = (status == CLEAN) & ~self.doubtful(rows) & ~self.vanishing(rows, values)
         clean = np.flatnonzero(trusted)
         facts = rows[clean, eights.OF_FACTS : eights.HEAD]
         found.code[clean] = judging.codes(facts, rss[clean], n[clean], self.p, self.task.sigma_is == "known")
@@ -102,6 +105,18 @@ class Engine:
         """
         rough = rows[:, eights.RSS] > PERFECT * rows[:, eights.OF_FACTS + TOTAL]
         return np.asarray(rough & ~(rows[:, eights.BEND] <= BENT))
+
+    def vanishing(self, rows: Array, values: Array) -> NDArray[np.bool_]:
+        """Whether a perfect fit has a parameter that is 0 but for rounding: what it multiplies is open then.
+
+        A constant y under ``a*exp(-b*t) + c`` leaves a = 1e-17, and some b with an error bar of 0.
+        """
+        total = rows[:, eights.OF_FACTS + TOTAL]
+        perfect = rows[:, eights.RSS] <= NEARLY * ROUNDING**2 * total
+        sizes = np.abs(values[:, self.layout.free])
+        bars = rows[:, eights.HEAD + self.all_p :]  # 1 over a bar is at most the length of the parameter's column
+        tiny = sizes <= SLACK * ROUNDING * np.sqrt(total)[:, None] * bars
+        return np.asarray(perfect & tiny.any(axis=1))
 
     def settle(self, values: Array, stderr: Array, clean: NDArray[np.int64]) -> None:
         """Put equal answers in the one arrangement of terms, signs and phases, where a search found them.
