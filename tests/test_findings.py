@@ -108,6 +108,10 @@ def test_rounding_left_by_a_perfect_fit_is_not_judged() -> None:
     x = np.linspace(0, 10, 100)
     assert found(LINE, {"x": x, "y": 0.1 * x + 0.3}) == ()
     assert found(LINE, {"x": x, "y": 0 * x}) == ()
+    for seed in range(20):  # this used to find that a far row pulls, by Cook's distance of rounding
+        x = np.random.default_rng(seed).uniform(0.0, 1.0, 8)
+        x[0] = 5.0
+        assert found(LINE, {"x": x, "y": 0.3 * x + 0.7}) == ()
 
 
 @pytest.mark.parametrize(("factor", "expected"), [(1.0, []), (0.4, ["CHI2"]), (2.5, ["CHI2.small"])])

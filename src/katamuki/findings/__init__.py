@@ -313,11 +313,13 @@ def _influence(facts: ResidualFacts, number: Callable[[int], int]) -> Iterator[F
     """A row that alone holds a parameter, or whose removal would move the answer far (Cook 1977).
 
     Cook's distance above 1 is the usual rule; with eleven rows of normal noise it fires on one fit in twenty. Here the
-    distance is read as what it is, an F ratio, and must leave the 99 % region.
+    distance is read as what it is, an F ratio, and must leave the 99 % region. Of a perfect fit, whose residuals are
+    rounding, only the first is said.
     """
+    rough = facts.squares > PERFECT * facts.level
     if 1.0 - facts.leverage < LONE:
         yield finding("INFLUENTIAL", "warning", row=number(facts.leverage_row), leverage=facts.leverage)
-    elif facts.cook > 1.0 and tails.fisher(facts.cook, facts.rank, facts.dof) < REGION:
+    elif rough and facts.cook > 1.0 and tails.fisher(facts.cook, facts.rank, facts.dof) < REGION:
         yield finding("INFLUENTIAL", "warning", "cook", row=number(facts.cook_row), cook=facts.cook)
 
 

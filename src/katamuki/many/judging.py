@@ -52,7 +52,7 @@ def codes(facts: Array, rss: Array, n: NDArray[np.int64], p: int, sigma_known: b
     dof = n - p
     with np.errstate(all="ignore"):
         rough = rss > PERFECT * facts[:, TOTAL]  # else residuals are the noise of the formula's own evaluation
-        found[influential(facts, dof, p)] = INFLUENTIAL
+        found[influential(facts, dof, p, rough)] = INFLUENTIAL
         far, distance = outlying(facts, dof, n)
         found[far & rough] = OUTLYING
         spread = (n * facts[:, FOLLOWS] ** 2 > 2.0 * _erfc_inverse(LEVEL) ** 2) & (dof > 4)
@@ -127,10 +127,10 @@ def critical_distance(dof: int, n: int) -> tuple[float]:
     return (critical(lambda one: tails.student(one, dof - 1), LEVEL / n),)
 
 
-def influential(facts: Array, dof: NDArray[np.int64], p: int) -> NDArray[np.bool_]:
-    """A row that alone holds a parameter, or whose removal would move the answer far."""
+def influential(facts: Array, dof: NDArray[np.int64], p: int, rough: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """A row that alone holds a parameter, or, of fits that are not perfect, whose removal would move the answer far."""
     (limit,) = by_number(dof, lambda one: critical_pull(p, one))
-    return np.asarray((1.0 - facts[:, LONE] < ALONE) | (facts[:, PULL] > limit))
+    return np.asarray((1.0 - facts[:, LONE] < ALONE) | ((facts[:, PULL] > limit) & rough))
 
 
 @lru_cache(maxsize=4096)
