@@ -70,6 +70,43 @@ def spread_out(params, all_p, rows, expanded):  # type: ignore[no-untyped-def]
 
 
 @inline
+def column_of(i, free, p, block):  # type: ignore[no-untyped-def]
+    """Column i of [J, r] in a block, the last where there is none."""
+    return at(block, 256 * (1 + free[i])) if i < p else block
+
+
+@inline
+def products(left, i, q, m, free, p, block, sums):  # type: ignore[no-untyped-def]
+    """Add the sums of products of one column with columns i to i + 3, as far as there are so many."""
+    one, two = column_of(i, free, p, block), column_of(i + 1, free, p, block)
+    three, four = column_of(i + 2, free, p, block), column_of(i + 3, free, p, block)
+    a, b, c, d = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
+    if i + 3 < q:
+        for r in range(m):
+            factor = load(left, r)
+            a, b = fused(factor, load(one, r), a), fused(factor, load(two, r), b)
+            c, d = fused(factor, load(three, r), c), fused(factor, load(four, r), d)
+    elif i + 2 < q:
+        for r in range(m):
+            factor = load(left, r)
+            a, b, c = fused(factor, load(one, r), a), fused(factor, load(two, r), b), fused(factor, load(three, r), c)
+    elif i + 1 < q:
+        for r in range(m):
+            factor = load(left, r)
+            a, b = fused(factor, load(one, r), a), fused(factor, load(two, r), b)
+    else:
+        for r in range(m):
+            a = fused(load(left, r), load(one, r), a)
+    store(sums, 0, load(sums, 0) + a)
+    if i + 1 < q:
+        store(sums, 1, load(sums, 1) + b)
+    if i + 2 < q:
+        store(sums, 2, load(sums, 2) + c)
+    if i + 3 < q:
+        store(sums, 3, load(sums, 3) + d)
+
+
+@inline
 def sums_of(kernel, columns, y, root, masked, n, free, p, block, expanded, sums):  # type: ignore[no-untyped-def]
     """``sums`` = the upper triangle of [J, r]ᵀ[J, r] by rows, r last: n rows of eight curves.
 
@@ -86,50 +123,41 @@ def sums_of(kernel, columns, y, root, masked, n, free, p, block, expanded, sums)
             store(block, r, load(y, start + r) - load(block, r))
         if masked == 1:
             for j in range(q):
-                column = at(block, 256 * (1 + free[j])) if j < p else block
+                column = column_of(j, free, p, block)
                 for r in range(m):
                     store(column, r, load(column, r) * load(root, start + r))
         k = 0
         for j in range(q):
-            left = at(block, 256 * (1 + free[j])) if j < p else block
+            left = column_of(j, free, p, block)
             i = j
             while i < q:
-                one = at(block, 256 * (1 + free[i])) if i < p else block
-                two = at(block, 256 * (1 + free[i + 1])) if i + 1 < p else block
-                a, b = load(sums, k), splat(0.0)
-                if i + 1 < q:
-                    b = load(sums, k + 1)
-                    for r in range(m):
-                        factor = load(left, r)
-                        a = fused(factor, load(one, r), a)
-                        b = fused(factor, load(two, r), b)
-                    store(sums, k + 1, b)
-                else:
-                    for r in range(m):
-                        a = fused(load(left, r), load(one, r), a)
-                store(sums, k, a)
-                k += min(2, q - i)
-                i += 2
+                products(left, i, q, m, free, p, block, at(sums, 8 * k))
+                k += min(4, q - i)
+                i += 4
         start += m
 
 
 @inline
-def lengths(sums, p, length):  # type: ignore[no-untyped-def]
-    """The columns' lengths; 1 for a column of zeros."""
+def inverse_lengths(sums, p, scale):  # type: ignore[no-untyped-def]
+    """1 over the columns' lengths; 1 for a column of zeros."""
     row = 0
     for i in range(p):
         value = root_of(load(sums, row))
-        store(length, i, choose(value > splat(0.0), value, splat(1.0)))
+        store(scale, i, choose(value > splat(0.0), splat(1.0) / value, splat(1.0)))
         row += p + 1 - i
 
 
 @inline
-def cholesky(sums, p, damping, matrix, length):  # type: ignore[no-untyped-def]
-    """The factor L (p, p) by rows of the scaled normal matrix plus damping; its least diagonal, 0 if there is none."""
+def cholesky(sums, p, damping, matrix, scale):  # type: ignore[no-untyped-def]
+    """The factor L (p, p) by rows of the scaled normal matrix plus damping, 1 over its diagonal in the place of that.
+
+    Returns its least diagonal, 0 if there is none.
+    """
     least, row = splat(1.0), 0
     for i in range(p):
+        own = load(scale, i)
         for k in range(i, p):
-            value = load(sums, row + k - i) / (load(length, i) * load(length, k))
+            value = load(sums, row + k - i) * own * load(scale, k)
             if k == i:
                 value = value + damping
             for j in range(i):
@@ -137,57 +165,57 @@ def cholesky(sums, p, damping, matrix, length):  # type: ignore[no-untyped-def]
             if k == i:
                 fine = value > splat(PIVOT)
                 value = root_of(choose(fine, value, splat(1.0)))
-                store(matrix, i * p + i, value)
+                store(matrix, i * p + i, splat(1.0) / value)
                 least = choose(fine, choose(value < least, value, least), splat(0.0))
             else:
-                store(matrix, k * p + i, value / load(matrix, i * p + i))
+                store(matrix, k * p + i, value * load(matrix, i * p + i))
         row += p + 1 - i
     return least
 
 
 @inline
-def step_of(sums, p, matrix, length, step):  # type: ignore[no-untyped-def]
-    """``step`` in units of 1/length, so that its length is that of the change of the curve."""
+def step_of(sums, p, matrix, scale, step):  # type: ignore[no-untyped-def]
+    """``step`` in units of its scale, so that its length is that of the change of the curve."""
     row = 0
     for i in range(p):
-        value = load(sums, row + p - i) / load(length, i)
+        value = load(sums, row + p - i) * load(scale, i)
         for j in range(i):
             value = value - load(matrix, i * p + j) * load(step, j)
-        store(step, i, value / load(matrix, i * p + i))
+        store(step, i, value * load(matrix, i * p + i))
         row += p + 1 - i
     for i in range(p - 1, -1, -1):
         value = load(step, i)
         for j in range(i + 1, p):
             value = value - load(matrix, j * p + i) * load(step, j)
-        store(step, i, value / load(matrix, i * p + i))
+        store(step, i, value * load(matrix, i * p + i))
 
 
 @inline
-def promised(sums, p, length, damping, step):  # type: ignore[no-untyped-def]
+def promised(sums, p, scale, damping, step):  # type: ignore[no-untyped-def]
     """By how much a damped step lowers the rss of the linearisation: δ·g + damping‖δ‖² (Nielsen 1999)."""
     total, row = splat(0.0), 0
     for j in range(p):
         one = load(step, j)
-        total = total + one * (load(sums, row + p - j) / load(length, j) + damping * one)
+        total = total + one * (load(sums, row + p - j) * load(scale, j) + damping * one)
         row += p + 1 - j
     return total
 
 
 @inline
-def propose(sums, p, all_p, free, x, state, matrix, length, step, trial):  # type: ignore[no-untyped-def]
+def propose(sums, p, all_p, free, x, state, matrix, scale, step, trial):  # type: ignore[no-untyped-def]
     """The next trial point of each; those that have arrived take their last step without a look and end."""
     zero, one = splat(0.0), splat(1.0)
     alive, undamped = load(state, ENDED) < one, load(state, POLISHING) > zero
-    lengths(sums, p, length)
+    inverse_lengths(sums, p, scale)
     used = choose(undamped, zero, load(state, DAMPING))
-    least = cholesky(sums, p, used, matrix, length)
-    step_of(sums, p, matrix, length, step)
+    least = cholesky(sums, p, used, matrix, scale)
+    step_of(sums, p, matrix, scale, step)
     moved, reach = zero, zero
     for j in range(p):
-        move, scale, value = load(step, j), load(length, j), load(x, free[j])
+        move, unit, value = load(step, j), load(scale, j), load(x, free[j])
         moved = fused(move, move, moved)
-        reach = larger(reach, size_of(value * scale))
-        store(trial, free[j], choose(alive, value + move / scale, value))
+        reach = larger(reach, size_of(value / unit))
+        store(trial, free[j], choose(alive, value + move * unit, value))
     moved, before = root_of(moved), load(state, MOVED)
     rounding = moved <= splat(SURE) * reach
     short = both(moved <= splat(LAST) * reach, either(rounding, moved * moved <= splat(SURE) * reach * before))
@@ -198,7 +226,7 @@ def propose(sums, p, all_p, free, x, state, matrix, length, step, trial):  # typ
         store(x, free[j], choose(both(done, short), load(trial, free[j]), load(x, free[j])))
     store(state, LEAST, choose(alive, least, load(state, LEAST)))
     store(state, MOVED, choose(both(alive, undamped), moved, before))
-    store(state, PROMISED, promised(sums, p, length, used, step))
+    store(state, PROMISED, promised(sums, p, scale, used, step))
     store(state, ENDED, choose(done, how, load(state, ENDED)))
 
 
@@ -240,13 +268,13 @@ def descend(  # type: ignore[no-untyped-def]
     """From ``x`` (all_p,) to the minimum below it, in place, those that do not wait.
 
     ``state`` (STATE,) says how it ended. The sums at the end stand in ``work``, behind those of the last trial come L
-    and the lengths.
+    and the scale.
     """
     size = (p + 1) * (p + 2) // 2
     sums, fresh = work, at(work, 8 * size)
     matrix = at(fresh, 8 * size)
-    length = at(matrix, 8 * p * p)
-    step = at(length, 8 * p)
+    scale = at(matrix, 8 * p * p)
+    step = at(scale, 8 * p)
     trial = at(step, 8 * p)
     expanded = at(trial, 8 * all_p)
     rows = min(32, n)
@@ -267,7 +295,7 @@ def descend(  # type: ignore[no-untyped-def]
         store(trial, k, load(x, k))
     for _ in range(max_steps):
         if somewhere(load(state, ENDED) < splat(1.0)):
-            propose(sums, p, all_p, free, x, state, matrix, length, step, trial)
+            propose(sums, p, all_p, free, x, state, matrix, scale, step, trial)
         if not somewhere(load(state, ENDED) < splat(1.0)):
             return
         spread_out(trial, all_p, rows, expanded)
@@ -284,10 +312,10 @@ def choose_mask(mask, one, other):  # type: ignore[no-untyped-def]
 
 
 @inline
-def invert(matrix, p, length, inverse, bars):  # type: ignore[no-untyped-def]
+def invert(matrix, p, scale, inverse, bars):  # type: ignore[no-untyped-def]
     """``inverse`` W (p, p) with WWᵀ = (JᵀJ)⁻¹, from L of the scaled normal matrix; ``bars`` (p,) its rows' lengths."""
     for k in range(p):
-        total = splat(0.0)
+        total, unit = splat(0.0), load(scale, k)
         for i in range(p):
             if i < k:
                 store(inverse, k * p + i, splat(0.0))
@@ -295,10 +323,9 @@ def invert(matrix, p, length, inverse, bars):  # type: ignore[no-untyped-def]
             value = splat(1.0 if i == k else 0.0)
             for j in range(k, i):
                 value = value - load(matrix, i * p + j) * load(inverse, k * p + j)
-            value = value / load(matrix, i * p + i)
+            value = value * load(matrix, i * p + i)
             store(inverse, k * p + i, value)
             total = fused(value, value, total)
-        scale = load(length, k)
         for i in range(k, p):
-            store(inverse, k * p + i, load(inverse, k * p + i) / scale)
-        store(bars, k, root_of(total) / scale)
+            store(inverse, k * p + i, load(inverse, k * p + i) * unit)
+        store(bars, k, root_of(total) * unit)

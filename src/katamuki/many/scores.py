@@ -8,9 +8,15 @@ from __future__ import annotations
 import math
 
 from katamuki.backends.native import at, function, inline
+from katamuki.backends.vectors import fused, load, splat, store
 from katamuki.problem.passes import normal_sums
 
 DEPENDENT = 1e-20  # a pivot of the scaled normal matrix: linear parameters that cannot be told apart at a point
+
+
+def shared_room(n: int, count: int, q: int) -> int:
+    """How many doubles :func:`score_shared` works in."""
+    return 8 * (n + count * (q + 1) + count)
 
 
 def room(q: int, all_p: int) -> int:
@@ -39,47 +45,82 @@ def moved_down(points, tries, place, all_p):  # type: ignore[no-untyped-def]
             points[one * all_p + j] = points[(one - 1) * all_p + j]
 
 
+@inline
+def projected(rows, n, width, products, z):  # type: ignore[no-untyped-def]
+    """``z`` (width,) = the products of eight curves' rows (n,) with as many columns, four columns at a time."""
+    for first in range(0, width, 4):
+        many = min(4, width - first)
+        second, third, fourth = min(first + 1, width - 1), min(first + 2, width - 1), min(first + 3, width - 1)
+        a, b, c, d = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
+        for i in range(n):
+            value, row = load(rows, i), at(products, i * width)
+            a, b = fused(splat(row[first]), value, a), fused(splat(row[second]), value, b)
+            c, d = fused(splat(row[third]), value, c), fused(splat(row[fourth]), value, d)
+        store(z, first, a)
+        if many > 1:
+            store(z, second, b)
+        if many > 2:
+            store(z, third, c)
+        if many > 3:
+            store(z, fourth, d)
+
+
+@inline
+def levels_of(rows, n, count, q, roots, offsets, squares, z, found):  # type: ignore[no-untyped-def]
+    """``found`` (count,) = Σ w r² of eight curves at each point."""
+    square = splat(0.0)
+    for i in range(n):
+        value = load(rows, i) * splat(roots[i])
+        square = fused(value, value, square)
+    for c in range(count):
+        here = at(z, 8 * c * (q + 1))
+        rss = square - splat(2.0) * load(here, q) + splat(squares[c])
+        for j in range(q):
+            along = load(here, j) - splat(offsets[c * q + j])
+            rss = rss - along * along
+        store(found, c, rss)
+
+
 @function(
     "int64(double*, int64, int64, int64, int64, int64, int64*, double*, double*, double*, double*, double*, double*,"
     " int64, double*, double*, double*)",
     sums=True,
 )
 def score_shared(  # type: ignore[no-untyped-def]
-    y, b, n, count, q, all_p, free, roots, products, offsets, squares, inverses, pool, tries, z, points, levels
+    y, b, n, count, q, all_p, free, roots, products, offsets, squares, inverses, pool, tries, work, points, levels
 ):  # fmt: skip
-    """Curves (b, n) that share their columns; see :class:`katamuki.many.starts.Bases`. ``z`` has room for a row."""
+    """Curves (b, n) that share their columns; see :class:`katamuki.many.starts.Bases`. ``work``: ``shared_room``."""
     width = count * (q + 1)
-    for k in range(b):
-        own, start, level = at(y, k * n), at(points, k * tries * all_p), at(levels, k * tries)
-        square = 0.0
-        for t in range(width):
-            z[t] = 0.0
-        for i in range(n):
-            value = own[i]
-            square += value * roots[i] * value * roots[i]
-            row = at(products, i * width)
-            for t in range(width):
-                z[t] += row[t] * value
-        for one in range(tries):
-            level[one] = math.inf
-        for c in range(count):
-            found = at(z, c * (q + 1))
-            rss = square - 2.0 * found[q] + squares[c]
-            for j in range(q):
-                along = found[j] - offsets[c * q + j]
-                rss -= along * along
-            place = kept(level, tries, max(rss, 0.0)) if rss < math.inf else -1
-            if place < 0:
-                continue
-            moved_down(start, tries, place, all_p)
-            here = at(start, place * all_p)
-            for j in range(all_p):
-                here[j] = pool[c * all_p + j]
-            for i in range(q):
-                total = 0.0
-                for j in range(i, q):
-                    total += inverses[(c * q + i) * q + j] * (found[j] - offsets[c * q + j])
-                here[free[i]] = total
+    rows = work
+    z = at(rows, 8 * n)
+    found = at(z, 8 * width)
+    for group in range(0, b, 8):
+        for lane in range(8):
+            own = at(y, min(group + lane, b - 1) * n)
+            for i in range(n):
+                rows[8 * i + lane] = own[i]
+        projected(rows, n, width, products, z)
+        levels_of(rows, n, count, q, roots, offsets, squares, z, found)
+        for lane in range(min(8, b - group)):
+            k = group + lane
+            start, level = at(points, k * tries * all_p), at(levels, k * tries)
+            for one in range(tries):
+                level[one] = math.inf
+            for c in range(count):
+                rss = found[8 * c + lane]
+                place = kept(level, tries, max(rss, 0.0)) if rss < math.inf else -1
+                if place < 0:
+                    continue
+                moved_down(start, tries, place, all_p)
+                here = at(start, place * all_p)
+                for j in range(all_p):
+                    here[j] = pool[c * all_p + j]
+                for i in range(q):
+                    total = 0.0
+                    for j in range(i, q):
+                        product = z[8 * (c * (q + 1) + j) + lane] - offsets[c * q + j]
+                        total += inverses[(c * q + i) * q + j] * product
+                    here[free[i]] = total
     return 0
 
 

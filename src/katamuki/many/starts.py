@@ -103,7 +103,7 @@ class Supply:
         pool = self._points(cloud.points(0, self.count), self.count)
         bases = Bases(self, curves, pool, n)
         b, tries = levels.shape
-        room = np.empty(len(bases.products[0]) if n else 1)
+        room = np.empty(scores.shared_room(n, self.count, self.recipe.q))
         scores.score_shared(
             address_of(curves.y), b, n, self.count, self.recipe.q, pool.shape[1], address_of(self.recipe.free),
             address_of(bases.roots), address_of(bases.products), address_of(bases.offsets), address_of(bases.squares),
