@@ -230,6 +230,7 @@ class Parts:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
+            self.close()
             raise BoundsError("E-OUTPUT", "many.in_use", path=str(self.folder)) from None
 
     def _same(self, there: dict[str, Any] | None, place: Path) -> None:
