@@ -17,6 +17,7 @@ from katamuki import data as sources
 from katamuki.api import jumps
 from katamuki.api.computing import kind_of
 from katamuki.api.many_blocks import Weighing
+from katamuki.api.many_cluster import OnCluster
 from katamuki.api.many_one import Road
 from katamuki.api.many_rows import Supply
 from katamuki.api.many_supply import CURVE, EACH, Each, long_supply, names_of, wide, wide_supply
@@ -24,6 +25,7 @@ from katamuki.api.options import Asked, check_names, check_options, shown
 from katamuki.api.plan import Plan, plan_for
 from katamuki.api.preparing import _check_reads
 from katamuki.api.values import Limits, check_labels, check_sigma, settings, weights_of
+from katamuki.cluster import ClusterTable
 from katamuki.data.names import printable
 from katamuki.data.selection import Missing
 from katamuki.errors import BackendError, BoundsError, DataError, FormulaError
@@ -58,7 +60,7 @@ class Wanted:
     road: Road
     task: ManyTask
     weighing: Weighing
-    supply: Supply
+    supply: Supply | OnCluster
     missing: Missing
 
 
@@ -106,10 +108,14 @@ def wanted(model: str | Callable[..., object], data: object, given: Given) -> Wa
 def _supply(
     rows: Rows | None, arrays: dict[str, Any] | None, by: tuple[str, ...], used: tuple[str, ...], each: Each,
     given: Given,
-) -> Supply:  # fmt: skip
+) -> Supply | OnCluster:  # fmt: skip
     """Where the curves come from."""
     if arrays is not None:
         return wide_supply(arrays, used, each, given.where)
+    if isinstance(rows, ClusterTable):
+        if each is not None:
+            raise DataError("E-STREAM", "stream.weights", what=each[0])
+        return OnCluster(rows, by, used, given.where, given.missing)
     assert rows is not None
     return long_supply(rows, by, used, each, given.where, given.missing, given.threads)
 

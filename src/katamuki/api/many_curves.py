@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from katamuki.api.many_blocks import Weighing, spread
 from katamuki.api.many_one import Road
-from katamuki.api.many_rows import Block, Supply
+from katamuki.api.many_rows import Block, Known
 from katamuki.api.preparing import _response
 from katamuki.api.result import Fit
 from katamuki.api.values import _bad_weight
@@ -27,7 +27,7 @@ class Single:
     """What one curve is fitted with: the road, where its rows come from, its weights."""
 
     road: Road
-    supply: Supply
+    supply: Known
     weighing: Weighing
     missing: Missing
 

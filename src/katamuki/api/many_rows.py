@@ -43,8 +43,8 @@ class Block:
 Load = Callable[[], Block]
 
 
-class Supply(Protocol):
-    """Where curves come from."""
+class Known(Protocol):
+    """Curves that are somewhere: what is known of them, and any one of them."""
 
     @property
     def by(self) -> tuple[str, ...]:
@@ -62,15 +62,6 @@ class Supply(Protocol):
     def curves(self) -> int:
         """How many there are; -1 as long as nobody knows."""
 
-    def take(self, most: int, rows: int) -> tuple[Load, int, int] | None:
-        """The next curves: at most so many, and no more rows than that unless one curve has; None after the last.
-
-        Beside what loads them: how many curves and rows they are.
-        """
-
-    def skip(self, curves: int) -> None:
-        """Leave out so many."""
-
     def counted(self, curves: int) -> int:
         """How many rows the first so many curves have."""
 
@@ -82,6 +73,19 @@ class Supply(Protocol):
 
     def close(self) -> None:
         """End what was opened."""
+
+
+class Supply(Known, Protocol):
+    """Where curves come from, in order."""
+
+    def take(self, most: int, rows: int) -> tuple[Load, int, int] | None:
+        """The next curves: at most so many, and no more rows than that unless one curve has; None after the last.
+
+        Beside what loads them: how many curves and rows they are.
+        """
+
+    def skip(self, curves: int) -> None:
+        """Leave out so many."""
 
 
 @dataclass(slots=True)

@@ -61,6 +61,14 @@ class ClusterTable:
             return Phrase("cluster.partition", number=number + 1, of=of)
         return pieces(self.parts)[number].path
 
+    def identity(self) -> dict[str, Any]:
+        """What tells this table from others: the files as they are now, or Dask's own token."""
+        if self.frame is None:
+            return {"files": [[str(one.path), str(one.stamp())] for one in self.parts]}
+        from dask.base import tokenize
+
+        return {"dask": tokenize(self.frame)}
+
     def __repr__(self) -> str:
         return f"<ClusterTable {self.source.name}: {', '.join(self.names[:12])}>"
 
