@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from katamuki.backends.native import address_of
 from katamuki.many import scores
 from katamuki.many.curves import Curves, ManyTask
+from katamuki.problem import layout_of
 from katamuki.records import Array
 from katamuki.search.cloud import Cloud, sequence
 from katamuki.search.recipe import Recipe
@@ -49,7 +50,10 @@ class Supply:
 
     def __init__(self, task: ManyTask) -> None:
         self.task = task
-        self.recipe = Recipe(task.kernel.graph, task.kernel.parameters, task.free)
+        self.layout = layout_of(task.kernel, task.free)
+        if self.layout.recipe is None:
+            self.layout.recipe = Recipe(task.kernel.graph, task.kernel.parameters, task.free)
+        self.recipe: Recipe = self.layout.recipe
         wanted = [role.name for role in self.recipe.roles]
         self.complete = task.given.issuperset(wanted) or not wanted
         self.leveled = any(place.op == "output" for role in self.recipe.roles for place in role.places)
@@ -98,10 +102,9 @@ class Supply:
 
     def _shared(self, curves: Curves, points: Array, levels: Array) -> None:
         """One cloud for all curves."""
-        kernel, n = self.task.kernel, int(curves.offsets[1] - curves.offsets[0]) if len(curves) else 0
-        cloud = self._cloud(dict(zip(kernel.columns, curves.columns, strict=True)), 1.0)
-        pool = self._points(cloud.points(0, self.count), self.count)
-        bases = Bases(self, curves, pool, n)
+        n = int(curves.offsets[1] - curves.offsets[0]) if len(curves) else 0
+        bases = self._bases(curves, n)
+        pool = bases.pool
         b, tries = levels.shape
         room = np.empty(scores.shared_room(n, self.count, self.recipe.q))
         scores.score_shared(
@@ -110,6 +113,19 @@ class Supply:
             address_of(bases.inverses), address_of(pool), tries, address_of(room), address_of(points),
             address_of(levels),
         )  # fmt: skip
+
+    def _bases(self, curves: Curves, n: int) -> Bases:
+        """Points and bases, kept for the next block of the same curves."""
+        task = self.task
+        known = (self.count, task.seed, task.values.tobytes(), task.given, tuple(task.bounds.items()))
+        rows = [*curves.columns, *([] if curves.weights is None else [curves.weights])]
+        key = (known, curves.weights is None, tuple(one.tobytes() for one in rows))
+        kept: tuple[object, Bases] | None = self.layout.bases
+        if kept is None or kept[0] != key:
+            cloud = self._cloud(dict(zip(task.kernel.columns, curves.columns, strict=True)), 1.0)
+            pool = self._points(cloud.points(0, self.count), self.count)
+            self.layout.bases = kept = key, Bases(self, curves, pool, n)
+        return kept[1]
 
     def _each(self, curves: Curves, points: Array, levels: Array) -> None:
         """A cloud for each curve, from a few of its rows."""
@@ -179,14 +195,15 @@ class Clouds(Cloud):
 class Bases:
     """What the linear parameters make of each point of a cloud: orthonormal bases, and the way back to parameters.
 
-    ``products`` (n, count·(q + 1)): for each point √w·Q and √w·f₀, f₀ the formula with its linear parameters at 0;
-    ``offsets`` (count, q) Qᵀf₀; ``squares`` (count,) f₀ᵀf₀, infinite where the formula has no value; ``inverses``
-    (count, q, q) R⁻¹; ``roots`` (n,) √w.
+    ``pool`` (count, all_p) are the points. ``products`` (n, count·(q + 1)): for each point √w·Q and √w·f₀, f₀ the formula
+    with its linear parameters at 0; ``offsets`` (count, q) Qᵀf₀; ``squares`` (count,) f₀ᵀf₀, infinite where the formula
+    has no value; ``inverses`` (count, q, q) R⁻¹; ``roots`` (n,) √w.
     """
 
     def __init__(self, supply: Supply, curves: Curves, pool: Array, n: int) -> None:
         kernel, q = supply.task.kernel, supply.recipe.q
         places = supply.recipe.free[:q]
+        self.pool = pool
         self.roots = np.ones(n) if curves.weights is None else np.sqrt(curves.weights)
         count = len(pool)
         products = np.zeros((n, count, q + 1))

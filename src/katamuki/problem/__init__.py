@@ -42,6 +42,7 @@ class Layout:
         self.free_address = address_of(self.free)
         self.order_address = address_of(self.order)
         self.recipe: Any = None  # what a search found out about the formula and this choice
+        self.bases: Any = None  # what many curves with the same columns have in common
 
 
 def layout_of(kernel: Kernel, free: tuple[str, ...]) -> Layout:
