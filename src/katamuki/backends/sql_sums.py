@@ -130,6 +130,10 @@ class Terms:
         """The factor of each column of J (p,)."""
         return np.array([float(one[0]) for one in numpy_.evaluate(self.factors, {}, params)])
 
+    def is_zero_at(self, params: Mapping[str, float]) -> bool:
+        """Whether the formula's value is 0 in every row at some parameters, so that residuals are y itself."""
+        return all(params.get(name) == 0.0 for name in self.parameters)
+
     def graph(self) -> Graph:
         """All nodes there are by now."""
         return Graph(tuple(self.b.nodes), (), self.columns, self.parameters)

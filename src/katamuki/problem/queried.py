@@ -15,17 +15,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from decimal import Context, Decimal, localcontext
 from typing import Any
 
 import numpy as np
 
 from katamuki.backends.native import address_of
-from katamuki.backends.sql import COUNT, Rows, aggregates
+from katamuki.backends.sql import COUNT, Aggregates, Rows, aggregates
+from katamuki.backends.sql_exact import WholeSums, sizes, whole_sums
 from katamuki.backends.sql_rows import cells
 from katamuki.backends.sql_sums import Sums, Terms, basis_name, basis_sums, core_sums, square_sum
 from katamuki.data.databases import Dialect
 from katamuki.data.sql import Queried
 from katamuki.errors import BackendError, DataError
+from katamuki.graph import Graph
 from katamuki.problem import DEPENDENT, FINE, ILL, passes
 from katamuki.problem.distant import Distant, Wanted, rooted
 from katamuki.problem.queried_rows import Asker, facts_of
@@ -34,7 +37,9 @@ from katamuki.records import Array, CellSums
 
 ROUNDS = 3  # bases tried one after the other: each reaches columns 1e7 times nearer to dependent
 SHIFT = 1e-14  # a pivot below this is the rounding of sums in doubles
-ROUNDING = 4 * 2.0**-52  # of y, of each term of the formula, and of their sum
+DIGITS = 64  # of decimal sums, as in ``solvers.linear``
+EPSILON = 2.0**-52
+ROUNDING = 4 * EPSILON  # of y, of each term of the formula, and of their sum
 
 
 class QueriedProblem(Distant):
@@ -57,6 +62,7 @@ class QueriedProblem(Distant):
         self.tss, self.tss_about_zero = self.facts.tss * self.factor, self.facts.tss_about_zero * self.factor
         self._printed: dict[tuple[str, bool], Sums] = {}
         self._basis: Array | None = None
+        self.exact: bool | None = None  # sums were whole numbers: of columns without rounding, or of rounded ones
         self._best = math.inf
         self._best_at: Array | None = None
         found = sample_of(self.asker, rows, wanted, self.terms, self.facts)
@@ -83,6 +89,64 @@ class QueriedProblem(Distant):
             right = factors * right[places]
             matrix = np.outer(factors, factors) * products[np.ix_(places, places)]
         return np.concatenate([[rss], right, matrix[np.triu_indices(self.p)]])
+
+    def exact_sums(self) -> list[Decimal] | None:
+        """Of a formula that is linear in its free parameters, all of them 0: ``sums`` in whole numbers.
+
+        None where rows have weights of their own, and for a database whose whole numbers overflow.
+        """
+        if self.terms.weight is not None or self.asker.dialect.nulls:
+            return None
+        nodes = [one for one in self.terms.cores if one is not None] + [self.terms.r]
+        params = dict(zip(self.names, self.full(0.0).tolist(), strict=True))
+        graph, rows, dialect = self.terms.graph(), self.facts.rows, self.asker.dialect
+        asked = self.asker.ask(lambda in_range: sizes(graph, nodes, rows, dialect, in_range).query, params)
+        if asked is None:
+            return None
+        self.evaluations += 2
+        known = sizes(graph, nodes, rows, dialect, self.asker.in_range).read(asked[0])
+        if not all(0.0 < size < 2.0**900 and size > 2.0**-900 for size, _ in known):
+            return None
+        products = self._whole(graph, nodes, [size for size, _ in known], params)
+        if products is None:
+            return None
+        leaves = [self.terms.b.nodes[one].op == "column" for one in nodes[:-1]]
+        leaves.append(self.terms.b.nodes[self.terms.y].op == "column" and self.terms.is_zero_at(params))
+        self.exact = all(leaf or whole for leaf, (_, whole) in zip(leaves, known, strict=True))
+        return products
+
+    def _whole(
+        self, graph: Graph, nodes: list[int], largest: list[float], params: dict[str, float]
+    ) -> list[Decimal] | None:
+        """The sums, from those of products of all pairs of cores and residuals."""
+        made: list[WholeSums] = []
+
+        def query(in_range: bool) -> Aggregates:
+            made.append(whole_sums(graph, nodes, largest, self.facts.rows, self.asker.dialect, in_range))
+            return replace(made[-1].inner, text=made[-1].text)
+
+        ones = None in self.terms.cores
+        if ones:  # a column that is the same in all rows is a column of ones
+            nodes, largest = [self.terms.b.leaf("constant", 1.0), *nodes], [1.0, *largest]
+        asked = self.asker.ask(query, params)
+        if asked is None:
+            return None
+        (row,) = asked
+        if row[0] != self.n:
+            raise DataError("E-CHANGED", "sql.changed", before=self.n, now=int(row[0]))
+        with localcontext(Context(prec=DIGITS)):
+            products = made[-1].products(row)
+            order = [core for core in self.terms.cores if core is not None]
+            place = [
+                0 if (core := self.terms.cores[k]) is None else ones + order.index(core) for k in self.terms.places
+            ]
+            factors = [Decimal(float(one)) for one in self._factors(self.full(0.0))]
+            w = Decimal(self.factor)
+            found = [w * products[-1][-1]]
+            found += [w * factors[k] * products[place[k]][-1] for k in range(self.p)]
+            for i in range(self.p):
+                found += [w * factors[i] * factors[j] * products[place[i]][place[j]] for j in range(i, self.p)]
+        return found
 
     def triangle(self, values: Array, exact: bool = False) -> Array:
         """rss and the triangle (p+1, p+1) of [J, r], flat, at all parameters (all_p,)."""
@@ -217,15 +281,23 @@ class QueriedProblem(Distant):
     def digits(self, values: Array, triangle: Array) -> dict[str, float]:
         """How many digits of each free parameter the scaled condition leaves: all_p values, (p, p) triangle of J.
 
-        y and each term of the formula are rounded, and so is their difference; a parameter moves by no more than the
-        norm of that times its row of the pseudo-inverse. Source: Björck 1996, section 1.4.3, norms by columns.
+        y and each term of the formula are rounded, and so is their difference: a parameter moves by no more than the
+        norm of that times its row of the pseudo-inverse. Columns of J that are rounded turn the residuals, by as much
+        times their condition. Source: Björck 1996, section 1.4.3, norms by columns.
         """
+        noise = ROUNDING if self.exact is None else 0.0 if self.exact else EPSILON
         with np.errstate(all="ignore"):
-            params = np.abs(values[self.free])
-            noise = math.sqrt(self.tss_about_zero) + float(params @ np.linalg.norm(triangle, axis=0))
-            spread = np.linalg.norm(inverse(triangle), axis=1)
-            left = -np.log10(np.maximum(ROUNDING * noise * spread / params, 2.0**-53))
+            params, length = np.abs(values[self.free]), np.linalg.norm(triangle, axis=0)
+            back = inverse(triangle)
+            condition = np.linalg.norm(back * length[:, None], axis=None) * math.sqrt(self.p)
+            size = math.sqrt(self.tss_about_zero) + float(params @ length) + condition * self.misfit(values)
+            spread = np.linalg.norm(back, axis=1)
+            left = -np.log10(np.maximum(noise * size * spread / params, 2.0**-53))
         return dict(zip(self.free_names, left.tolist(), strict=True))
+
+    def misfit(self, values: Array) -> float:
+        """√(Σ w r²)."""
+        return math.sqrt(max(self.rss(values), 0.0))
 
     def close(self) -> None:
         """Nothing is open here: the connection is the user's."""

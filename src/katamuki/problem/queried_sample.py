@@ -105,10 +105,10 @@ def _means(asker: Asker, wanted: Wanted, terms: Terms, facts: Facts) -> tuple[di
     axes, rows = axes_of(wanted, terms, facts), thin(asker, facts)
     made = cells(terms.graph(), rows, asker.dialect, axes, sums, asker.in_range)
     found = asker.ask(lambda in_range: made.query, {}) or []
-    table = np.array([row[made.keys :] for row in found], dtype=np.float64).reshape(len(found), -1)
-    if not len(table):  # too few rows even for one cell: the search has nothing to see
+    if not found:  # too few rows even for one cell: the search has nothing to see
         arrays = {name: np.array([sum(facts.ranges[name]) / 2.0]) for name in wanted.used}
         return arrays, np.zeros(1), np.ones(1)
+    table = np.array([row[made.keys :] for row in found], dtype=np.float64)
     counts, rest = np.ascontiguousarray(table[:, 0]), _rounded(table[:, 1:])
     arrays = {name: np.ascontiguousarray(rest[:, k]) for k, name in enumerate(wanted.used)}
     if w is None:
