@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from katamuki.api.elsewhere import refuse_unseen
+from katamuki.api.elsewhere import refuse_sample, refuse_unseen
 from katamuki.api.fitted import Fitted
 from katamuki.errors import BackendError
 from katamuki.records import Array
@@ -55,6 +55,7 @@ class Exports(Fitted):
         b 3.00009 ± 1.12475
         loss 1.25115
         """
+        refuse_sample(self.data, "stream.what.export")
         from importlib.metadata import version
 
         from katamuki import export

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from katamuki.api import propagation
-from katamuki.api.elsewhere import refuse_unseen
+from katamuki.api.elsewhere import refuse_sample, refuse_unseen
 from katamuki.api.fitted import Fitted
 from katamuki.covariance import uncertainty
 from katamuki.errors import BoundsError, NotConverged
@@ -44,6 +44,7 @@ def intervals(fit: Fitted, level: float, method: str) -> Intervals:
         if claim.kind != "formula":
             raise BoundsError("E-USAGE", "result.profile_torch")
         if not claim.linear and math.isfinite(wide):
+            refuse_sample(fit.data, "stream.what.profile")
             found |= _profiles(fit, wide)
     return found
 

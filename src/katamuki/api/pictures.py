@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from katamuki.api.elsewhere import refuse_unseen
+from katamuki.api.elsewhere import refuse_sample, refuse_unseen
 from katamuki.errors import BoundsError, spoken
 
 if TYPE_CHECKING:
@@ -133,6 +133,7 @@ class Pictures:
         from katamuki.api.solving import solver_of
 
         fit: Any = self
+        refuse_sample(fit.data, "stream.what.picture")
         kernel = fit._plan.kernel
         claim = fit.solution
 

@@ -92,7 +92,10 @@ class Stream:
     def unchanged(self) -> None:
         """Refuse parts that were written to, or went away, since the source was opened."""
         for part, before in zip(self.parts, self.stamps, strict=True):
-            if part.stamp() != before:
+            now = part.stamp()
+            if now is None and before is not None:
+                raise DataError("E-CHANGED", "data.vanished", place=part.place)
+            if now != before:
                 raise DataError("E-CHANGED", "data.changed", place=part.place)
 
     def reader(self, used: Sequence[str], where: str | None, missing: Missing) -> Reader:
