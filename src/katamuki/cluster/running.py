@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from katamuki.data.names import printable
@@ -74,13 +75,13 @@ def gathered(client: Any, futures: Sequence[Any], deadline: float | None = None)
         waited(client, futures, deadline)
         return list(client.gather(futures))
     except (KatamukiError, TimeoutError):
-        client.cancel(futures)
+        cancelled(client, futures)
         raise
     except Exception as error:
-        client.cancel(futures)
+        cancelled(client, futures)
         raise meant(error, client) from error
     except BaseException:  # Ctrl-C: nobody wants the work any longer
-        client.cancel(futures)
+        cancelled(client, futures)
         raise
 
 
@@ -112,13 +113,13 @@ def workers(client: Any) -> int:
 def facts(client: Any) -> Mapping[str, Any]:
     """What the scheduler says of the cluster: ``n_workers``, ``total_threads``, ``total_memory`` in bytes."""
     if client.status != "running":
-        raise gone(client)
+        raise gone()
     try:
         found: Mapping[str, Any] = client.scheduler_info(n_workers=1)
     except Exception as error:
         raise meant(error, client) from error
     if not found:
-        raise gone(client)
+        raise gone()
     return found
 
 
@@ -134,17 +135,13 @@ def ready(client: Any) -> Mapping[str, Any]:
 
 def nobody(client: Any) -> BackendError:
     """The error that there is no worker."""
-    return BackendError("E-CLUSTER", "cluster.no_workers", seconds=f"{PATIENCE:g}", address=_address(client))
+    address = getattr(client.scheduler, "address", None) or "tcp://scheduler:8786"
+    return BackendError("E-CLUSTER", "cluster.no_workers", seconds=f"{PATIENCE:g}", address=address)
 
 
-def gone(client: Any) -> BackendError:
+def gone() -> BackendError:
     """The error that the scheduler cannot be reached."""
-    return BackendError("E-CLUSTER", "cluster.gone", address=_address(client))
-
-
-def _address(client: Any) -> str:
-    scheduler = getattr(client, "scheduler", None)
-    return str(getattr(scheduler, "address", None) or "?")
+    return BackendError("E-CLUSTER", "cluster.gone")
 
 
 def meant(error: Exception, client: Any) -> KatamukiError:
@@ -157,7 +154,7 @@ def meant(error: Exception, client: Any) -> KatamukiError:
     if "MemoryError" in names:
         return BackendError("E-CLUSTER", "cluster.memory", cause=cause)
     if client.status != "running" or "scheduler-connection-lost" in str(error) or names & {"CommClosedError"}:
-        return gone(client)
+        return gone()
     if "CancelledError" in names:
         return BackendError("E-CLUSTER", "cluster.lost", cause=cause)
     if isinstance(error, ModuleNotFoundError):
@@ -176,4 +173,5 @@ def same_version(here: str) -> None:
 def cancelled(client: Any, futures: Iterable[Any]) -> None:
     """Nobody wants this work any longer."""
     if client.status == "running":
-        client.cancel(list(futures))
+        with suppress(Exception):  # it may go away meanwhile
+            client.cancel(list(futures))

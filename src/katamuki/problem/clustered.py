@@ -7,10 +7,12 @@ fixed tree (:mod:`katamuki.cluster.running`). The sample is drawn at random from
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from importlib.metadata import version
+from itertools import islice
 from typing import Any, cast
 
 import numpy as np
@@ -28,7 +30,11 @@ from katamuki.problem.partitions import Errand, Pass
 from katamuki.problem.streamed import Counts
 from katamuki.records import Array
 
+Rows = tuple[Mapping[str, Array], Array | None]
+
 SHARE = 0.5  # of the workers' memory that kept columns may take
+TRAVEL = 1 << 33  # bytes of rows that come here for the check, at most
+AHEAD = 2  # partitions that are on their way meanwhile
 
 
 class ClusteredProblem(Distant):
@@ -134,6 +140,25 @@ class ClusteredProblem(Distant):
     def exact_sums(self) -> list[Decimal] | None:
         """Of a formula that is linear in its free parameters, all of them 0: ``sums`` with 31 digits."""
         return cast("list[Decimal] | None", self._pass("exact", self.full(0.0)))
+
+    def blocks(self) -> Callable[[], Iterator[Rows]] | None:
+        """What brings all rows here, a partition at a time, for the check; None where they are too many."""
+        if self.n * len(self.wanted.used) * 8 > TRAVEL:
+            return None
+
+        def rows() -> Iterator[Rows]:
+            coming: deque[Any] = deque()
+            left = iter(self.numbers)
+            while True:
+                for k in islice(left, 1 + AHEAD - len(coming)):
+                    coming += running.each(self.client, parts.whole, [self.places[k]], [k], errand=self.errand)
+                if not coming:
+                    return
+                arrays, weights = running.gathered(self.client, [coming.popleft()])[0]
+                if len(next(iter(arrays.values()))):
+                    yield arrays, weights
+
+        return rows
 
     def close(self) -> None:
         """Let the workers forget the partitions."""

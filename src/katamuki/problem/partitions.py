@@ -222,3 +222,9 @@ def counted_once(given: Any, number: int, *, errand: Errand) -> tuple[Counts, in
 def taken_once(given: Any, number: int, places: NDArray[np.int64], *, errand: Errand) -> Any:
     """Some of the rows of a partition that is read for it and not kept."""
     return taken(held(given, number, errand=errand), places)
+
+
+def whole(given: Any, number: int, *, errand: Errand) -> tuple[dict[str, Array], Array | None]:
+    """The used columns of a partition and w, for whoever wants the rows themselves."""
+    one = held(given, number, errand=errand)
+    return one.arrays, one.weights
