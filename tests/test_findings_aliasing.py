@@ -67,3 +67,8 @@ def test_the_place_of_the_phase_in_the_formula_is_given() -> None:
     ((span, _),) = phase_steps(model(text, ("x", "y")).rhs, {"x": EVEN}, {"a": 1.0, "b": 100.0, "c": 0.0})
     assert span is not None
     assert text[slice(*span)] == "b*x + c"
+
+
+def test_a_column_beside_the_wave_does_not_matter() -> None:
+    # This used to be a KeyError in fit: the phase was computed with the whole formula, and without z.
+    assert steps("y ~ a*cos(b*x) + c*z", EVEN, a=1.0, b=2 * math.pi * 0.7 / 0.2, c=1.0) == pytest.approx([0.7])

@@ -22,7 +22,7 @@ def dd_add(ah, al, bh, bl):  # type: ignore[no-untyped-def]
     """a + b."""
     high, low = two_sum(ah, bh)
     tail, rest = two_sum(al, bl)
-    low += tail
+    low = low + tail  # as it stands it adds vectors, too
     total = high + low
     low = low - (total - high) + rest
     high = total + low

@@ -57,11 +57,23 @@ def phase_steps(
                 (name,) = names
                 x, period = columns[name], PERIODS[node.op]
                 if _is_suspicious(graph, nodes, x, params, period):
-                    part = replace(graph, outputs=(phase,))
+                    part = part_of(graph, phase)
                     advance = _advance(part, np.unique(x[:ROWS]), name, params) / period
                     if advance > HALF:
                         found.append((graph.nodes[phase].span, advance))
     return found
+
+
+def part_of(graph: Graph, output: int) -> Graph:
+    """The graph of one node: those that it needs, and no column beside."""
+    wanted = needed(graph.nodes, (output,))
+    place = {k: i for i, k in enumerate(wanted)}
+    nodes = (graph.nodes[k] for k in wanted)
+    return replace(
+        graph,
+        nodes=tuple(replace(node, args=tuple(place[k] for k in node.args)) for node in nodes),
+        outputs=(place[output],),
+    )
 
 
 def _is_suspicious(graph: Graph, nodes: list[int], x: Array, params: Mapping[str, float], period: float) -> bool:

@@ -16,11 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from katamuki.backends.native import address_of
+from katamuki.backends.native import Native, address_of
+from katamuki.many import straight_exact
 from katamuki.many import straight_passes as passes
+from katamuki.many.aliases import aliased, phases
 from katamuki.many.curves import STATES, VERDICTS, Curves, Fitted, ManyTask
 from katamuki.many.limits import CODES, few_runs_of, limits
-from katamuki.many.straight_slots import TOO_FEW, WHOLE
+from katamuki.many.straight_slots import ILL, TOO_FEW, WHOLE
 from katamuki.problem import available_cores, layout_of
 
 SLICE = 4096  # curves of one task of a thread
@@ -63,28 +65,37 @@ class Lines:
         self.stride = 8 * (-(-int(short.max(initial=1)) // 4) * 4)
 
     def run(self, threads: int) -> None:
-        """Solve and judge every curve, slices of them shared among threads."""
-        _ = self.task.kernel.address, passes.straight_pass.address
-        count = len(self.chosen)
-        rows = int(self.sizes[self.chosen].sum())
+        """Solve and judge every curve in doubles, then those that need more in double-double."""
+        self.pass_over(self.chosen, passes.straight_pass, self.task.kernel.address, passes.room, threads)
+        ill = self.chosen[self.status[self.chosen] == ILL]
+        if len(ill):
+            address = self.task.kernel.double_double_address
+            self.pass_over(ill, straight_exact.exact_pass, address, straight_exact.room, threads)
+
+    def pass_over(
+        self, chosen: NDArray[np.int64], call: Native, kernel: int, room: Callable[..., int], threads: int
+    ) -> None:
+        """Call a compiled pass for slices of curves, in threads."""
+        _ = call.address
+        count, rows = len(chosen), int(self.sizes[chosen].sum())
         per = max(8, min(SLICE, ROWS * count // max(1, rows)) // 8 * 8)
 
         def work(first: int) -> None:
-            self.slice(self.chosen[first : first + per])
+            self.slice(chosen[first : first + per], call, kernel, room)
 
         share(work, range(0, count, per), threads)
 
-    def slice(self, chosen: NDArray[np.int64]) -> None:
+    def slice(self, chosen: NDArray[np.int64], call: Native, kernel: int, room: Callable[..., int]) -> None:
         """Solve and judge some curves, alike ones side by side."""
         sizes = self.sizes[chosen]
         if sizes.min() != sizes.max():
             chosen = chosen[np.argsort(sizes, kind="stable")]
-        curves, kernel, k = self.curves, self.task.kernel, len(self.curves.columns)
-        work = np.empty(passes.room(self.p, self.all_p, k, self.stride // 8))
+        curves, k = self.curves, len(self.curves.columns)
+        work = np.empty(room(self.p, self.all_p, k, self.stride // 8))
         params, order = self.params.copy(), np.empty(self.stride // 8 + 24, dtype=np.int64)
         pointers = address_of(work) + 8 * self.stride * np.arange(max(k, 1))
-        passes.straight_pass(
-            kernel.address, address_of(self.columns), k, address_of(pointers), address_of(curves.y),
+        call(
+            kernel, address_of(self.columns), k, address_of(pointers), address_of(curves.y),
             0 if self.root is None else address_of(self.root), int(self.root is not None), address_of(curves.offsets),
             int(curves.shared), address_of(chosen), 0, len(chosen), self.layout.free_address, self.p, self.all_p,
             address_of(params), self.known, self.stride, address_of(self.limits), address_of(self.few), self.most,
@@ -134,16 +145,19 @@ def fit_linear(task: ManyTask, curves: Curves, threads: int | None = None) -> Fi
     lines = Lines(task, curves)
     threads = threads or available_cores()
     lines.run(threads)
-    return _fitted(lines)
+    return fitted(lines, EXACT)
 
 
-def _fitted(lines: Lines) -> Fitted:
-    """The columns, and the whole road for what is left."""
+def fitted(lines: Lines, solved: int) -> Fitted:
+    """The columns, and the whole road for what is left; ``solved`` is the state of the others."""
     status, b = lines.status, len(lines.curves)
     dof = lines.sizes - lines.p
-    codes = list(CODES)
+    codes = [*CODES, "ALIAS"]
+    graph = lines.task.kernel.graph
+    if phases(graph):
+        status[aliased(graph, lines.curves, lines.values, np.flatnonzero(status == 0))] = codes.index("ALIAS")
     verdict = (status > 0).astype(np.int8)
-    state, code = np.full(b, EXACT, dtype=np.int8), status.astype(np.int16)
+    state, code = np.full(b, solved, dtype=np.int8), status.astype(np.int16)
     left = np.flatnonzero(status < 0)
     for k in left.tolist():
         _whole(lines, k, dof, verdict, state, code, codes)

@@ -16,10 +16,9 @@ from __future__ import annotations
 from katamuki.backends.native import at, call_rows, function, inline
 from katamuki.backends.vectors import choose, fused, load, splat, store, turn
 from katamuki.many.straight_remarks import conclude
-from katamuki.many.straight_slots import COUNT, DOF, FACTS, LEVEL, RSS, USABLE
+from katamuki.many.straight_slots import COUNT, DOF, FACTS, LEVEL, RSS, USABLE, WORKING
 
 LEAST = 1e-5  # of a column's squared length: what is left of it beside those before it has twelve digits
-WORKING = 5  # columns of a group's rows beside those of J
 
 
 @inline
@@ -161,6 +160,38 @@ def sum_up(w, y, root, masked, n, facts):  # type: ignore[no-untyped-def]
     store(facts, LEVEL, level)
 
 
+@inline
+def side_by_side(  # type: ignore[no-untyped-def]
+    columns, k_columns, y, root, weighted, offsets, shared, chosen, group, first, last, p, stride, order, work, facts
+):  # fmt: skip
+    """Bring eight curves to their lanes: how many rows the longest has, and whether rows have weights.
+
+    Curves that share their columns find them there after the first time.
+    """
+    own_y = at(work, stride * k_columns)
+    begins, counts, responses = at(order, stride // 8), at(order, stride // 8 + 8), at(order, stride // 8 + 16)
+    n, fewest = 0, 1 << 62
+    for lane in range(8):
+        k = chosen[min(group + lane, last - 1)]
+        own = offsets[k + 1] - offsets[k]
+        n = max(n, own)
+        fewest = min(fewest, own)
+        counts[lane] = own
+        responses[lane] = offsets[k]
+        begins[lane] = 0 if shared == 1 else offsets[k]
+        facts[8 * COUNT + lane] = own
+        facts[8 * DOF + lane] = own - p
+    masked = 1 if weighted == 1 or fewest < n else 0
+    if shared == 0 or group == first:
+        for j in range(k_columns):
+            bring(columns[j], begins, counts, fewest, (n + 3) // 4 * 4, at(work, j * stride))
+        if masked == 1:
+            for lane in range(8):
+                weigh(root, begins[lane], weighted, counts[lane], lane, n, at(own_y, stride))
+    bring(y, responses, counts, fewest, n, own_y)
+    return n, masked
+
+
 def room(p: int, all_p: int, columns: int, rows: int) -> int:
     """How many doubles a thread works in: columns of eight curves of so many rows, a block, small matrices."""
     return 8 * rows * (columns + 2 + p + 1 + WORKING) + 256 * (1 + all_p) + 8 * (2 * p * p + 5 * p + FACTS)
@@ -189,37 +220,17 @@ def straight_pass(  # type: ignore[no-untyped-def]
     d = at(inverse, 8 * p * p)
     z, norm, theta, spread = at(d, 8 * p), at(d, 16 * p), at(d, 24 * p), at(d, 32 * p)
     facts = at(d, 40 * p)
-    most_rows = stride // 8
-    begins, counts, responses = at(order, most_rows), at(order, most_rows + 8), at(order, most_rows + 16)
     for group in range(first, last, 8):
-        n, fewest = 0, 1 << 62
-        for lane in range(8):
-            k = chosen[min(group + lane, last - 1)]
-            own = offsets[k + 1] - offsets[k]
-            n = max(n, own)
-            fewest = min(fewest, own)
-            counts[lane] = own
-            responses[lane] = offsets[k]
-            begins[lane] = 0 if shared == 1 else offsets[k]
-            facts[8 * COUNT + lane] = own
-            facts[8 * DOF + lane] = own - p
-        masked = 1 if weighted == 1 or fewest < n else 0
-        filled = (n + 3) // 4 * 4
-        if shared == 0 or group == first:
-            for j in range(k_columns):
-                bring(columns[j], begins, counts, fewest, filled, at(work, j * stride))
-            if masked == 1:
-                for lane in range(8):
-                    weigh(root, begins[lane], weighted, counts[lane], lane, n, own_root)
-        for lane in range(8):
-            begins[lane] = responses[lane]
-        bring(y, begins, counts, fewest, n, own_y)
+        n, masked = side_by_side(
+            columns, k_columns, y, root, weighted, offsets, shared, chosen, group, first, last, p, stride, order, work,
+            facts,
+        )  # fmt: skip
         evaluate(kernel, pointers, params, own_y, own_root, masked, n, free, p, block, w, stride)
         orthogonalise(w, stride, n, p, g, d, z, norm, facts)
         substitute(p, g, d, z, theta, inverse, spread)
         sum_up(w, own_y, own_root, masked, n, facts)
         conclude(
-            kernel, columns, k_columns, work, y, own_y, root, own_root, weighted, masked, offsets, shared, chosen,
+            kernel, 1, columns, k_columns, work, y, own_y, root, own_root, weighted, masked, offsets, shared, chosen,
             group, last, n, free, p, all_p, params, known, w, stride, g, d, z, norm, theta, spread, facts, block,
             limits, few, most, order, values, stderr, loss, status,
         )  # fmt: skip

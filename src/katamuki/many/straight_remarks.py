@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from katamuki.backends.native import at, call_rows, inline
-from katamuki.backends.vectors import both, choose, either, fused, load, root_of, splat, store
+from katamuki.backends.vectors import both, choose, either, fused, load, root_of, size_of, splat, store
 from katamuki.findings.passes import LONE
 from katamuki.many.limits import (
     CHI2,
@@ -144,7 +144,7 @@ def numbers(p, theta, norm, spread, known, bars, facts):  # type: ignore[no-unty
         store(bars, k, root_of(variance * own))
     store(facts, IS_WEAK, weak)
     usable = both(finite - finite >= zero, either(both(level > splat(SMALLEST), splat(LARGEST) > level), zero >= level))
-    store(facts, USABLE, choose(usable, load(facts, USABLE), -load(facts, USABLE)))
+    store(facts, USABLE, choose(usable, load(facts, USABLE), -size_of(load(facts, USABLE))))
 
 
 @inline
@@ -287,15 +287,15 @@ def settle(y, response, n, free, p, all_p, params, theta, bars, facts, lane, lim
 
 @inline
 def conclude(  # type: ignore[no-untyped-def]
-    kernel, columns, k_columns, x, y, own_y, root, own_root, weighted, masked, offsets, shared, chosen, group, last, n,
-    free, p, all_p, params, known, w, stride, g, d, bars, norm, theta, spread, facts, block, limits, few, most, order,
-    values, stderr, loss, status
+    kernel, rounded, columns, k_columns, x, y, own_y, root, own_root, weighted, masked, offsets, shared, chosen, group,
+    last, n, free, p, all_p, params, known, w, stride, g, d, bars, norm, theta, spread, facts, block, limits, few, most,
+    order, values, stderr, loss, status
 ):  # fmt: skip
-    """The rows of eight curves: numbers, and status."""
+    """The rows of eight curves: numbers, and status; ``rounded``: parameters may be 0 but for rounding."""
     numbers(p, theta, norm, spread, known, bars, facts)
     perfect, judged = 0, 0
     for lane in range(min(8, last - group)):
-        if facts[8 * PERFECTLY + lane] > 0.0 and facts[8 * USABLE + lane] > 0.0:
+        if rounded == 1 and facts[8 * PERFECTLY + lane] > 0.0 and facts[8 * USABLE + lane] > 0.0:
             k = chosen[group + lane]
             begin = 0 if shared == 1 else offsets[k]
             perfect += without_rounding(
