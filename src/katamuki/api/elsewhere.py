@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import cast
 
 from katamuki.cluster import ClusterTable
 from katamuki.data.sql import Queried
@@ -57,7 +58,7 @@ def elsewhere(
 ) -> Elsewhere | None:
     """The rows as a source that stays where it is; None where they are in memory, or fit into it."""
     if not isinstance(rows, Table):
-        return rows if isinstance(rows, Elsewhere) else None
+        return cast(Elsewhere, rows) if hasattr(rows, "road") else None  # isinstance of a Protocol costs 10 µs a fit
     if not rows.parts:
         return None
     limit = memory(max_memory)
