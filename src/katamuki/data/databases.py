@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -101,8 +102,6 @@ class Database:
         state = str(getattr(error, "sqlstate", None) or "")
         name = type(error).__name__
         cause = printable(" ".join(str(error).split())[:300])
-        if name == "InterruptException":
-            return error
         if state[:2] == "22" or name == "OutOfRangeException":
             return NoValue(cause)
         if self._gone({one.__name__ for one in type(error).__mro__}, cause):
@@ -132,8 +131,26 @@ class DuckDB(Database):
         return [(str(row[0]), _duckdb_kind(str(row[1]))) for row in found]
 
     def _fetch(self, text: str, values: Sequence[Value]) -> list[Row]:
-        found: list[Row] = self.connection.execute(text, list(values)).fetchall()
-        return found
+        answer: list[list[Row]] = []
+        error: list[Exception] = []
+
+        def run() -> None:
+            try:
+                answer.append(self.connection.execute(text, list(values)).fetchall())
+            except Exception as one:
+                error.append(one)
+
+        asking = threading.Thread(target=run, daemon=True)  # this thread hears Ctrl-C, which DuckDB may not
+        asking.start()
+        try:
+            asking.join()
+        except KeyboardInterrupt:
+            self.connection.interrupt()
+            asking.join()
+            raise
+        if error:
+            raise error[0]
+        return answer[0]
 
     def _gone(self, names: set[str], cause: str) -> bool:
         return bool(names & {"ConnectionException", "FatalException", "InternalException"})
