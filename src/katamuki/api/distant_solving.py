@@ -20,6 +20,7 @@ from katamuki.errors import DataError
 from katamuki.messages import few
 from katamuki.problem.distant import Distant
 from katamuki.records import Array, Minimum, Search
+from katamuki.solvers.few_passes import settle
 from katamuki.solvers.levenberg_marquardt import Descent, minimise
 from katamuki.solvers.linear import ExactAnswer
 from katamuki.solvers.linear_passes import closed_form
@@ -51,8 +52,13 @@ def descend(
     began = time.perf_counter()
 
     def down(start: Array) -> Descent:
-        left = None if max_seconds is None else max(max_seconds - (time.perf_counter() - began), 1e-9)
-        return minimise(problem, start, *limits, max_steps=max_steps, max_seconds=left, progress=progress)
+        found = settle(problem, start, *limits, left(), progress)
+        if found is not None:
+            return found
+        return minimise(problem, start, *limits, max_steps=max_steps, max_seconds=left(), progress=progress)
+
+    def left() -> float | None:
+        return None if max_seconds is None else max(max_seconds - (time.perf_counter() - began), 1e-9)
 
     problem.begin(start)
     best = down(start)
@@ -86,9 +92,7 @@ def from_given(
         names = [name for name in problem.free_names if name not in said.given]
         raise DataError("E-ROWS", "sql.no_start", rows=problem.counted, names=few(names))
     problem.begin(problem.values)
-    return minimise(
-        problem, problem.values, *limits, max_steps=max_steps, max_seconds=max_seconds, progress=progress
-    )
+    return minimise(problem, problem.values, *limits, max_steps=max_steps, max_seconds=max_seconds, progress=progress)
 
 
 def _about_all(problem: Distant, search: Search, minima: list[Minimum], ended: Mapping[int, Descent]) -> Search:

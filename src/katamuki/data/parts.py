@@ -22,6 +22,10 @@ BATCH = 1 << 16  # rows of a batch
 Fetch = Callable[[Sequence[int], Set[int]], Mapping[int, Any]]
 
 
+class UnknownPageError(Exception):
+    """A page of a file that only its own library reads."""
+
+
 class Part(Protocol):
     """One file, or one query: what can be read again for each pass."""
 

@@ -17,12 +17,15 @@ from typing import Any
 from katamuki.data import condition as conditions
 from katamuki.data.cells import Cells
 from katamuki.data.names import IN_MEMORY, Place
+from katamuki.data.parts import UnknownPageError
 from katamuki.data.table import Table
 from katamuki.data.text import TextFile
 from katamuki.errors import DataError
+from katamuki.records import Array
 
 BUFFER = 1 << 20  # bytes of a column that are read at once
 BLOCK = 1 << 22  # bytes of text that are parsed at once
+Doubles = Callable[[Path, Any, int, Sequence[str], int], Iterator[list[Array]] | None]
 FEW = 16  # record batches of Arrow in a piece
 
 
@@ -70,7 +73,13 @@ class File:
 
 
 class ParquetPart(File):
-    """A Parquet file; its pieces are row groups."""
+    """A Parquet file; its pieces are row groups.
+
+    ``doubles`` may read columns of doubles without pyarrow: path, metadata, row group, names and rows at a time become
+    columns, or None where it does not read them.
+    """
+
+    doubles: Doubles | None = None
 
     def __init__(self, path: Path, place: Place, metadata: Any) -> None:
         super().__init__(path, place)
@@ -108,15 +117,29 @@ class ParquetPart(File):
         return found
 
     def batches(self, piece: int, names: Sequence[str], text: Set[str], rows: int) -> Iterator[Mapping[str, Any]]:
-        """A row group, ``rows`` rows at a time."""
-        del text
+        """A row group, ``rows`` rows at a time: its pages where they are doubles, else as pyarrow reads them."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        done = 0
         try:
+            found = self.doubles(self.path, self.metadata, piece, names, rows) if self.doubles and not text else None
+            if found is not None:
+                try:
+                    for columns in found:
+                        yield dict(zip(names, columns, strict=True))
+                        done += len(columns[0])
+                except UnknownPageError:
+                    pass  # pyarrow knows it, or what is wrong with it
+                else:
+                    return
             with pq.ParquetFile(str(self.path), metadata=self.metadata, buffer_size=BUFFER, pre_buffer=False) as file:
+                seen = 0
                 for one in file.iter_batches(rows, row_groups=[piece], columns=list(names), use_threads=False):
-                    yield {name: one.column(name) for name in names}
+                    fresh = one.slice(max(done - seen, 0))
+                    seen += one.num_rows
+                    if fresh.num_rows:
+                        yield {name: fresh.column(name) for name in names}
         except (pa.ArrowException, OSError) as error:
             raise self.damaged(error) from None
 

@@ -25,10 +25,12 @@ from katamuki.backends.native import address_of
 from katamuki.data.names import printable
 from katamuki.data.selection import Columns
 from katamuki.data.streams import Batch, Piece, Stream
+from katamuki.data.streams_parts import ParquetPart
 from katamuki.errors import DataError
 from katamuki.problem import Problem, available_cores, passes
 from katamuki.problem.distant import SAMPLE, Distant, Wanted
 from katamuki.problem.double_double import double_double_pass
+from katamuki.problem.pages import doubles
 from katamuki.problem.thinning import Taken, Thinning, together
 from katamuki.records import Array
 
@@ -93,6 +95,9 @@ class StreamedProblem(Distant):
     def __init__(self, stream: Stream, wanted: Wanted) -> None:
         super().__init__(wanted)
         self.stream = stream
+        for part in stream.parts:
+            if isinstance(part, ParquetPart):
+                part.doubles = doubles
         self.reader = stream.reader(wanted.used, wanted.where, wanted.missing)
         self.source = stream.source
         self.counts: Counts | None = None
@@ -160,13 +165,21 @@ class StreamedProblem(Distant):
 
     def _from_all(self) -> None:
         """One pass over all rows: they are counted, and the sample is every k-th of those that count."""
-        thinnings = [Thinning(self.most) for _ in self.reader.pieces]
+        thinnings = self._thinnings()
 
         def look(piece: int, batch: Batch) -> None:
             thinnings[piece].add(batch)
 
         self._pass(look)
         self._sampled(thinnings)
+
+    def _thinnings(self) -> list[Thinning]:
+        """What keeps rows of each piece: of as many as there are, where all count, every k-th from the beginning on."""
+        rows, step = self.stream.rows, 1
+        if self.wanted.where is None and rows is not None:
+            while rows > 2 * step * self.most:
+                step *= 2
+        return [Thinning(self.most, step) for _ in self.reader.pieces]
 
     def _sampled(self, thinnings: Sequence[Thinning]) -> None:
         """The sample of what a pass over all rows kept."""
@@ -290,7 +303,7 @@ class StreamedProblem(Distant):
         """What ``run`` writes of each batch, in the order of the rows."""
         parts: list[list[Array]] = [[] for _ in self.reader.pieces]
         drawing = self.counts is None and not self._enough
-        thinnings = [Thinning(self.most) for _ in self.reader.pieces] if drawing else []
+        thinnings = self._thinnings() if drawing else []
 
         def look(piece: int, batch: Batch) -> None:
             out = np.empty(size)
@@ -360,8 +373,10 @@ class StreamedProblem(Distant):
         values = np.ascontiguousarray(values)
         kernel, address = self.kernel.address, address_of(values)
 
+        width = 256 * (1 + self.all_p)
+
         def run(block: Block, n: int, out: Array) -> None:
-            room = np.empty(256 * (1 + self.all_p))
+            room = np.empty(width)
             columns, y, root = block.shared
             function(kernel, columns, address, y, root, int(root != 0), 0, n, *more, address_of(room), address_of(out))
 

@@ -27,8 +27,8 @@ class Taken:
 class Thinning:
     """The rows of one piece: every ``step``-th of those that count, at most ``most``."""
 
-    def __init__(self, most: int) -> None:
-        self.most, self.step, self.seen, self.kept = most, 1, 0, 0
+    def __init__(self, most: int, step: int = 1) -> None:
+        self.most, self.step, self.seen, self.kept = most, step, 0, 0
         self.parts: list[Taken] = []
 
     def add(self, batch: Batch) -> None:
@@ -38,7 +38,7 @@ class Thinning:
         if first >= batch.n:
             return
         chosen = slice(first, None, self.step)
-        number = np.arange(batch.n)[chosen] if batch.index is None else batch.index[chosen]
+        number = np.arange(first, batch.n, self.step) if batch.index is None else batch.index[chosen]
         arrays = {name: one[chosen].copy() for name, one in batch.arrays.items()}
         self.parts.append(Taken(arrays, batch.first + number))
         self.kept += len(number)
