@@ -22,8 +22,8 @@ SCRATCH = 5 * 256
 
 
 @inline
-def combine(block, p, free, root, k, count, z):  # type: ignore[no-untyped-def]
-    """``z`` = column k of JW for ``count`` rows, four columns of J at a time; False where W's column is zero."""
+def combine(block, p, free, root, k, z):  # type: ignore[no-untyped-def]
+    """``z`` = column k of JW for a block's rows, four columns of J at a time; False where W's column is zero."""
     empty = True
     for first in range(0, p, 4):
         second, third, last = min(first + 1, p - 1), min(first + 2, p - 1), min(first + 3, p - 1)
@@ -36,24 +36,24 @@ def combine(block, p, free, root, k, count, z):  # type: ignore[no-untyped-def]
         c0, c1 = at(block, 256 * (1 + free[first])), at(block, 256 * (1 + free[second]))
         c2, c3 = at(block, 256 * (1 + free[third])), at(block, 256 * (1 + free[last]))
         if empty:
-            for i in range(count):
+            for i in range(256):
                 z[i] = (w0 * c0[i] + w1 * c1[i]) + (w2 * c2[i] + w3 * c3[i])
         else:
-            for i in range(count):
+            for i in range(256):
                 z[i] += (w0 * c0[i] + w1 * c1[i]) + (w2 * c2[i] + w3 * c3[i])
         empty = False
     return not empty
 
 
 @inline
-def leverages(block, p, free, root, h, z, curve, count, out):  # type: ignore[no-untyped-def]
-    """``h`` of ``count`` rows, and the sums Q'q of the curve q along the orthonormal columns of JW."""
-    for i in range(count):
+def leverages(block, p, free, root, h, z, curve, out):  # type: ignore[no-untyped-def]
+    """``h`` of a block's rows, and the sums Q'q of the curve q along the orthonormal columns of JW."""
+    for i in range(256):
         h[i] = 0.0
     for k in range(p):
-        if combine(block, p, free, root, k, count, z):
+        if combine(block, p, free, root, k, z):
             total = 0.0
-            for i in range(count):
+            for i in range(256):
                 h[i] += z[i] * z[i]
                 total += z[i] * curve[i]
             out[HEAD + k] += total
@@ -125,11 +125,8 @@ def keep_largest(values, m, start, out, slot):  # type: ignore[no-untyped-def]
 
 
 @inline
-def fill_block(kernel, columns, params, y, root, weighted, start, m, free, p, shift, block, f, curve, count):  # type: ignore[no-untyped-def]
-    """Weighted residuals (block's column 0) and derivatives, predictions less ``shift``, their weighted squares.
-
-    Rows from m to ``count`` are filled with 0.
-    """
+def fill_block(kernel, columns, params, y, root, weighted, start, m, free, p, shift, block, f, curve):  # type: ignore[no-untyped-def]
+    """Weighted residuals (block's column 0) and derivatives, predictions less ``shift``, their weighted squares."""
     call_rows(kernel, columns, params, start, m, block, at(block, 256), 1)
     for i in range(m):
         f[i] = block[i] - shift
@@ -143,12 +140,12 @@ def fill_block(kernel, columns, params, y, root, weighted, start, m, free, p, sh
             column = at(block, 256 * (1 + free[k]))
             for i in range(m):
                 column[i] *= root[start + i]
-    if m < count:
+    if m < 256:
         for k in range(p):
             column = at(block, 256 * (1 + free[k]))
-            for i in range(m, count):
+            for i in range(m, 256):
                 column[i] = 0.0
-        for i in range(m, count):
+        for i in range(m, 256):
             curve[i] = 0.0
 
 
@@ -212,49 +209,16 @@ def add_spread(e, f, h, u, cook, m, precision, out):  # type: ignore[no-untyped-
 
 
 @inline
-def count_order(x, begin, start, m, out):  # type: ignore[no-untyped-def]
-    """Count how often the predictor falls and rises from one row to the next, the step into this block included.
-
-    Row ``begin`` is the first of all.
-    """
+def count_order(x, start, m, out):  # type: ignore[no-untyped-def]
+    """Count how often the predictor falls and rises from one row to the next, the step into this block included."""
     falls = 0.0
     rises = 0.0
-    first = start if start > begin else begin + 1
+    first = start if start > 0 else 1
     for i in range(first, start + m):
         falls += 1.0 if x[i] < x[i - 1] else 0.0
         rises += 1.0 if x[i] > x[i - 1] else 0.0
     out[FALLS] += falls
     out[RISES] += rises
-
-
-@inline
-def clear(rows, p, out):  # type: ignore[no-untyped-def]
-    """Facts of no rows yet, of so many to come."""
-    for k in range(HEAD + 2 * p):
-        out[k] = 0.0
-    out[OUTLIER] = out[COOK] = out[LEVERAGE] = -1.0
-    out[ROWS] = rows
-
-
-@inline
-def add_facts(  # type: ignore[no-untyped-def]
-    kernel, columns, params, y, root, weighted, begin, start, m, free, p, inverse, precision, shift, ordered, block,
-    count, out
-):  # fmt: skip
-    """Add the facts of m rows, which are worked on as ``count``; their weighted residuals are left in the block."""
-    f = at(out, HEAD + 2 * p)
-    h, u, z, curve = at(f, 256), at(f, 512), at(f, 768), at(f, 1024)
-    fill_block(kernel, columns, params, y, root, weighted, start, m, free, p, shift, block, f, curve, count)
-    leverages(block, p, free, inverse, h, z, curve, count, out)
-    add_columns(block, p, free, root, weighted, start, m, out)
-    add_squares(block, y, root, weighted, curve, start, m, out)
-    add_spread(block, f, h, u, z, m, precision, out)
-    keep_largest(u, m, start, out, OUTLIER)
-    keep_largest(z, m, start, out, COOK)
-    keep_largest(h, m, start, out, LEVERAGE)
-    count_signs(block, m, out)
-    if ordered == 1:
-        count_order(columns[0], begin, start, m, out)
 
 
 @function(
@@ -267,13 +231,25 @@ def facts_pass(  # type: ignore[no-untyped-def]
     block, out
 ):  # fmt: skip
     """A chunk's facts; ``precision`` is 1/s², ``inverse`` W (p, p), ``ordered`` says whether there is a predictor."""
-    clear(stop - start, p, out)
+    for k in range(HEAD + 2 * p):
+        out[k] = 0.0
+    out[OUTLIER] = out[COOK] = out[LEVERAGE] = -1.0
+    f = at(out, HEAD + 2 * p)
+    h, u, z, curve = at(f, 256), at(f, 512), at(f, 768), at(f, 1024)
+    out[ROWS] = stop - start
     while start < stop:
         m = min(256, stop - start)
-        add_facts(
-            kernel, columns, params, y, root, weighted, 0, start, m, free, p, inverse, precision, shift, ordered, block,
-            256, out
-        )  # fmt: skip
+        fill_block(kernel, columns, params, y, root, weighted, start, m, free, p, shift, block, f, curve)
+        leverages(block, p, free, inverse, h, z, curve, out)
+        add_columns(block, p, free, root, weighted, start, m, out)
+        add_squares(block, y, root, weighted, curve, start, m, out)
+        add_spread(block, f, h, u, z, m, precision, out)
+        keep_largest(u, m, start, out, OUTLIER)
+        keep_largest(z, m, start, out, COOK)
+        keep_largest(h, m, start, out, LEVERAGE)
+        count_signs(block, m, out)
+        if ordered == 1:
+            count_order(columns[0], start, m, out)
         if keep == 1:
             for i in range(m):
                 kept[start + i] = block[i]

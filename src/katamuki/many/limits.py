@@ -8,14 +8,14 @@ distances become studentised squares.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from katamuki import tails
-from katamuki.findings import EXACT_RUNS, FAR_AWAY, LEVEL
-from katamuki.many.judging import critical, critical_chi_squared, critical_distance, critical_pull, critical_share
+from katamuki.findings import EXACT_RUNS, FAR_AWAY, LEVEL, REGION
 from katamuki.records import Array
 
 # Codes in the order in which a fit names them; OUTLIERS first where a row is very far away.
@@ -113,3 +113,62 @@ def few_runs_of(sizes: NDArray[np.int64]) -> tuple[Array, int]:
     """The table for curves of these sizes, and up to how many signs it reaches; it grows in steps."""
     most = min(EXACT_RUNS, max(8, 1 << (int(sizes.max(initial=0)) - 1).bit_length()))
     return few_runs_table(most), most
+
+
+@lru_cache(maxsize=4096)
+def critical_share(dof: int) -> tuple[float]:
+    """The share of a further column that is worth a remark, with ``dof`` before it."""
+    if dof < 2:
+        return (math.inf,)
+    t = critical(lambda one: tails.student(one, dof - 1), LEVEL / 2)
+    return (t * t / (dof - 1 + t * t),)
+
+
+@lru_cache(maxsize=4096)
+def critical_distance(dof: int, n: int) -> tuple[float]:
+    """The distance from which the farthest of n rows is an outlier."""
+    if dof < 2:
+        return (math.inf,)
+    return (critical(lambda one: tails.student(one, dof - 1), LEVEL / n),)
+
+
+@lru_cache(maxsize=4096)
+def critical_pull(p: int, dof: int) -> tuple[float]:
+    """Cook's distance from which a row moves the answer out of its region."""
+    if dof < 1:
+        return (math.inf,)
+    return (max(1.0, critical(lambda one: tails.fisher(one, p, dof), REGION)),)
+
+
+@lru_cache(maxsize=4096)
+def critical_chi_squared(dof: int) -> tuple[float, float]:
+    """Σ w r² below and above which sigma is not what was said."""
+    if dof < 1:
+        return -math.inf, math.inf
+    low = critical(lambda one: -tails.chi_squared(one, dof)[0], -LEVEL / 2)
+    return low, critical(lambda one: tails.chi_squared(one, dof)[1], LEVEL / 2)
+
+
+def critical(chance: Callable[[float], float], level: float) -> float:
+    """Where a falling function of a positive number meets a level, to the last digit or two.
+
+    False position that halves the end which does not move (Dowell & Jarratt 1971, "Illinois").
+    """
+    low, high, over, under = 0.0, 1.0, chance(0.0) - level, chance(1.0) - level
+    while under > 0.0 and high < 1e300:
+        low, high, over, under = high, 2.0 * high, under, chance(2.0 * high) - level
+    moved = 0
+    for _ in range(100):
+        if high - low <= 1e-15 * high or under == 0.0:
+            break
+        middle = (low * under - high * over) / (under - over)
+        if not low < middle < high:
+            middle = 0.5 * (low + high)
+        value = chance(middle) - level
+        if value > 0.0:
+            low, over, under = middle, value, under * (0.5 if moved == 1 else 1.0)
+            moved = 1
+        else:
+            high, under, over = middle, value, over * (0.5 if moved == -1 else 1.0)
+            moved = -1
+    return high

@@ -195,9 +195,9 @@ class Clouds(Cloud):
 class Bases:
     """What the linear parameters make of each point of a cloud: orthonormal bases, and the way back to parameters.
 
-    ``pool`` (count, all_p) are the points. ``products`` (n, count·(q + 1)): for each point √w·Q and √w·f₀, f₀ the formula
-    with its linear parameters at 0; ``offsets`` (count, q) Qᵀf₀; ``squares`` (count,) f₀ᵀf₀, infinite where the formula
-    has no value; ``inverses`` (count, q, q) R⁻¹; ``roots`` (n,) √w.
+    ``pool`` (count, all_p) are the points. ``products`` (n, count·(q + 1)): for each point √w·Q and √w·f₀, f₀ the
+    formula with its linear parameters at 0; ``offsets`` (count, q) Qᵀf₀; ``squares`` (count,) f₀ᵀf₀, infinite where the
+    formula has no value; ``inverses`` (count, q, q) R⁻¹; ``roots`` (n,) √w.
     """
 
     def __init__(self, supply: Supply, curves: Curves, pool: Array, n: int) -> None:
