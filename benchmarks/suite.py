@@ -29,6 +29,7 @@ class Script:
 FIRST_ORDER, SMALL, SEARCH, LARGE = "First-order solvers", "Small fits", "No starting values", "Large data"
 MANY, ELSEWHERE, WAITING = "Many curves", "Rows that are elsewhere", "What a user waits for"
 EXPONENTIAL = "a*exp(-b*x)+c"
+ORDERS = ("sorted", "shuffled")
 
 SUITE = (
     Script("tutorial_loop", FIRST_ORDER, (("tutorial, 6000 RMSprop steps, 11 points", "PyTorch eager loop ÷ ours"),)),
@@ -123,6 +124,11 @@ SUITE = (
             ("1e* Gaussians × 20 points, start given", "torch batched ÷ ours"),
             ("1e* Gaussians × 20 points, start given", "jax ÷ ours"),
         ),
+    ),
+    Script(
+        "many_lines",
+        MANY,
+        tuple((f"1e* straight lines × 20 rows, {order}", "polars group_by sums ÷ ours") for order in ORDERS),
     ),
     Script("many_memory", MANY, (("fit_many over a table of * GB", "peak memory"),)),
     Script(
