@@ -27,7 +27,7 @@ from katamuki.problem import Problem
 from katamuki.problem import partitions as parts
 from katamuki.problem.distant import Distant, Wanted
 from katamuki.problem.partitions import Errand, Pass
-from katamuki.problem.streamed import Counts
+from katamuki.problem.blocks import Counts
 from katamuki.records import Array
 
 Rows = tuple[Mapping[str, Array], Array | None]

@@ -47,6 +47,17 @@ def signed(value):  # type: ignore[no-untyped-def]
     return (value >> 1) ^ -(value & 1)
 
 
+@inline
+def of_data(out, page, number, value):  # type: ignore[no-untyped-def]
+    """Keep a whole number of the struct about a page's data; ``page`` 8: of version 2."""
+    if number == 1:
+        out[3] = value
+    elif (number == 2 and page != 8) or (number == 4 and page == 8):
+        out[4] = value
+    elif page == 8 and 5 <= number <= 6:
+        out[5] += value
+
+
 @function("int64(int64*, int64, int64, int64*, int64*)")
 def header_pass(words, first, last, out, marks):  # type: ignore[no-untyped-def]
     """A page's header from the bytes ``first`` to ``last``: ``out`` = type, bytes after and before decompression, how
@@ -104,12 +115,8 @@ def header_pass(words, first, last, out, marks):  # type: ignore[no-untyped-def]
             whole = signed(value)
             if depth == 0 and 1 <= number <= 3:
                 out[number - 1] = whole
-            elif depth == 1 and number == 1:
-                out[3] = whole
-            elif depth == 1 and ((number == 2 and marks[0] != 8) or (number == 4 and marks[0] == 8)):
-                out[4] = whole
-            elif depth == 1 and marks[0] == 8 and 5 <= number <= 6:
-                out[5] += whole
+            elif depth == 1:
+                of_data(out, marks[0], number, whole)
         else:
             return 1
     out[7] = at - first

@@ -14,21 +14,21 @@ import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Context, Decimal, localcontext
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from katamuki.backends.native import address_of
 from katamuki.data.names import printable
 from katamuki.data.selection import Columns
-from katamuki.data.streams import Batch, Piece, Stream
+from katamuki.data.streams import Batch, Stream
 from katamuki.data.streams_parts import ParquetPart
 from katamuki.errors import DataError
 from katamuki.problem import Problem, available_cores, passes
-from katamuki.problem.distant import SAMPLE, Distant, Wanted
+from katamuki.problem.blocks import Block, Counts
+from katamuki.problem.distant import Distant, Wanted
 from katamuki.problem.double_double import double_double_pass
 from katamuki.problem.pages import doubles
 from katamuki.problem.thinning import Taken, Thinning, together
@@ -37,48 +37,6 @@ from katamuki.records import Array
 DIGITS = 64  # of the decimal arithmetic that adds double-doubles
 FIRST = 1 << 16  # rows from which a closed form takes where to begin
 FEWEST = 1000  # rows that a sample from the beginnings of pieces must have
-
-
-@dataclass(slots=True)
-class Block:
-    """Rows in the form that compiled passes take: the kernel's columns, the response, w and √w."""
-
-    columns: list[Array]
-    y: Array
-    weights: Array | None
-    root: Array | None
-    pointers: NDArray[np.int64]
-
-    @property
-    def shared(self) -> tuple[int, int, int]:
-        """Columns, y and √w by address."""
-        return address_of(self.pointers), address_of(self.y), 0 if self.root is None else address_of(self.root)
-
-
-@dataclass(slots=True)
-class Counts:
-    """What does not depend on parameters: rows read, left out, dropped; W, the mean of y, Σ w y², Σ w (y − ȳ)²."""
-
-    read: int = 0
-    filtered: int = 0
-    dropped: int = 0
-    n: int = 0
-    weight: float = 0.0
-    mean: float = 0.0
-    square: float = 0.0
-    spread: float = 0.0
-
-    def add(self, other: Counts) -> None:
-        """These and other rows. Source: Chan, Golub & LeVeque 1983 (the spread about a merged mean)."""
-        total = self.weight + other.weight
-        if other.weight > 0.0:
-            apart = other.mean - self.mean
-            self.spread += other.spread + apart * apart * self.weight * other.weight / total
-            self.mean += apart * other.weight / total
-            self.weight = total
-        self.read, self.n = self.read + other.read, self.n + other.n
-        self.filtered, self.dropped = self.filtered + other.filtered, self.dropped + other.dropped
-        self.square += other.square
 
 
 class StreamedProblem(Distant):
@@ -401,6 +359,3 @@ class StreamedProblem(Distant):
             self._pool.shutdown()
             self._pool = None
         super().close()
-
-
-__all__ = ["SAMPLE", "Piece", "StreamedProblem"]

@@ -69,9 +69,8 @@ def settle(
         step = np.linalg.solve(r, qtr)
         size = float(np.linalg.norm(qtr))  # of the step, as far as it moves predictions
         ratio = size / last
-        rows.append(
-            np.concatenate([values[free], -2.0 / problem.n * (r.T @ qtr), step, [out[0] / problem.n, 0.0, 1.0]])
-        )
+        slope, loss = -2.0 / problem.n * (r.T @ qtr), float(out[0]) / problem.n
+        rows.append(np.concatenate([values[free], slope, step, [loss, 0.0, 1.0]]))
         if progress is not None:
             progress(k + 1, loss)
         moved = values.copy()

@@ -1,0 +1,53 @@
+"""Rows of one batch as compiled passes take them, and what is counted of them whatever the parameters are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from katamuki.backends.native import address_of
+from katamuki.records import Array
+
+
+@dataclass(slots=True)
+class Block:
+    """Rows in the form that compiled passes take: the kernel's columns, the response, w and √w."""
+
+    columns: list[Array]
+    y: Array
+    weights: Array | None
+    root: Array | None
+    pointers: NDArray[np.int64]
+
+    @property
+    def shared(self) -> tuple[int, int, int]:
+        """Columns, y and √w by address."""
+        return address_of(self.pointers), address_of(self.y), 0 if self.root is None else address_of(self.root)
+
+
+@dataclass(slots=True)
+class Counts:
+    """What does not depend on parameters: rows read, left out, dropped; W, the mean of y, Σ w y², Σ w (y − ȳ)²."""
+
+    read: int = 0
+    filtered: int = 0
+    dropped: int = 0
+    n: int = 0
+    weight: float = 0.0
+    mean: float = 0.0
+    square: float = 0.0
+    spread: float = 0.0
+
+    def add(self, other: Counts) -> None:
+        """These and other rows. Source: Chan, Golub & LeVeque 1983 (the spread about a merged mean)."""
+        total = self.weight + other.weight
+        if other.weight > 0.0:
+            apart = other.mean - self.mean
+            self.spread += other.spread + apart * apart * self.weight * other.weight / total
+            self.mean += apart * other.weight / total
+            self.weight = total
+        self.read, self.n = self.read + other.read, self.n + other.n
+        self.filtered, self.dropped = self.filtered + other.filtered, self.dropped + other.dropped
+        self.square += other.square
