@@ -10,21 +10,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from katamuki.api.elsewhere import memory, said
 from katamuki.api.many_asking import Given, Wanted, manifest, wanted
 from katamuki.api.many_blocks import Work
 from katamuki.api.many_checking import SAMPLE, Checked, agreement, drawn
 from katamuki.api.many_cluster import OnCluster
 from katamuki.api.many_curves import Single
 from katamuki.api.many_partitions import Trip
+from katamuki.api.many_passing import Passing
 from katamuki.api.many_result import Many
 from katamuki.api.many_running import Ending, Progress, run
 from katamuki.api.options import check_options, shown
 from katamuki.api.values import Limits
 from katamuki.cluster import ClusterTable
 from katamuki.data.selection import Missing
-from katamuki.errors import BoundsError, FitWarning
+from katamuki.errors import BoundsError, DataError, FitWarning
 from katamuki.many.folder import Folder
-from katamuki.many.table import among, empty, together
+from katamuki.many.table import FIRST, among, empty, ordered, together
 from katamuki.many.writing import Parts, kind_of
 from katamuki.messages import Phrase
 from katamuki.problem import available_cores
@@ -49,6 +51,7 @@ def fit_many(
     seed: int = 0,
     threads: int | None = None,
     max_seconds: float | None = None,
+    max_memory: int | None = None,
     progress: Progress | None = None,
     output: str | os.PathLike[str] | None = None,
     resume: bool = False,
@@ -85,6 +88,9 @@ def fit_many(
         By default one per core that this process may use; the table does not depend on it.
     max_seconds : float, optional
         Stop after so long, with the curves that were finished.
+    max_memory : int, optional
+        Bytes; by default a quarter of the machine's. Files that are larger are read in pieces, and their rows brought
+        together on disk where a curve's rows are not; a table that does not fit needs ``output``.
     progress : function, optional
         Called with curves done, curves in all and seconds left (NaN as long as nobody knows).
     output : path, optional
@@ -126,9 +132,10 @@ def fit_many(
     ([0.681, 0.194], 0)
     """
     began = time.perf_counter()
-    _check(max_seconds, progress, check)
+    _check(max_seconds, max_memory, progress, check)
     place = _place(output, resume, overwrite, isinstance(data, ClusterTable))
-    asked = Given(by, start, bounds, fixed, params, sigma, sigma_is, weights, where, missing, threads, starts, seed)
+    asked = Given(by, start, bounds, fixed, params, sigma, sigma_is, weights, where, missing, threads, starts, seed,
+                  max_memory)  # fmt: skip
     todo = wanted(model, data, asked)
     deadline = None if max_seconds is None else time.monotonic() + max_seconds
     store = None if place is None else _opened(todo, asked, place, resume, overwrite)
@@ -136,14 +143,18 @@ def fit_many(
     _checked(found, check, seed)
     if not found.finished:
         key = "many.warn_interrupted" if found.ending == "interrupted" else "many.warn_time"
-        said = Phrase(key, curves=len(found), all=found.curves)
-        warnings.warn(FitWarning(said), stacklevel=2)
+        warnings.warn(FitWarning(Phrase(key, curves=len(found), all=_all(found.curves))), stacklevel=2)
     return found
 
 
-def _check(max_seconds: object, progress: object, check: object) -> None:
+def _all(curves: int) -> str | Phrase:
+    """How many curves there are, where somebody knows."""
+    return str(curves) if curves >= 0 else Phrase("many.uncounted")
+
+
+def _check(max_seconds: object, max_memory: object, progress: object, check: object) -> None:
     """Refuse options that mean nothing."""
-    check_options(1, 0, None, None, max_seconds, progress)
+    check_options(1, 0, max_memory, None, max_seconds, progress)
     if isinstance(check, bool) or not isinstance(check, int) or check < 0:
         raise BoundsError("E-USAGE", "many.check", given=shown(check))
 
@@ -175,7 +186,8 @@ def _opened(todo: Wanted, asked: Given, place: Path, resume: bool, overwrite: bo
 
 def _nothing(todo: Wanted) -> Any:
     """The table without a row."""
-    return empty(todo.supply.by, [key.type for key in todo.supply.keys], todo.task.kernel.parameters)
+    kinds = [key.type for key in todo.supply.keys]
+    return empty(todo.named, kinds, todo.task.kernel.parameters)
 
 
 def _fitted(
@@ -183,8 +195,8 @@ def _fitted(
 ) -> Many:
     """Fit all curves that are not in parts yet."""
     supply, before = todo.supply, store.done if store is not None else 0
-    kept: list[Any] = [_nothing(todo)]
-    add = kept.append if store is None else store.add
+    kept = Kept(_nothing(todo), memory(todo.max_memory))
+    add = kept.add if store is None else store.add
     ending: Ending = "done"
     if store is None or not store.complete:
         try:
@@ -193,7 +205,9 @@ def _fitted(
             if store is not None:
                 store.close()
             raise
-    table = together(kept) if store is None else store.finish() if ending == "done" else store.stored()
+        finally:
+            supply.close()
+    table = kept.table() if store is None else store.finish() if ending == "done" else store.stored()
     single = Single(todo.road, supply, todo.weighing, todo.missing)
     seconds = time.perf_counter() - began
     found = Many(single, table, supply.source, supply.curves, seconds, threads, ending, before)
@@ -202,6 +216,36 @@ def _fitted(
     dropped = supply.counted(len(found)) - found.rows
     found.data = replace(supply.source, rows=found.rows, dropped=supply.source.dropped + dropped)
     return found
+
+
+class Kept:
+    """Tables that stay in memory: refused once they are too large for it.
+
+    Parameters
+    ----------
+    nothing : pyarrow.Table
+        The table without a row.
+    limit : int
+        Bytes.
+    """
+
+    def __init__(self, nothing: Any, limit: int) -> None:
+        self.tables, self.limit = [nothing], limit
+        self.bytes = self.curves = 0
+
+    def add(self, table: Any) -> None:
+        """Take finished curves."""
+        self.tables.append(table)
+        self.bytes += table.nbytes
+        self.curves += len(table)
+        if 2 * self.bytes > self.limit:  # they exist twice while they are made one
+            needed, limit = said(2 * self.bytes), said(self.limit)
+            raise DataError("E-MEMORY", "many.table_memory", curves=self.curves, needed=needed, limit=limit)
+
+    def table(self) -> Any:
+        """All of them as one, in their order."""
+        found = together(self.tables)
+        return ordered(found) if FIRST in found.column_names else found
 
 
 def _run(
@@ -220,7 +264,9 @@ def _run(
             )
         return supply.run(trip, add, done=done, deadline=deadline, progress=progress)
     work = Work(todo.road, todo.task, lambda task, curves: fit_curves(task, curves, 1), todo.weighing, todo.missing,
-                supply.by)  # fmt: skip
+                todo.named)  # fmt: skip
+    if isinstance(supply, Passing) and store is not None:
+        supply.folder = store.folder
     supply.skip(done)
     options: dict[str, Any] = {"threads": threads, "deadline": deadline, "progress": progress, "done": done}
     return run(supply, work, lambda block: add(block.table), **options)
@@ -231,7 +277,7 @@ def _checked(found: Many, count: int, seed: int) -> None:
     curves, supply = [], found._single.supply
     try:
         places = drawn(among(found.column("_state"), HAS_AN_ANSWER), count, seed)
-        if isinstance(supply, OnCluster):
+        if isinstance(supply, OnCluster | Passing) and places:
             supply.fetch([found._key(k) for k in places])
         for k in places:
             row = found._row(k)

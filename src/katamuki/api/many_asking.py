@@ -16,9 +16,11 @@ import numpy as np
 from katamuki import data as sources
 from katamuki.api import jumps
 from katamuki.api.computing import kind_of
+from katamuki.api.elsewhere import estimated, memory, said
 from katamuki.api.many_blocks import Weighing
 from katamuki.api.many_cluster import OnCluster
 from katamuki.api.many_one import Road
+from katamuki.api.many_passing import Passing
 from katamuki.api.many_rows import Supply
 from katamuki.api.many_supply import CURVE, EACH, Each, long_supply, names_of, wide, wide_supply
 from katamuki.api.options import Asked, check_names, check_options, shown
@@ -28,11 +30,15 @@ from katamuki.api.values import Limits, check_labels, check_sigma, settings, wei
 from katamuki.cluster import ClusterTable
 from katamuki.data.names import printable
 from katamuki.data.selection import Missing
+from katamuki.data.streams import Stream, batch_rows
 from katamuki.errors import BackendError, BoundsError, DataError, FormulaError
 from katamuki.many.curves import ManyTask
 from katamuki.many.table import LAST, columns_of
 from katamuki.many.writing import SCHEMA
 from katamuki.records import Rows, SigmaIs
+
+HELD = 3  # times the columns exist while they are grouped in memory
+SHARE = 8  # batches that are read may take this part of the memory
 
 
 class Given(NamedTuple):
@@ -51,6 +57,7 @@ class Given(NamedTuple):
     threads: int | None = None
     starts: int | str = "auto"
     seed: int = 0
+    max_memory: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +69,12 @@ class Wanted:
     weighing: Weighing
     supply: Supply | OnCluster
     missing: Missing
+    max_memory: int | None = None
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The key columns of tables on their way, with the one that says where a row belongs."""
+        return (*self.supply.by, *getattr(self.supply, "order", ()))
 
 
 def wanted(model: str | Callable[..., object], data: object, given: Given) -> Wanted:
@@ -102,7 +115,7 @@ def wanted(model: str | Callable[..., object], data: object, given: Given) -> Wa
         one=road.one,
     )
     supply = _supply(rows, arrays, by, used, each, given)
-    return Wanted(road, task, how, supply, given.missing)
+    return Wanted(road, task, how, supply, given.missing, given.max_memory)
 
 
 def _supply(
@@ -117,7 +130,23 @@ def _supply(
             raise DataError("E-STREAM", "stream.weights", what=each[0])
         return OnCluster(rows, by, used, given.where, given.missing)
     assert rows is not None
-    return long_supply(rows, by, used, each, given.where, given.missing, given.threads)
+    return many_supply(rows, by, used, each, given)
+
+
+def many_supply(rows: Rows, by: tuple[str, ...], used: tuple[str, ...], each: Each, given: Given) -> Supply:
+    """The curves of a long table: in memory, or passing by where they do not fit."""
+    if not isinstance(rows, sources.Table) and hasattr(rows, "road"):
+        raise DataError("E-STREAM", "many.elsewhere", kind=str(rows.road))
+    limit = memory(given.max_memory)
+    needed = HELD * estimated(rows, (*used, *by)) if isinstance(rows, sources.Table) and rows.parts else 0
+    if needed <= limit or not isinstance(rows, sources.Table):
+        return long_supply(rows, by, used, each, given.where, given.missing, given.threads)
+    if each is not None:
+        raise DataError("E-STREAM", "stream.weights", what=each[0])
+    if rows.time:
+        raise DataError("E-STREAM", "stream.time", names=", ".join(rows.time), needed=said(needed), limit=said(limit))
+    stream = Stream(rows.parts, rows.known, batch_rows(len(used) + len(by), 1, limit // SHARE))
+    return Passing(stream, by, used, given.where, given.missing, limit, given.threads)
 
 
 def _no_keys(by: object) -> tuple[str, ...]:

@@ -62,6 +62,10 @@ class Known(Protocol):
     def curves(self) -> int:
         """How many there are; -1 as long as nobody knows."""
 
+    @property
+    def rows(self) -> int:
+        """How many rows there are, those without a value included; -1 as long as nobody knows."""
+
     def counted(self, curves: int) -> int:
         """How many rows the first so many curves have."""
 
@@ -111,6 +115,11 @@ class InMemory:
     def curves(self) -> int:
         """How many there are."""
         return len(self.offsets) - 1
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return int(self.offsets[-1])
 
     def take(self, most: int, rows: int) -> tuple[Load, int, int] | None:
         """The next curves."""

@@ -112,7 +112,7 @@ def run(
     work = replace(work, task=replace(work.task, one=Watched(work.road, stop).one))
     hand = Hands(sink)
     waiting: deque[Future[Done]] = deque()
-    began, before, last = time.monotonic(), done, -math.inf
+    began, skipped, rows, last = time.monotonic(), supply.counted(done), 0, -math.inf
     left = True
     with ThreadPoolExecutor(threads) as pool, ThreadPoolExecutor(1) as writer:
         try:
@@ -133,11 +133,11 @@ def run(
                 writer.submit(hand, finished).result()
                 waiting.popleft()
                 pace.seen(finished)
-                done += len(finished)
+                done, rows = done + len(finished), rows + finished.rows
                 now = time.monotonic()
                 if progress is not None and (now - last >= 0.1 or not (left or waiting)):
                     last = now
-                    progress(done, supply.curves, _left(done - before, supply.curves - before, now - began))
+                    progress(done, supply.curves, _left(rows, supply.rows - skipped, now - began))
         except KeyboardInterrupt:
             stop.set()
             _close(waiting, hand, writer)
@@ -168,9 +168,9 @@ class Hands:
             self.last = done.first
 
 
-def _left(done: int, curves: int, spent: float) -> float:
-    """Seconds that are left, if they go on like those that are spent."""
-    return spent * (curves - done) / done if curves >= done > 0 else math.nan
+def _left(done: int, rows: int, spent: float) -> float:
+    """Seconds that are left, if rows go on like those that are done."""
+    return spent * (rows - done) / done if rows >= done > 0 else math.nan
 
 
 def _close(waiting: deque[Future[Done]], hand: Hands, writer: ThreadPoolExecutor) -> None:

@@ -22,7 +22,7 @@ WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
 DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)\.[0-9]+(?:[eE][+-]?[0-9]+)?")
 
 
-def key_column(raw: Any, name: str) -> Any:
+def key_column(raw: Any, name: str, kind: str | None = None) -> Any:
     """A column of any kind as one Arrow array (n,); nulls where a value is missing.
 
     Parameters
@@ -31,6 +31,8 @@ def key_column(raw: Any, name: str) -> Any:
         As a table holds it.
     name : str
         For errors.
+    kind : "whole", "number" or "text", optional
+        What cells of text are; by default what they are written as.
 
     Returns
     -------
@@ -50,7 +52,7 @@ def key_column(raw: Any, name: str) -> Any:
     import pyarrow as pa
 
     try:
-        found = _arrow(raw)
+        found = typed(raw.cells, kind) if isinstance(raw, Cells) else _arrow(raw)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         cause = printable(str(error).splitlines()[0][:200])
         raise DataError("E-KEY", "data.key_mixed", column=printable(name), cause=cause) from None
@@ -63,8 +65,6 @@ def key_column(raw: Any, name: str) -> Any:
 def _arrow(raw: Any) -> Any:
     import pyarrow as pa
 
-    if isinstance(raw, Cells):
-        return typed(raw.cells)
     home = root(raw)
     if home == "polars" and hasattr(raw, "to_arrow"):
         raw = raw.to_arrow()
@@ -83,8 +83,8 @@ def _arrow(raw: Any) -> Any:
     return pa.array(list(raw), from_pandas=True)
 
 
-def typed(cells: Sequence[str]) -> Any:
-    """The cells of a text file as an Arrow array: whole numbers, numbers, or text.
+def typed(cells: Sequence[str], kind: str | None = None) -> Any:
+    """The cells of a text file as an Arrow array: whole numbers, numbers, or text; ``kind`` says which, if it is known.
 
     Example
     -------
@@ -95,10 +95,18 @@ def typed(cells: Sequence[str]) -> Any:
     """
     import pyarrow as pa
 
-    said = [None if is_missing(cell) else cell.strip() for cell in cells]
-    known = {cell for cell in said if cell is not None}
+    kind = kind or kind_of(cells)
+    if kind == "text":
+        return pa.array([cell.strip() or None for cell in cells], pa.string())  # a well may be called NA
+    number, wanted = (int, pa.int64()) if kind == "whole" else (float, pa.float64())
+    return pa.array([None if is_missing(cell) else number(cell) for cell in cells], wanted)
+
+
+def kind_of(cells: Sequence[str]) -> str:
+    """What cells are written as: "whole", "number" or "text"; where none holds a value, text."""
+    known = {cell.strip() for cell in cells if not is_missing(cell)}
     if known and all(WHOLE.fullmatch(cell) for cell in known):
-        return pa.array([None if cell is None else int(cell) for cell in said], pa.int64())
+        return "whole"
     if known and all(WHOLE.fullmatch(cell) or DECIMAL.fullmatch(cell) for cell in known):
-        return pa.array([None if cell is None else float(cell) for cell in said], pa.float64())
-    return pa.array([cell.strip() or None for cell in cells], pa.string())  # a well may be called NA
+        return "number"
+    return "text"

@@ -6,7 +6,7 @@ be marked and the others fitted. What is no number at all, such as text, is an e
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -73,24 +73,55 @@ def unchecked(rows: Rows, used: Sequence[str], where: str | None = None, missing
     known = table.known if table else rows.source
     if n == 0:
         raise DataError("E-EMPTY", "data.no_rows", place=known.name)
+    found = loosened(table, raw, used, condition, n, missing)
+    if not found.n:
+        raise _none_left(where or "", n, known.name)
+    source = replace(known, rows=found.n, filtered=found.filtered, dropped=found.dropped, where=where)
+    if found.mark is not None:
+        source = replace(source, decimal=found.mark)
+    return Unchecked(found.arrays, found.index, found.lost, found.n, source)
+
+
+@dataclass(frozen=True, slots=True)
+class Loose:
+    """Rows that a condition leaves, as ``Unchecked`` has them, and how many it left out or had no value for."""
+
+    arrays: dict[str, Array]
+    index: NDArray[np.int64] | None
+    lost: NDArray[np.bool_] | None
+    n: int
+    filtered: int
+    dropped: int
+    mark: str | None
+
+
+def loosened(
+    table: Table | None,
+    raw: Mapping[str, Plain],
+    used: Sequence[str],
+    condition: conditions.Condition | None,
+    n: int,
+    missing: Missing,
+    at: NDArray[np.int64] | None = None,
+) -> Loose:
+    """Raw columns (n,) as float64, filtered; ``at`` are the rows' numbers in their source, where these are a part."""
     index, lost, filtered, dropped = None, None, 0, 0
     if condition is not None:
-        true, unknown = _held(condition, table, raw, n)
+        true, unknown = _held(condition, table, raw, n, at)
         left = true if missing == "drop" else true | unknown
         dropped = int(unknown.sum()) if missing == "drop" else 0
         index = np.flatnonzero(left)
         filtered = n - len(index) - dropped
-        if not len(index):
-            raise _none_left(where or "", n, known.name)
         lost = unknown[index] if missing == "error" and unknown.any() else None
-        raw = {name: _take(raw[name], index) for name in used}
         index = None if len(index) == n else index
-    mark = table.mark({name: raw[name] for name in used}, index) if table else "."
-    arrays = {name: _number(table, name, raw[name], mark, index) for name in used}
+    raw = {name: raw[name] if index is None else _take(raw[name], index) for name in used}
+    if index is not None:
+        at = index if at is None else at[index]
+    mark = table.mark(raw, at) if table else "."
+    arrays = {name: _number(table, name, raw[name], mark, at) for name in used}
     text = any(isinstance(raw[name], Cells) for name in used)
     kept = n if index is None else len(index)
-    source = replace(known, rows=kept, filtered=filtered, dropped=dropped, where=where)
-    return Unchecked(arrays, index, lost, kept, replace(source, decimal=mark) if text else source)
+    return Loose(arrays, index, lost, kept, filtered, dropped, mark if text else None)
 
 
 def _none_left(where: str, n: int, place: Place) -> DataError:
@@ -98,11 +129,15 @@ def _none_left(where: str, n: int, place: Place) -> DataError:
 
 
 def _held(
-    condition: conditions.Condition, table: Table | None, raw: dict[str, Plain], n: int
+    condition: conditions.Condition,
+    table: Table | None,
+    raw: Mapping[str, Plain],
+    n: int,
+    at: NDArray[np.int64] | None,
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Where a condition holds, and where it has no value (n,)."""
-    mark = table.mark({name: raw[name] for name in condition.numeric}) if table else "."
-    numeric = {name: _number(table, name, raw[name], mark, None) for name in condition.numeric}
+    mark = table.mark({name: raw[name] for name in condition.numeric}, at) if table else "."
+    numeric = {name: _number(table, name, raw[name], mark, at) for name in condition.numeric}
     textual = {name: _words(raw[name], name) for name in condition.textual}
     unknown = np.zeros(n, dtype=bool)
     for values in numeric.values():

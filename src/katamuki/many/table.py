@@ -17,6 +17,7 @@ from katamuki.errors import BackendError
 from katamuki.many.curves import STATES, VERDICTS, Fitted
 from katamuki.records import Array
 
+FIRST = "_first"  # of tables on their way: the row of the data where a curve's key first appears
 LAST = ("_loss", "_n", "_dof", "_verdict", "_state", "_code")
 STDERR = "_stderr"
 
@@ -97,7 +98,10 @@ def empty(by: Sequence[str], kinds: Sequence[Any], parameters: Sequence[str]) ->
         small.astype(np.int16),
         ("",),
     )
-    return rows_of(by, [pa.array([], kind) for kind in kinds], parameters, nothing, np.empty(0, dtype=np.int64))
+    order = [pa.array([], pa.int64())] * (len(by) - len(kinds))  # FIRST
+    return rows_of(
+        by, [*(pa.array([], kind) for kind in kinds), *order], parameters, nothing, np.empty(0, dtype=np.int64)
+    )
 
 
 def together(parts: Sequence[Any]) -> Any:
@@ -105,6 +109,44 @@ def together(parts: Sequence[Any]) -> Any:
     import pyarrow as pa
 
     return pa.concat_tables([part.unify_dictionaries() for part in parts]).unify_dictionaries().combine_chunks()
+
+
+def column_of(values: NDArray[Any]) -> Any:
+    """An array as an Arrow column."""
+    import pyarrow as pa
+
+    return pa.array(values)
+
+
+def nothing_of(kind: Any) -> Any:
+    """An Arrow column of a type, without a row."""
+    import pyarrow as pa
+
+    return pa.array([], kind)
+
+
+def width_of(kinds: Sequence[Any]) -> int:
+    """Bytes of a row of columns of these types, about; text is taken to be short."""
+    found = 0
+    for kind in kinds:
+        try:
+            found += max(1, kind.bit_width // 8)
+        except ValueError:
+            found += 32
+    return found
+
+
+def table_of(by: Sequence[str], keys: Sequence[Any], columns: Sequence[tuple[str, NDArray[Any]]]) -> Any:
+    """Key columns and others as an Arrow table."""
+    import pyarrow as pa
+
+    return pa.table([*keys, *(pa.array(one) for _, one in columns)], names=[*by, *(name for name, _ in columns)])
+
+
+def ordered(table: Any) -> Any:
+    """A table on its way in the order of first appearance, without the column that says so."""
+    order = np.argsort(table.column(FIRST).to_numpy(), kind="stable")
+    return table.drop_columns([FIRST]).take(order).combine_chunks()
 
 
 def counted(column: Any) -> dict[str, int]:

@@ -19,13 +19,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from katamuki.errors import BoundsError, DataError
 from katamuki.many import table as tables
+from katamuki.many.spilling import Spill
 
 KINDS = {".parquet": "parquet", ".csv": "csv", ".arrow": "arrow", ".feather": "arrow"}
 SCHEMA = "katamuki.many.parts/1"
 META = b"katamuki.many"  # of the file's metadata: the manifest
 PART = re.compile(r"part-(\d{15})-(\d{15})\.parquet")
+SAMPLED = 64  # every so many curves are looked at for where files of rows in order are to be cut
+BUCKET = 1 << 27  # bytes of such a file, about
 ENOUGH = 1 << 16  # curves of a part, and of a row group
 OFTEN = 1.0  # seconds after which a part is written, however few curves it has
 WORDS = ("_verdict", "_state", "_code")
@@ -105,14 +110,20 @@ class Stored:
     ----------
     paths : sequence of Path
         Of one kind; their rows follow on each other.
+    disordered : bool
+        Whether they stand in another order, which a column of them says.
     """
 
-    def __init__(self, paths: Sequence[Path]) -> None:
+    def __init__(self, paths: Sequence[Path], disordered: bool = False) -> None:
         self.paths = tuple(paths)
+        self.disordered = disordered
 
     def table(self, columns: Sequence[str] | None = None) -> Any:
         """The table, or some of its columns; words as dictionaries where only columns are asked for."""
-        return tables.together([_read(path, columns) for path in self.paths]).replace_schema_metadata(None)
+        if self.disordered and columns is not None:
+            columns = [*columns, tables.FIRST]
+        whole = tables.together([_read(path, columns) for path in self.paths]).replace_schema_metadata(None)
+        return tables.ordered(whole) if self.disordered else whole
 
 
 def _read(path: Path, columns: Sequence[str] | None) -> Any:
@@ -178,9 +189,12 @@ class Parts:
         Whether to replace what is there.
     """
 
+    disordered = False  # whether parts hold rows in another order, which a column of theirs says
+
     def __init__(self, path: Path, manifest: Mapping[str, Any], schema: Any, resume: bool, overwrite: bool) -> None:
         kind_of(path)
         self.path, self.manifest, self.schema = path, dict(manifest), schema
+        self.disordered = tables.FIRST in schema.names
         self.folder = path.parent / (path.name + ".parts")
         self.done = 0  # curves in parts
         self.waiting: list[Any] = []
@@ -294,28 +308,44 @@ class Parts:
         """The parts that are there, what waits included."""
         self.flush()
         self.close()
-        return Stored([one for _, _, one in self._found()])
+        return Stored([one for _, _, one in self._found()], self.disordered)
 
     def finish(self) -> Stored:
         """Make the parts the file, and let the folder go."""
         if not self.complete:
             self.flush()
-            _placed(self._merged(), self.schema, self.path, self.manifest)
+            parts = self._in_order() if self.disordered else self._merged(self.schema)
+            schema = self.schema.remove(self.schema.get_field_index(tables.FIRST)) if self.disordered else self.schema
+            _placed(parts, schema, self.path, self.manifest)
             self.close()
             shutil.rmtree(self.folder, ignore_errors=True)
             self.complete = True
         return Stored([self.path])
 
-    def _merged(self) -> Iterator[Any]:
+    def _in_order(self) -> Iterator[Any]:
+        """The rows of the parts in their order: scattered over files by it, each sorted by itself."""
+        paths = [one for _, _, one in self._found()]
+        sample = [_read(path, [tables.FIRST]).column(0).to_numpy()[::SAMPLED] for path in paths]
+        rows = sum(map(len, sample)) * SAMPLED
+        count = max(1, rows * len(self.schema.names) * 8 // BUCKET)
+        edges = np.quantile(np.concatenate([np.empty(0), *sample]), np.arange(1, count) / count) if rows else []
+        spill = Spill(self.folder / "order", count, self.schema)
+        for part in self._merged(self.schema):
+            spill.add(part, np.searchsorted(edges, part.column(tables.FIRST).to_numpy(), side="right"))
+        spill.end()
+        for k in range(count):
+            yield tables.ordered(spill.table(k))
+
+    def _merged(self, schema: Any) -> Iterator[Any]:
         """The parts as tables of at least so many rows that row groups are worth it."""
         held: list[Any] = []
         for _, _, part in self._found():
             held.append(_read(part, None))
             if sum(map(len, held)) >= ENOUGH:
-                yield tables.together(held).cast(self.schema)
+                yield tables.together(held).cast(schema)
                 held = []
         if held:
-            yield tables.together(held).cast(self.schema)
+            yield tables.together(held).cast(schema)
 
     def close(self) -> None:
         """Let others write here."""
