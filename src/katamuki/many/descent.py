@@ -39,8 +39,9 @@ LONGEST = 1e12  # damping
 LEAST_GAIN = 1e-4  # of what was promised, for a step to be taken
 NEAR = 1e-5  # of the rss: after a step that promises less steps are undamped
 NOTHING = 1e-12  # of the rss: a gain so small is rounding, taken or not
-SURE = 1e-13  # of the parameters: what is still to go after a step this short changes no digit
-LAST = 3e-11  # of the parameters: a step so short leaves error bars ten digits
+SURE = 1e-13  # of the parameters: a step so short is rounding
+LAST = 1e-12  # of the parameters: what is still to go after the last step
+FAR = 1e299  # no undamped step was taken yet
 SHRINKS = 0.7  # undamped steps that shrink less do not settle
 WORSE = 1e-6  # of the rss: an undamped step that leads so much higher left no minimum
 DIAGONAL = 1e-2  # of a Cholesky factor with columns of length 1: normal equations keep twelve digits
@@ -218,7 +219,8 @@ def propose(sums, p, all_p, free, x, state, matrix, scale, step, trial):  # type
         store(trial, free[j], choose(alive, value + move * unit, value))
     moved, before = root_of(moved), load(state, MOVED)
     rounding = moved <= splat(SURE) * reach
-    short = both(moved <= splat(LAST) * reach, either(rounding, moved * moved <= splat(SURE) * reach * before))
+    # What this step leaves is about moved²/before: error bars from there have ten digits, values are stepped once more.
+    short = either(rounding, both(before < splat(FAR), moved * moved <= splat(LAST) * reach * before))
     ill = least < splat(DIAGONAL)
     done = both(both(alive, undamped), either(either(short, moved > splat(SHRINKS) * before), ill))
     how = choose(ill, splat(ILL), choose(either(short, rounding), splat(CLEAN), splat(UNSETTLED)))
