@@ -139,6 +139,15 @@ SUITE = (
             (f"{EXPONENTIAL}, 1e* rows in memory", "scipy curve_fit ÷ ours"),
         ),
     ),
+    Script(
+        "streamed",
+        LARGE,
+        (
+            ("straight line, 1e* rows from Parquet", "ours ÷ reading it (*)"),
+            (f"{EXPONENTIAL}, 1e* rows from Parquet", "ours ÷ three reads (*)"),
+            (f"{EXPONENTIAL}, 1e* rows from Parquet", "peak memory of the process"),
+        ),
+    ),
     Script("first_fit", WAITING, (("first fit of a new formula, warm process", "wall time"),)),
 )
 
