@@ -25,9 +25,9 @@ from katamuki.data.selection import Columns
 from katamuki.errors import DataError
 from katamuki.problem import Problem
 from katamuki.problem import partitions as parts
+from katamuki.problem.blocks import Counts
 from katamuki.problem.distant import Distant, Wanted
 from katamuki.problem.partitions import Errand, Pass
-from katamuki.problem.blocks import Counts
 from katamuki.records import Array
 
 Rows = tuple[Mapping[str, Array], Array | None]

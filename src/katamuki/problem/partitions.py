@@ -21,9 +21,10 @@ from katamuki.cluster.running import same_version
 from katamuki.data import condition as conditions
 from katamuki.data.selection import Narrowed, narrowed
 from katamuki.problem import Problem, passes
+from katamuki.problem.blocks import Counts
 from katamuki.problem.distant import Wanted
 from katamuki.problem.double_double import double_double_pass
-from katamuki.problem.streamed import DIGITS, Counts
+from katamuki.problem.streamed import DIGITS
 from katamuki.records import Array
 
 Pass = Literal["squares", "sums", "folded", "exact"]
