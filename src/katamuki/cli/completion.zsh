@@ -246,6 +246,7 @@ _shtab_katamuki_many_options=(
   "--weights[COLUMN]:COLUMN:_katamuki_columns"
   "--starts[N\|auto]:N|auto:(auto)"
   "--max-seconds[SECONDS]:SECONDS:"
+  "--max-memory[BYTES]:BYTES:"
   "--seed[NUMBER]:NUMBER:"
   "--threads[N]:N:"
   "--by[COLUMN\[,COLUMN\]]:COLUMN[,COLUMN]:_katamuki_columns"

@@ -74,7 +74,7 @@ FLAGS = (
     Flag(("--device",), "cpu|cuda", "solver", choices=("cpu", "cuda")),
     Flag(("--starts",), "N|auto", "solver", FITTING | {"many"}, choices=("auto",)),
     Flag(("--max-seconds",), "SECONDS", "solver", MODELLED),
-    Flag(("--max-memory",), "BYTES", "data"),
+    Flag(("--max-memory",), "BYTES", "data", FITTING | {"many"}),
     Flag(("--seed",), "NUMBER", "solver", FITTING | {"many", "selftest"}),
     Flag(("--threads",), "N", "solver", only("many")),
     Flag(("--by",), "COLUMN[,COLUMN]", "data", only("many"), complete=COLUMNS),

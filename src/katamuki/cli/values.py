@@ -167,6 +167,8 @@ def many_options(chosen: Namespace) -> dict[str, Any]:
         options["bounds"] = bounds(chosen.bounds)
     if chosen.starts is not None:
         options["starts"] = "auto" if chosen.starts == "auto" else _starts(chosen.starts)
+    if chosen.max_memory is not None:
+        options["max_memory"] = size("--max-memory", chosen.max_memory)
     for name in ("seed", "threads", "check"):
         if getattr(chosen, name) is not None:
             options[name] = whole("--" + name, getattr(chosen, name))

@@ -17,7 +17,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -191,6 +191,8 @@ class Parts:
 
     disordered = False  # whether parts hold rows in another order, which a column of theirs says
 
+    lock: ClassVar[str] = "lock"  # the file that a run holds
+
     def __init__(self, path: Path, manifest: Mapping[str, Any], schema: Any, resume: bool, overwrite: bool) -> None:
         kind_of(path)
         self.path, self.manifest, self.schema = path, dict(manifest), schema
@@ -240,7 +242,7 @@ class Parts:
             import fcntl
         except ImportError:
             return
-        self._lock = (self.folder / "lock").open("w")
+        self._lock = (self.folder / self.lock).open("w")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -409,7 +409,7 @@ def as_dict(many: Table, lang: str = "en") -> dict[str, Any]:
     Returns
     -------
     dict
-        Schema ``katamuki.many/1``; the rows of the table are not in it.
+        Schema ``katamuki.many/1``, described by ``many_schema.json``; the rows of the table are not in it.
 
     Example
     -------
