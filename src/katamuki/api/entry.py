@@ -253,9 +253,11 @@ def _reason(ready: Prepared, run: Run) -> Mapping[str, Any]:
     if ready.plan.column:
         more["output"] = "column"
     if isinstance(problem, Distant) and run.answer.triangle.size and np.isfinite(run.answer.triangle).all():
-        left = problem.digits(run.answer.values, run.answer.triangle)
+        left = problem.digits(run.answer.values, run.answer.triangle, run.answer.rss)
         if left is not None:
             more["digits"] = left
+        if problem.asked_by:
+            more["sql"] = problem.asked_by
     return {**run.reason, **more} if more else run.reason
 
 

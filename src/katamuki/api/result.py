@@ -112,11 +112,13 @@ class Fit(Numbers, Checks, Stories, Pictures, Exports):
 
     @property
     def source(self) -> str:
-        """The Python source of what was computed: of the kernel, of the torch function; of torch models, their own."""
+        """The source of what was computed: of the kernel, of the torch function, the SQL; of torch models, their own."""
         if self.solution.backend == "torch" and self._plan.model.rhs is not None:
             from katamuki.backends.torch_.printing import source
 
             return source(self._plan.model.rhs)
+        if "sql" in self.solution.reason:
+            return str(self.solution.reason["sql"])
         return self._plan.kernel.source
 
     @cached_property

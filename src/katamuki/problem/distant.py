@@ -92,6 +92,7 @@ class Distant(Problem):
     source: Source  # what was read: rows fitted, left out and dropped
     drawn_weights: Array | None = None  # w of the sample's rows
     whole: bool = False  # the sample is all rows that count
+    asked_by: str = ""  # the query that makes the sums, of rows in a database
     travelled: bool = True  # the sample is made of rows; else of means of cells of rows, and ``drawn`` of ranges
 
     def __init__(self, wanted: Wanted) -> None:
@@ -130,10 +131,10 @@ class Distant(Problem):
         del values
         return None
 
-    def digits(self, values: Array, triangle: Array) -> dict[str, float] | None:
+    def digits(self, values: Array, triangle: Array, rss: float) -> dict[str, float] | None:
         """How many digits of each free parameter rounding leaves at all parameters (all_p,), where only whoever has
         the rows can say; ``triangle`` (p, p) is R of the weighted Jacobian there."""
-        del values, triangle
+        del values, triangle, rss
         return None
 
     # One pass over all rows each ---------------------------------------------------------------------------------

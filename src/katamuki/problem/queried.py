@@ -221,6 +221,8 @@ class QueriedProblem(Distant):
 
         try:
             rows = self.asker.ask(lambda in_range: printed(in_range).query, params)
+            if what != "squares":
+                self.asked_by = printed(self.asker.in_range).query.text
         except BackendError as error:
             raise self._lost(error) from None
         if rows is None:
@@ -278,7 +280,7 @@ class QueriedProblem(Distant):
         table = np.array([row[-2:] for row in found], dtype=np.float64) * self.factor
         return CellSums(len(table), float((table[:, 0] ** 2 / table[:, 1]).sum()), float(most[0][0]) * self.factor)
 
-    def digits(self, values: Array, triangle: Array) -> dict[str, float]:
+    def digits(self, values: Array, triangle: Array, rss: float) -> dict[str, float]:
         """How many digits of each free parameter the scaled condition leaves: all_p values, (p, p) triangle of J.
 
         y and each term of the formula are rounded, and so is their difference: a parameter moves by no more than the
@@ -290,14 +292,10 @@ class QueriedProblem(Distant):
             params, length = np.abs(values[self.free]), np.linalg.norm(triangle, axis=0)
             back = inverse(triangle)
             condition = np.linalg.norm(back * length[:, None], axis=None) * math.sqrt(self.p)
-            size = math.sqrt(self.tss_about_zero) + float(params @ length) + condition * self.misfit(values)
+            size = math.sqrt(self.tss_about_zero) + float(params @ length) + condition * math.sqrt(max(rss, 0.0))
             spread = np.linalg.norm(back, axis=1)
             left = -np.log10(np.maximum(noise * size * spread / params, 2.0**-53))
         return dict(zip(self.free_names, left.tolist(), strict=True))
-
-    def misfit(self, values: Array) -> float:
-        """√(Σ w r²)."""
-        return math.sqrt(max(self.rss(values), 0.0))
 
     def close(self) -> None:
         """Nothing is open here: the connection is the user's."""
