@@ -125,7 +125,8 @@ class StreamedProblem(Distant):
         """One pass over all rows: they are counted, and the sample is every k-th of those that count."""
         thinnings = self._thinnings()
 
-        def look(piece: int, batch: Batch) -> None:
+        def look(piece: int, batch: Batch, block: Block) -> None:
+            del block
             thinnings[piece].add(batch)
 
         self._pass(look)
@@ -165,7 +166,7 @@ class StreamedProblem(Distant):
         pointers = np.array([address_of(one) for one in columns] or [0], dtype=np.int64)
         return Block(columns, y, weights, None if weights is None else np.sqrt(weights), pointers)
 
-    def _pass(self, look: Callable[[int, Batch], None]) -> None:
+    def _pass(self, look: Callable[[int, Batch, Block], None]) -> None:
         """Show every batch that has rows to ``look``, with the number of its piece; the first pass counts them, too."""
         self.stream.unchanged()
         first, pieces = self.counts is None, self.reader.pieces
@@ -181,12 +182,13 @@ class StreamedProblem(Distant):
                     return
                 try:
                     for batch in self.reader.batches(pieces[k]):
+                        block = self._block(batch.arrays, batch.n) if batch.n else None
                         if first:
-                            self._count(counts[k], batch)
+                            self._count(counts[k], batch, block)
                         else:
                             counts[k].read += batch.read
-                        if batch.n:
-                            look(k, batch)
+                        if block is not None:
+                            look(k, batch, block)
                         if stop.is_set() and not failures:
                             return
                 except BaseException as error:  # the earliest of all is told, when all have ended
@@ -246,15 +248,14 @@ class StreamedProblem(Distant):
             return DataError("E-EMPTY", "data.where_none", condition=printable(where or ""), count=read, place=place)
         return DataError("E-EMPTY", "data.drop_none", count=total.dropped, place=place)
 
-    def _count(self, counts: Counts, batch: Batch) -> None:
-        out, one = np.empty(3), Counts(batch.read, batch.filtered, batch.dropped, batch.n)
-        if batch.n:
-            block = self._block(batch.arrays, batch.n)
-            w = block.weights
+    def _count(self, counts: Counts, batch: Batch, block: Block | None) -> None:
+        one = Counts(batch.read, batch.filtered, batch.dropped, batch.n)
+        if block is not None:
+            out, w = np.empty(3), block.weights
             weighting = 0 if w is None else address_of(w)
             passes.response_pass(address_of(block.y), weighting, int(w is not None), batch.n, address_of(out))
             one.weight, one.square, one.spread = out.tolist()
-            one.mean = float(block.y.sum() if w is None else w @ block.y) / one.weight
+            one.mean = float(np.add.reduce(block.y) if w is None else w @ block.y) / one.weight
         counts.add(one)
 
     def _over_batches(self, run: Callable[[Block, int, Array], None], size: int) -> Iterator[Array]:
@@ -263,9 +264,9 @@ class StreamedProblem(Distant):
         drawing = self.counts is None and not self._enough
         thinnings = self._thinnings() if drawing else []
 
-        def look(piece: int, batch: Batch) -> None:
+        def look(piece: int, batch: Batch, block: Block) -> None:
             out = np.empty(size)
-            run(self._block(batch.arrays, batch.n), batch.n, out)
+            run(block, batch.n, out)
             parts[piece].append(out)
             if drawing:
                 thinnings[piece].add(batch)
