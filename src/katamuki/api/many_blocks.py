@@ -192,7 +192,7 @@ def _mark(marks: Marks, block: Block, bad: NDArray[np.bool_], mark: int) -> None
 
 def _range(marks: Marks, offsets: NDArray[np.int64], y: Array, weights: Array | None) -> None:
     """Mark the curves whose Σ w y² leaves what doubles can sum; all zeros are no such curve."""
-    if not len(y):
+    if not len(y) or (weights is None and _plain(offsets, y)):
         return
     if weights is not None and len(weights) != len(y):
         weights = np.tile(weights, len(offsets) - 1)
@@ -203,6 +203,14 @@ def _range(marks: Marks, offsets: NDArray[np.int64], y: Array, weights: Array | 
     for k in np.flatnonzero(far):
         if y[offsets[k] : offsets[k + 1]].any():
             marks[k] = OVERFLOW
+
+
+def _plain(offsets: NDArray[np.int64], y: Array) -> bool:
+    """Whether the largest y and each curve's first say that no Σ y² is out of range, as they nearly always do."""
+    first = y[np.minimum(offsets[:-1], len(y) - 1)]
+    with np.errstate(all="ignore"):
+        most = max(abs(y.max()), abs(y.min())) ** 2 * len(y)
+        return bool(most < LARGEST and (first * first > SMALLEST).all())  # NaN is neither
 
 
 def joined(marks: Marks, part: Fitted | None, all_p: int) -> Fitted:

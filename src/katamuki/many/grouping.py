@@ -154,9 +154,9 @@ def _number(keys: Whole, allow: Callable[[int], None] | None, threads: int) -> G
         return Grouping(n, runs, offsets, offsets[:-1], None)
     lowest, highest = int(scans[:, passes.LOWEST].min()), int(scans[:, passes.HIGHEST].max())
     if runs > n // 2:
-        return _by_row(keys, lowest, highest, allow)
+        return _by_row(keys, lowest, highest, allow, threads)
     starts = _starts(keys, slices, scans, runs, threads)
-    heads = _by_row(keys[starts[:-1]], lowest, highest, allow)
+    heads = _by_row(keys[starts[:-1]], lowest, highest, allow, threads)
     if heads.count == runs:
         return Grouping(n, runs, starts, starts[:-1], None)
     numbers = _codes(heads)
@@ -166,20 +166,46 @@ def _number(keys: Whole, allow: Callable[[int], None] | None, threads: int) -> G
     return Grouping(n, heads.count, _offsets(sizes), starts[heads.first], codes)
 
 
-def _by_row(keys: Whole, lowest: int, highest: int, allow: Callable[[int], None] | None) -> Grouping:
+def _by_row(keys: Whole, lowest: int, highest: int, allow: Callable[[int], None] | None, threads: int) -> Grouping:
     """Look every key up."""
     n = len(keys)
     codes = _room(n, n)
     counts, first = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)  # touched as far as there are groups
     width = highest - lowest + 1
     if width <= SPARSE * n + 1024:
-        table = np.full(width, -1, dtype=codes.dtype)
-        found = _of(passes.table_passes, codes)(*_at(keys), n, lowest, *_at(table, codes, counts, first))
+        found = _table(keys, lowest, width, codes, counts, first, threads if width <= n else 1)
     else:
         found = _hash(keys, codes, counts, first)
     if allow is not None:
         allow(found)
     return Grouping(n, found, _offsets(counts[:found]), first[:found].copy(), codes)
+
+
+def _table(keys: Whole, lowest: int, width: int, codes: Codes, counts: Whole, first: Whole, threads: int) -> int:
+    """Number keys with a table; how many there are. Slices are numbered by themselves and joined in their order."""
+    slices = _slices(len(keys), threads)
+    number, sizes = _of(passes.table_passes, codes), [stop - start for start, stop in slices]
+    tables = [np.full(width, -1, dtype=codes.dtype) for _ in slices]
+    kept = [(counts, first)] + [(np.empty(size, np.int64), np.empty(size, np.int64)) for size in sizes[1:]]
+    found = [0] * len(slices)
+
+    def work(k: int) -> None:
+        (start, stop), (own_counts, own_first) = slices[k], kept[k]
+        here = *_at(keys[start:stop]), sizes[k], lowest
+        found[k] = number(*here, *_at(tables[k], codes[start:stop], own_counts, own_first))
+
+    _share([(work, (k,)) for k in range(len(slices))], threads)
+    count = found[0]
+    for k in range(1, len(slices)):
+        numbers = np.empty(found[k], dtype=codes.dtype)
+        own = found[k], *_at(*kept[k]), slices[k][0]
+        count = _of(passes.merge_passes, codes)(
+            *_at(keys), lowest, *own, *_at(tables[0]), count, *_at(counts, first, numbers)
+        )
+        start, _ = slices[k]
+        parts = [(start + a, start + b) for a, b in _slices(sizes[k], threads)]
+        _share([(_of(passes.rename_passes, codes), (*_at(codes), *ends, *_at(numbers))) for ends in parts], threads)
+    return count
 
 
 def _hash(keys: Whole, codes: Codes, counts: Whole, first: Whole) -> int:

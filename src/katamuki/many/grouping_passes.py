@@ -72,6 +72,33 @@ def table_pass(keys, n, lowest, table, codes, counts, first):  # type: ignore[no
     return count
 
 
+def merge_pass(keys, lowest, added, own_counts, own_first, start, table, count, counts, first, numbers):  # type: ignore[no-untyped-def]
+    """Join the ``added`` numbers of a slice of rows from ``start`` on to those of the slices before it.
+
+    ``numbers`` says what each becomes; how many there are then.
+    """
+    for k in range(added):
+        row = start + own_first[k]
+        place = keys[row] - lowest
+        code = table[place]
+        if code < 0:
+            code = count
+            table[place] = count
+            counts[count] = 0
+            first[count] = row
+            count += 1
+        counts[code] += own_counts[k]
+        numbers[k] = code
+    return count
+
+
+def rename_pass(codes, start, stop, numbers):  # type: ignore[no-untyped-def]
+    """Replace codes by what ``numbers`` says of them."""
+    for i in range(start, stop):
+        codes[i] = numbers[codes[i]]
+    return 0
+
+
 @inline
 def slot_of(key, shift):  # type: ignore[no-untyped-def]
     """Where a key's search begins: the upper bits of a product (Knuth 6.4, multiplicative hashing)."""
@@ -192,6 +219,10 @@ def _both(python: Any, signature: str) -> tuple[Native, Native]:
 
 table_passes = _both(table_pass, "int64(int64*, int64, int64, code*, code*, int64*, int64*)")
 hash_passes = _both(hash_pass, "int64(int64*, int64, int64, int64, int64, int64*, int64*, code*, int64*, int64*)")
+merge_passes = _both(
+    merge_pass, "int64(int64*, int64, int64, int64*, int64*, int64, code*, int64, int64*, int64*, code*)"
+)
+rename_passes = _both(rename_pass, "int64(code*, int64, int64, code*)")
 spread_passes = _both(spread_pass, "int64(int64*, int64, code*, code*)")
 count_passes = _both(count_pass, "int64(code*, int64, int64, int64, int64*)")
 bucket_passes = _both(

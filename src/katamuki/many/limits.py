@@ -46,7 +46,7 @@ def limits(sizes: NDArray[np.int64], p: int, sigma_known: bool) -> Array:
     """
     counts = np.bincount(sizes, minlength=1)
     out = np.full((len(counts), WIDTH), math.nan)
-    out[0, FEW_RUNS], out[0, FOLLOWS] = fewest(), 2.0 * critical(math.erfc, LEVEL) ** 2
+    out[0, FEW_RUNS], out[0, FOLLOWS] = constant()
     for n in np.flatnonzero(counts).tolist():
         if n > p:
             out[n] = row(n, p, sigma_known)
@@ -54,9 +54,9 @@ def limits(sizes: NDArray[np.int64], p: int, sigma_known: bool) -> Array:
 
 
 @lru_cache(maxsize=1)
-def fewest() -> float:
-    """The normal deviate of a number of runs that is remarked on."""
-    return -critical(tails.normal, LEVEL / 2)
+def constant() -> tuple[float, float]:
+    """The normal deviate of a number of runs, and n times a squared correlation, from which on they are remarked on."""
+    return -critical(tails.normal, LEVEL / 2), 2.0 * critical(math.erfc, LEVEL) ** 2
 
 
 @lru_cache(maxsize=1 << 14)
