@@ -93,7 +93,8 @@ def waited(client: Any, futures: Sequence[Any], deadline: float | None = None) -
     while True:
         left = BEAT if deadline is None else min(BEAT, max(deadline - time.monotonic(), 0.01))
         try:
-            wait(futures, timeout=left)
+            with client.as_current():
+                wait(futures, timeout=left)
             return
         except TimeoutError:
             if any(one.status == "error" or one.status in LOST for one in futures):

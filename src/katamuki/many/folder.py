@@ -11,10 +11,12 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from katamuki.errors import BoundsError
 from katamuki.many.writing import Parts, Stored, _loaded, _whole, cannot_write, write
+
+MANIFEST = "_manifest.json"  # readers of folders leave out names that begin so
 
 
 def part_name(first: int, stop: int) -> str:
@@ -45,6 +47,8 @@ class Folder(Parts):
         How many curves there are up to the end of each part.
     """
 
+    lock: ClassVar[str] = "_lock"
+
     def __init__(
         self, path: Path, manifest: Mapping[str, Any], schema: Any, resume: bool, overwrite: bool, ends: Sequence[int]
     ) -> None:
@@ -74,7 +78,7 @@ class Folder(Parts):
 
     def _cleared(self) -> None:
         """Remove what an earlier run wrote; anything else is left alone, and refused."""
-        if not (self.path / "manifest.json").is_file():
+        if not (self.path / MANIFEST).is_file():
             raise BoundsError("E-OUTPUT", "many.no_manifest", path=str(self.path))
         shutil.rmtree(self.path)
 
@@ -82,7 +86,7 @@ class Folder(Parts):
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._alone()
-            said = self.folder / "manifest.json"
+            said = self.folder / MANIFEST
             if said.exists():
                 self._same(_loaded(said), said)
             elif any(self.folder.glob("*.parquet")):
@@ -102,5 +106,5 @@ class Folder(Parts):
         """All parts are there: let others write here."""
         self.complete = True
         self.close()
-        (self.folder / "lock").unlink(missing_ok=True)
+        (self.folder / self.lock).unlink(missing_ok=True)
         return self.stored()
