@@ -22,7 +22,7 @@ from katamuki.records import Array
 from katamuki.search.symmetries import canonical
 
 STEPS = 60  # attempts of a descent
-SLICE = 256  # curves of one task of a thread
+SLICE = 1024  # curves of one task of a thread
 CONVERGED = STATES.index("converged")
 
 
