@@ -140,6 +140,11 @@ SUITE = (
         ),
     ),
     Script(
+        "in_database",
+        ELSEWHERE,
+        ((f"{EXPONENTIAL} in DuckDB, 1e* rows", "ours ÷ reading the rows out and fitting in memory"),),
+    ),
+    Script(
         "streamed",
         LARGE,
         (

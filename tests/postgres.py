@@ -60,4 +60,6 @@ def server() -> str:
 
 def connect(autocommit: bool = True) -> psycopg.Connection:
     """A connection to the server."""
-    return psycopg.connect(server(), autocommit=autocommit)
+    found = psycopg.connect(server(), autocommit=autocommit)
+    atexit.register(found.close)
+    return found

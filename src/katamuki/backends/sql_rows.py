@@ -129,7 +129,7 @@ def thinned(rows: Rows, share: int, dialect: Dialect) -> Rows:
     key = hashed(columns, 0, dialect)
     if share < 2 or not key:
         return rows
-    kept = f"{key} % {share} = 0" if dialect.key == "duckdb" else f"({key}) & {share - 1} = 0"
+    kept = f"({key}) & {share - 1} = 0"
     text = f"SELECT {', '.join(columns)}\nFROM (\n{rows.text}\n) AS q2\nWHERE {kept}{dialect.fence}"
     return Rows(text, rows.places, rows.values)
 

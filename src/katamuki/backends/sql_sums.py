@@ -145,7 +145,8 @@ SUMMED = "SUM({})"
 @dataclass(frozen=True, slots=True)
 class Sums:
     """A query whose row is: how many residuals have a value; where a database has no NaN, how many rows there are; then
-    Σ w r², and with ``width`` columns Σ w qᵢ r and Σ w qᵢ qⱼ, but for ``known`` ones, which count rows."""
+    Σ w r², and with ``width`` columns Σ w qᵢ r and Σ w qᵢ qⱼ, but for ``known`` ones, which count rows; last, with
+    columns, the largest w r²."""
 
     query: Aggregates
     nulls: bool
@@ -215,5 +216,6 @@ def _products(terms: Terms, columns: Sequence[int], rows: Rows, dialect: Dialect
     products = [b("mul", one, two) for i, one in enumerate(weighted) for two in columns[i:]]
     known = tuple(b.constant(one) == 1.0 for one in products)
     wanted += [(SUMMED, one) for one, count in zip(products, known, strict=True) if not count]
+    wanted.append(("MAX({})", b("mul", wr, terms.r)))
     query = aggregates(terms.graph(), rows, dialect, wanted, in_range)
     return Sums(query, dialect.nulls, len(columns), known)

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from katamuki.backends.native import address_of
-from katamuki.backends.sql import COUNT, Aggregates, Rows, aggregates
+from katamuki.backends.sql import COUNT, Aggregates, Rows
 from katamuki.backends.sql_exact import WholeSums, sizes, whole_sums
 from katamuki.backends.sql_rows import cells
 from katamuki.backends.sql_sums import Sums, Terms, basis_name, basis_sums, core_sums, square_sum
@@ -63,6 +63,7 @@ class QueriedProblem(Distant):
         self._printed: dict[tuple[str, bool], Sums] = {}
         self._basis: Array | None = None
         self.exact: bool | None = None  # sums were whole numbers: of columns without rounding, or of rounded ones
+        self._largest = math.nan  # w r², at the place that was asked for last
         self._best = math.inf
         self._best_at: Array | None = None
         found = sample_of(self.asker, rows, wanted, self.terms, self.facts)
@@ -234,6 +235,8 @@ class QueriedProblem(Distant):
         if valued != self.n:
             return None  # a database without NaN
         rss, right, products = sums.matrix(row, self.n)
+        if sums.width:
+            self._largest = float(row[-1]) * self.factor
         if rss * self.factor < self._best:
             self._best, self._best_at = rss * self.factor, values.copy()
         return rss * self.factor, right * self.factor, products * self.factor
@@ -260,25 +263,22 @@ class QueriedProblem(Distant):
         return arrays, weights
 
     def cells(self, values: Array) -> CellSums | None:
-        """Sums over residuals by cells of rows, of about a million rows, and the largest residual of all."""
+        """Sums over residuals by cells, of a part of many rows, and the largest of all beside the answer."""
         b, w = self.terms.b, self.terms.weight
         wr = self.terms.r if w is None else b("mul", w, self.terms.r)
-        square = b("mul", wr, self.terms.r)
         sums: list[tuple[str, int | None]] = [("SUM({})", wr), COUNT if w is None else ("SUM({})", w)]
         axes, rows = axes_of(self.wanted, self.terms, self.facts), thin(self.asker, self.facts)
         graph, params = self.terms.graph(), dict(zip(self.names, values.tolist(), strict=True))
         found = self.asker.ask(
             lambda in_range: cells(graph, rows, self.asker.dialect, axes, sums, in_range).query, params
         )
-        most = self.asker.ask(
-            lambda in_range: aggregates(graph, self.facts.rows, self.asker.dialect, [("MAX({})", square)], in_range),
-            params,
-        )
-        if not found or not most:
+        if not found:
             return None
+        if math.isnan(self._largest):
+            self.sums(values)
         self.evaluations += 1
         table = np.array([row[-2:] for row in found], dtype=np.float64) * self.factor
-        return CellSums(len(table), float((table[:, 0] ** 2 / table[:, 1]).sum()), float(most[0][0]) * self.factor)
+        return CellSums(len(table), float((table[:, 0] ** 2 / table[:, 1]).sum()), self._largest)
 
     def digits(self, values: Array, triangle: Array, rss: float) -> dict[str, float]:
         """How many digits of each free parameter the scaled condition leaves: all_p values, (p, p) triangle of J.

@@ -28,7 +28,7 @@ CELLS = 1024  # along one column
 GRID = 4096  # of several columns together
 FEWEST = 4  # cells along a column
 SPARE = 5  # times the least number of rows in a cell, on the average
-ENOUGH = 1 << 20  # rows for means of cells
+ENOUGH = 1 << 17  # rows for means of cells
 FIGURES = 10  # of a mean: what the order of a sum in the database changes is beyond them
 
 
@@ -90,7 +90,7 @@ def axes_of(wanted: Wanted, terms: Terms, facts: Facts) -> list[Axis]:
 
 
 def thin(asker: Asker, facts: Facts) -> Rows:
-    """As many rows as are enough for means of cells: about a million."""
+    """As many rows as are enough for means of cells: about 200,000."""
     share = 1
     while facts.n // (2 * share) >= ENOUGH:
         share *= 2
