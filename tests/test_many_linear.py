@@ -22,12 +22,12 @@ from katamuki.many.straight import fit_linear
 COLUMNS = ("values", "stderr", "loss", "dof", "verdict", "state", "code")
 
 
-def task_of(formula, sigma_is=None, fixed=None):
-    """The task of a formula of the columns x and y."""
-    plan = plan_for(formula, ("x", "y"), None, ())
+def task_of(formula, sigma_is=None, fixed=None, names=("x", "y")):
+    """The task of a formula of some columns."""
+    plan = plan_for(formula, names, None, ())
     said = settings(plan.kernel.parameters, None, None, fixed)
     values = np.array([said.start[name] for name in plan.kernel.parameters])
-    road = Road(plan, said, sigma_is, ("x", "y"), Asked("auto", 0))
+    road = Road(plan, said, sigma_is, names, Asked("auto", 0))
     free = tuple(said.free)
     return ManyTask(plan.kernel, free, values, frozenset(), {}, sigma_is, True, "auto", 0, road.one)
 
@@ -141,6 +141,21 @@ def test_other_linear_formulas_are_what_fit_says_of_each(formula, fixed):
     parts = [line(draw, k) for k in range(120)]
     counts = assert_same_as_one_by_one(formula, parts, fixed=fixed)
     assert counts.get("TOOFEW", 0) == sum(len(y) < formula.count("*") // 2 for _, y in parts) or len(counts)
+
+
+def test_several_columns_are_what_fit_says_of_each():
+    draw, task = np.random.default_rng(11), task_of("y ~ a*x + b*z + c*x*z + d", names=("x", "z", "y"))
+    sizes = draw.integers(3, 40, 120)
+    offsets, rows = np.concatenate([[0], np.cumsum(sizes)]), int(sizes.sum())
+    x, z, y = draw.uniform(0.0, 3.0, rows), draw.integers(0, 3, rows).astype(float), draw.normal(size=rows)
+    found = fit_linear(task, Curves(offsets, (x, z), y), 1)
+    for k in range(len(sizes)):
+        own = slice(offsets[k], offsets[k + 1])
+        one = task.one((x[own], z[own]), y[own], None)
+        words = [VERDICTS[found.verdict[k]], STATES[found.state[k]], found.codes[found.code[k]]]
+        assert words == [one.verdict, one.state, one.code], k
+        assert digits(found.values[k], one.values, np.nan_to_num(one.stderr) / 1000) >= 10, k
+        assert sizes[k] == 4 or digits(found.stderr[k], one.stderr) >= 10, k
 
 
 def test_waves_too_fast_for_their_rows_are_said():
