@@ -197,6 +197,8 @@ def test_parameters_that_rows_do_not_determine_are_named(tmp_path):
             found = streamed(formula, path)
         assert found.state == "not_identifiable"
         assert any(one.code == "UNDETERMINED" for one in found.findings)
+        with pytest.raises(km.DataError, match="a band for parameters that are not determined"):
+            found.predict({"x": [1.0]}, interval="mean")
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak of a process is read from /proc")

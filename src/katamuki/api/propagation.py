@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from katamuki import formula, tails
+from katamuki.api.elsewhere import refuse_sample
 from katamuki.api.plan import Plan
 from katamuki.backends import numpy_
 from katamuki.covariance import uncertainty
@@ -22,7 +23,7 @@ from katamuki.errors import BoundsError, DataError, FormulaError
 from katamuki.formula import Model
 from katamuki.graph import derivative, name_text
 from katamuki.messages import Listing
-from katamuki.records import Array, Finding, Solution
+from katamuki.records import Array, Finding, Solution, Source
 from katamuki.report import brief, number
 
 OPEN = 1e-8  # a quantity's share of an open direction, against its slopes' sizes there: below this it is rounding
@@ -75,7 +76,9 @@ class Spread:
         return np.maximum(found, 0.0)
 
 
-def spread(solution: Solution, plan: Plan, observed: Array, columns: list[Array], weights: Array | None) -> Spread:
+def spread(
+    solution: Solution, plan: Plan, observed: Array, columns: list[Array], weights: Array | None, source: Source
+) -> Spread:
     """The covariance as it stands, or, where it has gaps, from the derivatives at the answer."""
     free = solution.free
     if solution.covariance.shape != (len(free), len(free)):
@@ -87,6 +90,7 @@ def spread(solution: Solution, plan: Plan, observed: Array, columns: list[Array]
         covariance = np.zeros((len(free), len(free)))
         covariance[np.ix_(loose, loose)] = inner
         return Spread(covariance, np.empty((0, len(free))))
+    refuse_sample(source, "stream.what.band")
     with closing(plan.problem(columns, observed, weights, solution.params, free)) as problem:
         triangle = problem.triangle(problem.values, exact=True)[1:].reshape(len(free) + 1, -1)[:-1, :-1]
     known = solution.sigma_is == "known"

@@ -177,7 +177,7 @@ class Fit(Numbers, Checks, Stories, Pictures, Exports):
     @cached_property
     def _spread(self) -> Spread:
         columns = [self.columns[name] for name in self.predictors]
-        return propagation.spread(self.solution, self._plan, self._observed, columns, self.weights)
+        return propagation.spread(self.solution, self._plan, self._observed, columns, self.weights, self.data)
 
     def _values(self, columns: Mapping[str, Array], m: int, want: bool = False) -> Array:
         """The model at m rows: (m,), or with derivatives (1 + all parameters, m)."""
