@@ -205,6 +205,7 @@ def test_what_benchmarks_need_alone_is_pinned_and_in_no_other_environment() -> N
     unpinned = peers - main - more
     assert unpinned == {"nlsq"}  # needs Python 3.12; these versions were tested with 3.11
     assert not {"jax", "optimistix", "statsmodels", "iminuit"} & main
+    assert not main & more  # a version stands once
 
 
 def pinned(file: Path) -> set[str]:
