@@ -139,6 +139,7 @@ SUITE = (
             (f"{EXPONENTIAL}, 1e* rows in memory", "scipy curve_fit ÷ ours"),
         ),
     ),
+    Script("cluster", ELSEWHERE, ((f"Dask, {EXPONENTIAL}, 1e8 rows from Parquet", "one process ÷ ours"),)),
     Script(
         "in_database",
         ELSEWHERE,
