@@ -37,6 +37,10 @@ KEPT = {
     "zero_grad datasets",
     "a cluster": "Dask dask distributed Client client scheduler worker tcp asynchronous table cluster dataframe frame "
     "from import from_pandas npartitions n_workers read_parquet repartition partition_size partitions compute meta",
+    "many curves": "MISSING DuckDB TMPDIR arrow by code curve dof fits output overwrite parquet parts polars pyarrow "
+    "relation resume state verdict",
+    "databases": "CAST DOUBLE DuckDB EPOCH EXTRACT FROM PRECISION SELECT SQLAlchemy connection psycopg query sample "
+    "sqlglot sqlite",
     "symbols": "damping growth momentum ratio buffer average largest size share previous longest product "
     "ahead delta move kept agree beta eta det",
 }

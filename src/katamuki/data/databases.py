@@ -123,7 +123,8 @@ class DuckDB(Database):
 
     def __init__(self, connection: Any) -> None:
         super().__init__(connection)
-        if self.fetch("SELECT value FROM duckdb_settings() WHERE name = 'ieee_floating_point_ops'") != [("true",)]:
+        ((ieee,),) = self.fetch("SELECT current_setting('ieee_floating_point_ops')")
+        if str(ieee).lower() != "true":
             self.dialect = replace(DUCKDB, checked=True)
 
     def columns(self, query: str) -> list[tuple[str, Kind]]:
