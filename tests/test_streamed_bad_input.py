@@ -180,7 +180,8 @@ def test_what_needs_all_rows_in_memory_says_so(tmp_path):
         assert "km.fit(formula, fit.columns)" in str(caught.value)
     assert km.fit(DECAY, fit.columns).n == fit.data.sample  # which is what to do
     assert fit.predict({"x": [1.0]}, interval="mean").low[0] < fit.predict({"x": [1.0]})[0]
-    assert fit.plot() is not None
+    labels = [text.get_text() for text in fit.plot().legends[0].get_texts()]
+    assert f"{fit.data.sample} of 4000 rows" in labels
     assert fit.derive("half = log(2)/b").stderr > 0
 
 

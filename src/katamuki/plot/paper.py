@@ -147,13 +147,16 @@ def _curve(drawn: Figure, axes: Axes, fit: Fitted, found: Series, level: float, 
     # Many or good rows make a band narrower than a line: the line is thinned, and the band gets edges.
     label = say("curve") if found.name is not None else say("equal")
     axes.plot(found.curve_x, found.curve_y, color=CURVE, linewidth=1.8 if fine else 1.0, label=label)
-    _points(axes, found.x, found.y, say("data"))
+    data = say("data")
+    if len(found.x) < fit.solution.n:  # rows that are elsewhere: a sample is drawn
+        data = say("sample", shown=grouped(len(found.x)), all=grouped(fit.solution.n))
+    _points(axes, found.x, found.y, data)
     named = found.response if found.name is not None else say("observed", name=found.response)
     axes.set_ylabel(named, parse_math=False)
     axes.set_title(_title(fit, lang), fontsize=10, loc="left", parse_math=False)
     legend = drawn.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)  # over no point of the data
     for one, name in zip(legend.legend_handles, legend.get_texts(), strict=True):
-        if one is not None and name.get_text() == say("data"):
+        if one is not None and name.get_text() == data:
             one.set(alpha=0.9, markersize=5.0)  # a faint dot alone would not be seen
     plain(axes)
 
