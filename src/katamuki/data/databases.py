@@ -123,7 +123,7 @@ class DuckDB(Database):
 
     def __init__(self, connection: Any) -> None:
         super().__init__(connection)
-        ((ieee,),) = self.fetch("SELECT current_setting('ieee_floating_point_ops')")
+        ((ieee,),) = self.fetch("SELECT CURRENT_SETTING('ieee_floating_point_ops')")
         if str(ieee).lower() != "true":
             self.dialect = replace(DUCKDB, checked=True)
 
