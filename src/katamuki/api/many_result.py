@@ -333,4 +333,4 @@ class Many:
         return self.text()
 
     def __repr__(self) -> str:
-        return f"<Many {self.formula!r}: {len(self)} curves by {', '.join(self.by)}; {self.verdict}>"
+        return f"<Many {self.formula!r}: {len(self)} by {', '.join(self.by)}; {self.verdict}>"

@@ -16,6 +16,7 @@ from katamuki.cli.fitting import QUIET_SECONDS, Progress, encoded, read
 from katamuki.cli.terminal import CONTRADICTED, INTERRUPTED, UNCONVERGED, Terminal
 from katamuki.errors import KatamukiError
 from katamuki.report import many as words
+from katamuki.report import many_rows as rows
 from katamuki.report.numbers import grouped, seconds
 
 
@@ -39,11 +40,11 @@ def many(chosen: Namespace, terminal: Terminal) -> int:
     if chosen.json:
         terminal.print_json(found.to_dict(terminal.lang))
     elif chosen.csv:
-        terminal.print(words.csv(found, header=not chosen.quiet), end="")
+        terminal.print(rows.csv(found, header=not chosen.quiet), end="")
     elif not chosen.quiet:
         terminal.print(words.text(found, terminal.lang, style=terminal.style))
         if chosen.output is None and len(found):
-            terminal.print("\n" + "\n".join(words.first_rows(found, terminal.lang, style=terminal.style)))
+            terminal.print("\n" + "\n".join(rows.first_rows(found, terminal.lang, style=terminal.style)))
     return _code(found, chosen, terminal)
 
 

@@ -17,12 +17,11 @@ from katamuki.records import SigmaIs, Source, Verdict
 from katamuki.report.document import _data, jsonable, provenance
 from katamuki.report.judgement import hang
 from katamuki.report.layout import Style, hanging, head, unstyled
-from katamuki.report.numbers import cell, fitting, grouped, left, number, quoted, seconds
+from katamuki.report.numbers import fitting, grouped, left, number, seconds
 from katamuki.report.numbers import width as cells
 from katamuki.report.printed import _few, _left_out, _read
 
 SCHEMA = "katamuki.many/1"
-FIRST = 5  # rows of the table that are shown
 NAMED = 3  # curves that the check contradicts, named one by one
 
 
@@ -154,28 +153,6 @@ class Table(Protocol):
 
     def __len__(self) -> int:
         """Curves that have a row."""
-
-
-class Rows(Protocol):
-    """A table whose cells are read; the names are those of ``katamuki.Many``."""
-
-    @property
-    def by(self) -> tuple[str, ...]:
-        """The key columns."""
-
-    @property
-    def parameters(self) -> tuple[str, ...]:
-        """All parameters."""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """All columns."""
-
-    def column(self, name: str) -> Any:
-        """A column, as pyarrow has it."""
-
-    def __len__(self) -> int:
-        """Rows."""
 
 
 def _say(key: str, lang: str, **values: object) -> str:
@@ -338,62 +315,6 @@ def _agreed(many: Table, lang: str) -> str:
         if len(others) > NAMED:
             words.append(_say("disagree_more", lang, count=len(others) - NAMED))
     return "\n".join(words)
-
-
-def first_rows(many: Rows, lang: str = "en", width: int = 80, style: Style = unstyled) -> list[str]:
-    """The table's first rows: keys, values, verdict and code, as many parameters as there is room for.
-
-    Example
-    -------
-    >>> import katamuki as km
-    >>> from katamuki.report import many
-    >>> fits = km.fit_many("y ~ a*x", {"x": [1.0, 2.0], "y": [[1.0, 2.0], [3.0, 6.0]]}, check=0)
-    >>> print("\\n".join(many.first_rows(fits)))
-      curve           a    _verdict    _code
-      0        1.000000        good
-      1        3.000000        good
-    """
-    names = list(many.parameters)
-    shown = {name: _head(many, name) for name in (*many.by, *names, "_verdict", "_code")}
-    while True:
-        titles = [*many.by, *names, "_verdict", "_code"]
-        rows = [titles, *([shown[name][k] for name in titles] for k in range(len(shown["_code"])))]
-        lines = fitting(rows, width)
-        if max(map(cells, lines)) <= width or not names:
-            break
-        names.pop()
-    found = [style("strong", lines[0].rstrip()), *(line.rstrip() for line in lines[1:])]
-    if len(many) > len(lines) - 1 or len(names) < len(many.parameters):
-        hidden = len(many.parameters) - len(names)
-        key = "more_both" if hidden else "more_rows"
-        found.append("  " + _say(key, lang, rows=grouped(len(many) - len(lines) + 1), columns=hidden))
-    return found
-
-
-def _head(many: Rows, name: str) -> list[str]:
-    """The first cells of a column."""
-    values = many.column(name).slice(0, FIRST).to_pylist()
-    if name in many.parameters:
-        return [number(value) for value in values]
-    return ["—" if value is None else str(value) for value in values]
-
-
-def csv(many: Rows, header: bool = True) -> str:
-    """The whole table as CSV, numbers with all their digits."""
-    names = list(many.names)
-    columns = [many.column(name).to_pylist() for name in names]
-    lines = [",".join(map(quoted, names))] if header else []
-    for row in zip(*columns, strict=True):
-        lines.append(",".join(_cell(value) for value in row))
-    return "".join(line + "\n" for line in lines)
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return cell(value, full=True)
-    return quoted(str(value))
 
 
 def as_dict(many: Table, lang: str = "en") -> dict[str, Any]:
