@@ -18,7 +18,7 @@ from katamuki.data.convert import plain
 from katamuki.data.names import Place, find, some
 from katamuki.errors import DataError
 
-BATCH = 1 << 16  # rows of a batch
+BATCH = 1 << 17  # rows of a batch
 Fetch = Callable[[Sequence[int], Set[int]], Mapping[int, Any]]
 
 

@@ -133,15 +133,15 @@ class Reader:
         """Whether the beginnings of its pieces are a sample of the whole."""
         return len(self.pieces) >= SPREAD and all(one.rows is not None for one in self.pieces)
 
-    def batches(self, piece: Piece) -> Iterator[Batch]:
-        """The rows of a piece, in batches."""
+    def batches(self, piece: Piece, rows: int | None = None) -> Iterator[Batch]:
+        """The rows of a piece, in batches of ``rows`` rows, by default those of the stream."""
         part, first = self.stream.parts[piece.part], 0
         if piece.idle and (self.seen or (piece.known and piece.rows is not None)):
-            rows = piece.rows or 0
-            yield Batch({name: np.empty(0) for name in self.used}, 0, 0, rows, rows, 0, np.empty(0, np.int64))
+            count = piece.rows or 0
+            yield Batch({name: np.empty(0) for name in self.used}, 0, 0, count, count, 0, np.empty(0, np.int64))
             return
         names = (self.tested or self.names[:1]) if piece.idle else self.names
-        for raw in part.batches(piece.number, names, frozenset(self.textual), self.stream.batch):
+        for raw in part.batches(piece.number, names, frozenset(self.textual), rows or self.stream.batch):
             n = len(next(iter(raw.values())))
             yield self._batch(part, piece, raw, first, n)
             first += n

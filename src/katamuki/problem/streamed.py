@@ -36,6 +36,7 @@ from katamuki.records import Array
 
 DIGITS = 64  # of the decimal arithmetic that adds double-doubles
 FIRST = 1 << 16  # rows from which a closed form takes where to begin
+BEGINNING = 1 << 15  # rows at the beginning of a piece that a sample may come from
 FEWEST = 1000  # rows that a sample from the beginnings of pieces must have
 
 
@@ -95,7 +96,7 @@ class StreamedProblem(Distant):
         total, draw = sum(one.rows or 0 for one in pieces), np.random.default_rng(self.wanted.seed)
         starts, taken = self._starts(), []
         for k, piece in enumerate(pieces):
-            batch = next(self.reader.batches(piece), None)
+            batch = next(self.reader.batches(piece, min(BEGINNING, self.stream.batch)), None)
             share = (self.most * (k + 1)) // len(pieces) - (self.most * k) // len(pieces)
             if batch is None or not batch.n:
                 continue
