@@ -45,7 +45,9 @@ class Queried:
     @property
     def source(self) -> Source:
         """What is read, for reports; nobody has counted its rows yet."""
-        return Source(Phrase("sql.source", database=self.database.dialect.name), self.database.dialect.key, -1, queried=True)
+        return Source(
+            Phrase("sql.source", database=self.database.dialect.name), self.database.dialect.key, -1, queried=True
+        )
 
     def kind(self, name: str) -> Kind:
         """What a column holds; ``DataError`` where it is not there, or twice."""
