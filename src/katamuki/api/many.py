@@ -277,11 +277,11 @@ def _checked(found: Many, count: int, seed: int) -> None:
     curves, supply = [], found._single.supply
     try:
         places = drawn(among(found.column("_state"), HAS_AN_ANSWER), count, seed)
-        if isinstance(supply, OnCluster | Passing) and places:
-            supply.fetch([found._key(k) for k in places])
-        for k in places:
-            row = found._row(k)
-            key = found._key(k)
+        rows = found._rows(places) if places else []
+        keys = [tuple(row[name] for name in found.by) for row in rows]
+        if isinstance(supply, OnCluster | Passing) and keys:
+            supply.fetch(keys)
+        for key, row in zip(keys, rows, strict=True):
             curves.append(agreement(key, row, found._single.again(key)))
     except KeyboardInterrupt:
         pass

@@ -199,8 +199,12 @@ class Many:
 
     def _row(self, k: int) -> dict[str, Any]:
         """Row k, None where there is no number."""
-        names = tables.columns_of((), self.parameters)
-        return {name: self.column(name)[k].as_py() for name in names}
+        return self._rows([k])[0]
+
+    def _rows(self, places: list[int]) -> list[dict[str, Any]]:
+        """Some rows; of a table in files each column is read once."""
+        columns = {name: self.column(name).take(places).to_pylist() for name in self.names}
+        return [{name: column[i] for name, column in columns.items()} for i in range(len(places))]
 
     @property
     def verdict(self) -> Verdict:
