@@ -40,7 +40,7 @@ def facts() -> dict[str, Any]:
     memory = _line("/proc/meminfo", "MemTotal").split()
     return {
         "cpu": _line("/proc/cpuinfo", "model name") or platform.processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": os.cpu_count(),  # of the machine: a script may have bound itself to one
         "avx2": "avx2" in flags,
         "avx512": "avx512f" in flags,
         "memory_gib": round(int(memory[0]) / 2**20, 1) if memory else None,
