@@ -27,7 +27,7 @@ SAME, SEEN = 1e-9, 1e-6  # relative: equal, and depends on
 BUMP = 1.37  # by what a parameter is moved
 
 MOST_MIRRORED = 8  # names of a formula whose sigmoids are looked at
-SIGMOID = frozenset({"exp", "pow", "tanh", "sigmoid", "erf", "erfc", "atan"})  # what mirrors, or what such a thing is made of
+SIGMOID = frozenset({"exp", "pow", "tanh", "sigmoid", "erf", "erfc", "atan"})  # what mirrors, or is made of such
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -171,7 +171,7 @@ def _mirrored(graph: Graph, movable: Sequence[str], probe: Probe) -> list[tuple[
     """Two names exchanged while the sign of a third changes: the plateaus of a sigmoid, as σ(−z) = 1 − σ(z)."""
     if len(movable) > MOST_MIRRORED or not any(node.op in SIGMOID for node in graph.nodes):
         return []
-    claims = [
+    claims: list[tuple[Pairs, tuple[str, ...]]] = [
         (((one, other),), (third,))
         for one, other in combinations(movable, 2)
         for third in movable
