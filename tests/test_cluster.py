@@ -264,15 +264,17 @@ def test_an_error_of_a_worker_arrives_as_it_was_raised() -> None:
 
 def test_partitions_of_files_follow_from_the_files_alone(tmp_path: Path) -> None:
     part = source.rows(files(tmp_path, decay(1000), 2, 90)).parts  # type: ignore[attr-defined]
-    few = source.pieces(part)
+    few = source.pieces(part, 2)
     assert [(one.first, one.rows) for one in few] == [(0, 500), (0, 500)]
     pieces = _cut(part, 200)
     assert [(one.first, one.rows, one.groups) for one in pieces[:2]] == [(0, 270, (0, 1, 2)), (270, 230, (3, 4, 5))]
     assert sum(one.rows for one in pieces) == 1000
+    assert len(_cut(part, 200, 8 * 2 * 90)) == 12
     assert isinstance(pieces[0], reading.Piece)
 
 
-def _cut(parts: Any, fewest: int) -> list[Any]:
+def _cut(parts: Any, fewest: int, most: int = 1 << 28) -> list[Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(source, "FEWEST", fewest)
-        return source.pieces(parts)
+        patch.setattr(source, "MOST", most)
+        return source.pieces(parts, 2)

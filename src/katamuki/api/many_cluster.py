@@ -67,7 +67,7 @@ class OnCluster:
         running.ready(self.client)
         keys = tuple(dict.fromkeys((*by, *tested)))
         look = replace(self.look, used=(), names=keys)
-        places = table.partitions(keys)
+        places = table.partitions(keys, len(names))
         self.held = running.each(self.client, parts.seen, places, range(count), look=look)  # they stay on the workers
         told = running.each(self.client, parts.told, self.held)
         self.seen: list[Seen] = running.gathered(self.client, told)
@@ -92,7 +92,7 @@ class OnCluster:
             first = first or one.kinds
             for name, kind, before in zip(self.by, one.kinds, first, strict=True):
                 if kind != before:
-                    place = self.table.place(k, len(self.seen))
+                    place = self.table.place(k, self.places)
                     values = {"name": printable(name), "kind": str(kind), "before": str(before)}
                     raise DataError("E-SCHEMA", "cluster.key_kinds", place=place, **values)
         return first or ()

@@ -22,7 +22,8 @@ from katamuki.errors import BackendError, DataError
 from katamuki.messages import Phrase
 from katamuki.records import Source
 
-FEWEST, MOST = 1 << 16, 1 << 22  # rows of a partition of Parquet, row groups permitting
+FEWEST = 1 << 16  # rows of a partition of Parquet, row groups permitting
+MOST = 1 << 28  # bytes of its columns
 PARTITIONS = 64  # into which a table between these is cut
 
 
@@ -40,26 +41,30 @@ class ClusterTable:
     parts: tuple[ParquetPart, ...] = ()
     road: Literal["cluster"] = "cluster"
 
-    def partitions(self, names: Sequence[str]) -> list[Any]:
-        """The partitions with these columns: delayed frames of Dask, or pieces of files; refuses what is not there."""
+    def partitions(self, names: Sequence[str], width: int | None = None) -> list[Any]:
+        """The partitions with these columns: delayed frames of Dask, or pieces of files; refuses what is not there.
+
+        Files are cut as for ``width`` columns, so that other columns of the same partitions can be had.
+        """
         place = self.source.name
         found = [self.names[find(name, self.names, place)] for name in names] or [*self.names[:1]]
         if self.frame is not None:
             labels = dict(zip(self.names, self.frame.columns, strict=True))
             return list(self.frame[[labels[name] for name in found]].to_delayed())
         check_alike(self.parts, found, place)
-        return pieces(self.parts)
+        return pieces(self.parts, width or len(found))
 
     @property
     def rows(self) -> int | None:
         """How many rows, where that is known without reading them."""
         return None if self.frame is not None else sum(one.rows or 0 for one in self.parts)
 
-    def place(self, number: int, of: int) -> Place:
-        """The name of a partition, counted from 0."""
-        if self.frame is not None:
-            return Phrase("cluster.partition", number=number + 1, of=of)
-        return pieces(self.parts)[number].path
+    def place(self, number: int, partitions: Sequence[Any]) -> Place:
+        """The name of one of its partitions, counted from 0."""
+        one = partitions[number]
+        if isinstance(one, Piece):
+            return one.path
+        return Phrase("cluster.partition", number=number + 1, of=len(partitions))
 
     def identity(self) -> dict[str, Any]:
         """What tells this table from others: the files as they are now, or Dask's own token."""
@@ -73,10 +78,10 @@ class ClusterTable:
         return f"<ClusterTable {self.source.name}: {', '.join(self.names[:12])}>"
 
 
-def pieces(parts: Sequence[ParquetPart]) -> list[Piece]:
-    """Files as partitions: row groups in order, as many as make enough rows."""
+def pieces(parts: Sequence[ParquetPart], columns: int) -> list[Piece]:
+    """Files as partitions: row groups in order, as many as make enough rows of so many columns."""
     total = sum(one.rows or 0 for one in parts)
-    enough = min(MOST, max(FEWEST, total // PARTITIONS))
+    enough = min(MOST // (8 * max(columns, 1)), max(FEWEST, total // PARTITIONS))
     found = []
     for part in parts:
         sizes = [rows or 0 for rows in part.pieces]

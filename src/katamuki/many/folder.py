@@ -66,6 +66,8 @@ class Folder(Parts):
         self._opened()
         for first, stop, part in self._found():
             k = wanted.get((first, stop))
+            if stop == 0 and _whole(part, 0):
+                continue
             if k is None or not _whole(part, stop - first):
                 part.unlink()
                 continue
@@ -94,7 +96,11 @@ class Folder(Parts):
             else:
                 self._put(said, json.dumps(self.manifest, indent=1, sort_keys=True).encode())
         except OSError as problem:
+            self.close()
             raise cannot_write(self.folder, problem) from None
+        except BoundsError:
+            self.close()
+            raise
 
     def add(self, table: Any) -> None:
         """Workers write."""

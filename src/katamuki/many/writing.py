@@ -24,24 +24,14 @@ import numpy as np
 from katamuki.errors import BoundsError, DataError
 from katamuki.many import table as tables
 from katamuki.many.spilling import Spill
+from katamuki.many.stored import META, Stored, kind_of, manifest_of, read
 
-KINDS = {".parquet": "parquet", ".csv": "csv", ".arrow": "arrow", ".feather": "arrow"}
 SCHEMA = "katamuki.many.parts/1"
-META = b"katamuki.many"  # of the file's metadata: the manifest
 PART = re.compile(r"part-(\d{15})-(\d{15})\.parquet")
 SAMPLED = 64  # every so many curves are looked at for where files of rows in order are to be cut
 BUCKET = 1 << 27  # bytes of such a file, about
 ENOUGH = 1 << 16  # curves of a part, and of a row group
 OFTEN = 1.0  # seconds after which a part is written, however few curves it has
-WORDS = ("_verdict", "_state", "_code")
-
-
-def kind_of(path: Path) -> str:
-    """What a file's suffix says it is; an error where it says nothing known."""
-    found = KINDS.get(path.suffix.lower())
-    if found is None:
-        raise BoundsError("E-USAGE", "many.suffix", path=str(path), all=", ".join(KINDS))
-    return found
 
 
 def write(table: Any, path: Path, manifest: Mapping[str, Any] | None = None) -> None:
@@ -101,75 +91,6 @@ def _durable(folder: Path) -> None:
             os.fsync(at)
         finally:
             os.close(at)
-
-
-class Stored:
-    """A table in one file or in several parts of one, read when it is asked for.
-
-    Parameters
-    ----------
-    paths : sequence of Path
-        Of one kind; their rows follow on each other.
-    disordered : bool
-        Whether they stand in another order, which a column of them says.
-    """
-
-    def __init__(self, paths: Sequence[Path], disordered: bool = False) -> None:
-        self.paths = tuple(paths)
-        self.disordered = disordered
-
-    def table(self, columns: Sequence[str] | None = None) -> Any:
-        """The table, or some of its columns; words as dictionaries where only columns are asked for."""
-        if self.disordered and columns is not None:
-            columns = [*columns, tables.FIRST]
-        whole = tables.together([_read(path, columns) for path in self.paths]).replace_schema_metadata(None)
-        return tables.ordered(whole) if self.disordered else whole
-
-
-def _read(path: Path, columns: Sequence[str] | None) -> Any:
-    import pyarrow as pa
-
-    try:
-        kind = kind_of(path)
-        if kind == "parquet":
-            import pyarrow.parquet as pq
-
-            words = [] if columns is None else [name for name in columns if name in WORDS]
-            with pq.ParquetFile(path, read_dictionary=words) as file:
-                return file.read(columns=None if columns is None else list(columns))
-        if kind == "csv":
-            import pyarrow.csv
-
-            found = pa.csv.read_csv(path, convert_options=pa.csv.ConvertOptions(strings_can_be_null=False))
-        else:
-            with pa.memory_map(str(path)) as stream:
-                found = pa.ipc.open_file(stream).read_all()
-    except FileNotFoundError:
-        raise DataError("E-FILE", "many.gone", path=str(path)) from None
-    except (OSError, pa.ArrowException) as problem:
-        cause = str(problem).splitlines()[0][:200]
-        raise DataError("E-FORMAT", "data.damaged", place=path.name, cause=cause) from None
-    return found if columns is None else found.select(list(columns))
-
-
-def manifest_of(path: Path) -> dict[str, Any] | None:
-    """What a finished file says it holds; None where it says nothing."""
-    import pyarrow as pa
-
-    try:
-        if KINDS.get(path.suffix.lower()) == "parquet":
-            import pyarrow.parquet as pq
-
-            found = pq.read_schema(path).metadata
-        elif KINDS.get(path.suffix.lower()) == "arrow":
-            with pa.memory_map(str(path)) as stream:
-                found = pa.ipc.open_file(stream).schema.metadata
-        else:
-            return None
-        whole = json.loads((found or {}).get(META, b"null"))
-    except (OSError, pa.ArrowException, ValueError):
-        return None
-    return whole if isinstance(whole, dict) else None
 
 
 class Parts:
@@ -327,7 +248,7 @@ class Parts:
     def _in_order(self) -> Iterator[Any]:
         """The rows of the parts in their order: scattered over files by it, each sorted by itself."""
         paths = [one for _, _, one in self._found()]
-        sample = [_read(path, [tables.FIRST]).column(0).to_numpy()[::SAMPLED] for path in paths]
+        sample = [read(path, [tables.FIRST]).column(0).to_numpy()[::SAMPLED] for path in paths]
         rows = sum(map(len, sample)) * SAMPLED
         count = max(1, rows * len(self.schema.names) * 8 // BUCKET)
         edges = np.quantile(np.concatenate([np.empty(0), *sample]), np.arange(1, count) / count) if rows else []
@@ -342,7 +263,7 @@ class Parts:
         """The parts as tables of at least so many rows that row groups are worth it."""
         held: list[Any] = []
         for _, _, part in self._found():
-            held.append(_read(part, None))
+            held.append(read(part, None))
             if sum(map(len, held)) >= ENOUGH:
                 yield tables.together(held).cast(schema)
                 held = []
