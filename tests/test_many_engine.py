@@ -270,13 +270,17 @@ def test_long_curves_and_short_ones_side_by_side() -> None:
 
 
 @pytest.mark.parametrize(
-    "formula", ["y ~ a*exp(-b*x) + c*exp(-d*x)", "y ~ A*sin(w*x + p) + c"], ids=["equal terms", "a frequency"]
+    "formula",
+    ["y ~ a*exp(-b*x) + c*exp(-d*x)", "y ~ A*sin(w*x + p) + c", "y ~ a + b*max(x - c, 0)"],
+    ids=["equal terms", "a frequency", "a kink"],
 )
 def test_what_one_cloud_does_not_find_is_searched_for_curve_by_curve(formula: str) -> None:
     rng = np.random.default_rng(6)
     two = 9 * np.exp(-1.2 * X) + 6 * np.exp(-0.15 * X)
     wave = 3 * np.sin(rng.uniform(0.5, 3.0, (12, 1)) * X + 1.0) + 2.0
-    y = np.where("sin" in formula, wave, two) + rng.normal(0.0, 0.02, (12, ROWS))
+    bent = 1.0 + np.maximum(X - rng.uniform(3.0, 7.0, (12, 1)), 0.0)
+    y = wave if "sin" in formula else bent if "max" in formula else two
+    y = y + rng.normal(0.0, 0.02, (12, ROWS))
     task = task_of(formula)
     assert not Descents(task, shared(y)).supply.able
     agree(fit_curves(task, shared(y), 1), task, one_by_one(formula, y))

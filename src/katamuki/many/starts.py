@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from katamuki.backends.native import address_of
+from katamuki.graph import depends
 from katamuki.many import scores
 from katamuki.many.curves import Curves, ManyTask
 from katamuki.problem import layout_of
@@ -27,6 +28,7 @@ from katamuki.search.recipe import Recipe
 TRIES = 3  # starts of a curve that are descended from, at most
 POINTS = 24  # of the cloud, for each nonlinear parameter
 MOST = 120  # of them
+KINKS = frozenset({"abs", "sign", "min", "max", "heaviside", "where"})
 SHOWN = 16  # rows that a curve's own cloud is made from
 SINGULAR = 1e-10  # of the largest: columns of linear parameters that cannot be told apart at a point
 
@@ -56,14 +58,19 @@ class Supply:
         self.recipe: Recipe = self.layout.recipe
         wanted = [role.name for role in self.recipe.roles]
         self.complete = task.given.issuperset(wanted) or not wanted
+        moving = depends(task.kernel.graph, wanted)
+        self.kinked = any(task.kernel.graph.nodes[k].op in KINKS for k in moving)
         self.leveled = any(place.op == "output" for role in self.recipe.roles for place in role.places)
         count = min(MOST, POINTS * len(wanted)) if task.starts == "auto" else int(task.starts)
         self.count = 1 if self.complete else max(1, count)
 
     @property
     def able(self) -> bool:
-        """Whether a cloud finds such formulas' minima: equal terms and frequencies need more than one."""
-        return self.complete or not (self.recipe.terms or self.recipe.turning)
+        """Whether a cloud finds such formulas' minima, and a bend shows where there are others.
+
+        Equal terms and frequencies need more than one cloud; beside a kink minima stand close, and nothing bends.
+        """
+        return self.complete or not (self.recipe.terms or self.recipe.turning or self.kinked)
 
     def starts(self, curves: Curves) -> Starts:
         """The best starts of each curve."""
