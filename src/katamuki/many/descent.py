@@ -2,7 +2,7 @@
 
 The fast twin of :mod:`katamuki.solvers.damped_step` for well-behaved curves: normal equations with columns of length 1
 (their digits suffice while no diagonal of the Cholesky factor is small), damping by the gain ratio (Nielsen 1999), then
-undamped Gauss–Newton steps until they no longer shrink. Each of the eight goes its own way, by choices in the place of
+undamped Gauss–Newton steps, lengthened by what the last move tells (a secant along it), until they no longer shrink. Each of the eight goes its own way, by choices in the place of
 branches; sums run along a curve's own rows in their order, so its bits do not depend on its neighbours. A curve whose
 steps do not settle, whose columns nearly depend on each other, or whose answer lies outside its bounds is handed back
 with a status, and the careful solver fits it.
@@ -31,8 +31,8 @@ ROWS = 32  # of each of eight curves: a block of 256
 # How a descent ended.
 GOES_ON, CLEAN, NO_VALUE, UNSETTLED, ILL = 0.0, 1.0, 2.0, 3.0, 4.0
 # What is known of a descent: how it ended, what it took, and its present step.
-ENDED, EVALUATIONS, LEAST, DAMPING, GROWTH, MOVED, PROMISED, POLISHING = range(8)
-STATE = 8
+ENDED, EVALUATIONS, LEAST, DAMPING, GROWTH, MOVED, PROMISED, POLISHING, FACTOR = range(9)
+STATE = 9
 
 FIRST = 1e-3  # damping
 LONGEST = 1e12  # damping
@@ -40,7 +40,7 @@ LEAST_GAIN = 1e-4  # of what was promised, for a step to be taken
 NEAR = 1e-5  # of the rss: after a step that promises less steps are undamped
 NOTHING = 1e-12  # of the rss: a gain so small is rounding, taken or not
 SURE = 1e-13  # of the parameters: a step so short is rounding
-LAST = 1e-12  # of the parameters: what is still to go after the last step
+LAST = 1e-13  # of the parameters: what is still to go after the last step
 FAR = 1e299  # no undamped step was taken yet
 SHRINKS = 0.7  # undamped steps that shrink less do not settle
 WORSE = 1e-6  # of the rss: an undamped step that leads so much higher left no minimum
@@ -51,7 +51,7 @@ PIVOT = 1e-14  # of a scaled normal matrix: less is rounding
 def room(p: int, all_p: int) -> int:
     """How many doubles a descent works in, beside a block."""
     q = p + 1
-    return 256 * all_p + 8 * (2 * all_p + 2 * (q * (q + 1) // 2 + q) + p * p + 2 * p + 4)
+    return 256 * all_p + 8 * (2 * all_p + 2 * (q * (q + 1) // 2 + q) + p * p + 3 * p + 4)
 
 
 @inline
@@ -203,7 +203,7 @@ def promised(sums, p, scale, damping, step):  # type: ignore[no-untyped-def]
 
 
 @inline
-def propose(sums, p, all_p, free, x, state, matrix, scale, step, trial):  # type: ignore[no-untyped-def]
+def propose(sums, p, all_p, free, x, state, matrix, scale, step, trial, last):  # type: ignore[no-untyped-def]
     """The next trial point of each; those that have arrived take their last step without a look and end."""
     zero, one = splat(0.0), splat(1.0)
     alive, undamped = load(state, ENDED) < one, load(state, POLISHING) > zero
@@ -211,13 +211,22 @@ def propose(sums, p, all_p, free, x, state, matrix, scale, step, trial):  # type
     used = choose(undamped, zero, load(state, DAMPING))
     least = cholesky(sums, p, used, matrix, scale)
     step_of(sums, p, matrix, scale, step)
-    moved, reach = zero, zero
+    moved, reach, along = zero, zero, zero
     for j in range(p):
-        move, unit, value = load(step, j), load(scale, j), load(x, free[j])
+        move = load(step, j)
         moved = fused(move, move, moved)
-        reach = larger(reach, size_of(value / unit))
-        store(trial, free[j], choose(alive, value + move * unit, value))
+        along = fused(move, load(last, j), along)
+        reach = larger(reach, size_of(load(x, free[j]) / load(scale, j)))
     moved, before = root_of(moved), load(state, MOVED)
+    again = both(undamped, before < splat(FAR))
+    # Undamped steps fall short, or go too far, by a factor that the last move tells: a secant along it.
+    factor = load(state, FACTOR) * before * before / (before * before - along)
+    longer = choose(both(again, both(factor > splat(0.5), factor < splat(2.0))), factor, one)
+    store(state, FACTOR, longer)
+    for j in range(p):
+        move, value = load(step, j), load(x, free[j])
+        store(last, j, move)
+        store(trial, free[j], choose(alive, value + longer * move * load(scale, j), value))
     rounding = moved <= splat(SURE) * reach
     # What this step leaves is about moved²/before: error bars from there have ten digits, values are stepped once more.
     short = either(rounding, both(before < splat(FAR), moved * moved <= splat(LAST) * reach * before))
@@ -279,6 +288,7 @@ def descend(  # type: ignore[no-untyped-def]
     step = at(scale, 8 * p)
     trial = at(step, 8 * p)
     expanded = at(trial, 8 * all_p)
+    last = at(expanded, 256 * all_p)
     rows = min(32, n)
     spread_out(x, all_p, rows, expanded)
     sums_of(kernel, columns, y, root, masked, n, free, p, block, expanded, sums)
@@ -291,13 +301,16 @@ def descend(  # type: ignore[no-untyped-def]
     store(state, GROWTH, splat(2.0))
     store(state, MOVED, splat(1e300))
     store(state, POLISHING, splat(0.0))
+    store(state, FACTOR, splat(1.0))
     store(state, EVALUATIONS, splat(1.0))
     store(state, LEAST, splat(1.0))
     for k in range(all_p):
         store(trial, k, load(x, k))
+    for j in range(p):
+        store(last, j, splat(0.0))
     for _ in range(max_steps):
         if somewhere(load(state, ENDED) < splat(1.0)):
-            propose(sums, p, all_p, free, x, state, matrix, scale, step, trial)
+            propose(sums, p, all_p, free, x, state, matrix, scale, step, trial, last)
         if not somewhere(load(state, ENDED) < splat(1.0)):
             return
         spread_out(trial, all_p, rows, expanded)
