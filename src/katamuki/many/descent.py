@@ -2,10 +2,10 @@
 
 The fast twin of :mod:`katamuki.solvers.damped_step` for well-behaved curves: normal equations with columns of length 1
 (their digits suffice while no diagonal of the Cholesky factor is small), damping by the gain ratio (Nielsen 1999), then
-undamped Gauss–Newton steps, lengthened by what the last move tells (a secant along it), until they no longer shrink. Each of the eight goes its own way, by choices in the place of
-branches; sums run along a curve's own rows in their order, so its bits do not depend on its neighbours. A curve whose
-steps do not settle, whose columns nearly depend on each other, or whose answer lies outside its bounds is handed back
-with a status, and the careful solver fits it.
+undamped Gauss–Newton steps, lengthened by a secant along the last move, until they no longer shrink. Each of the eight
+goes its own way, by choices in the place of branches; sums run along a curve's own rows in their order, so its bits do
+not depend on its neighbours. A curve whose steps do not settle, whose columns nearly depend on each other, or whose
+answer lies outside its bounds is handed back with a status, and the careful solver fits it.
 
 Memory: place k of an array holds one number of each of the eight, see :mod:`katamuki.backends.vectors`.
 """
