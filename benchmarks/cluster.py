@@ -25,8 +25,8 @@ from table import duration
 from timing import agree, ratio_row, size
 
 import katamuki as km
-from katamuki.api.many_asking import Given, wanted
 from katamuki.cluster import running
+from katamuki.cluster.source import MOST
 from katamuki.problem import partitions
 from katamuki.problem.clustered import ClusteredProblem
 
@@ -51,19 +51,19 @@ def write(folder: Path) -> str:
     return str(folder / "rows-*.parquet")
 
 
-def write_curves(folder: Path) -> str:
-    """Gaussians of 20 rows, one after the other."""
+def write_curves(folder: Path, count: int) -> str:
+    """So many Gaussians of 20 rows, one after the other."""
     draw = np.random.default_rng(2)
-    files = 8
+    files = 4
     for k in range(files):
-        b = CURVES // files
+        b = count // files
         well = np.repeat(np.arange(b) + k * b, EACH)
         x = np.sort(draw.uniform(0.0, 19.0, (b, EACH)), axis=1)
         a, m, s, c = (draw.uniform(low, high, (b, 1)) for low, high in ((4, 8), (7, 12), (2, 3.5), (0, 2)))
         y = a * np.exp(-0.5 * ((x - m) / s) ** 2) + c + 0.2 * draw.standard_normal((b, EACH))
         table = pa.table({"well": well, "x": x.ravel(), "y": y.ravel()})
-        pq.write_table(table, folder / f"curves-{k:03d}.parquet", compression="none")
-    return str(folder / "curves-*.parquet")
+        pq.write_table(table, folder / f"curves-{count}-{k}.parquet", compression="none")
+    return str(folder / f"curves-{count}-*.parquet")
 
 
 @contextmanager
@@ -119,7 +119,7 @@ def middle(client: Client, call: Callable[[], object], rounds: int = 3) -> tuple
     return median(worker), median(own)
 
 
-def pass_costs(pattern: str, client: Client) -> None:
+def pass_costs(pattern: str, client: Client) -> float:
     """A worker's seconds per row: reading, converting and checking with a pass, and a pass over what it keeps."""
     kept: list[ClusteredProblem] = []
 
@@ -144,9 +144,10 @@ def pass_costs(pattern: str, client: Client) -> None:
     print(f"row: a pass over rows that are kept   {again / n * 1e9:8.2f} ns   ({n:,} rows, {FORMULA})")
     print(f"row: reading, checking and a pass     {once / n * 1e9:8.2f} ns")
     problem.close()
+    return once / n
 
 
-def reduction_costs(client: Client) -> None:
+def task_costs(client: Client) -> float:
     """Seconds per partition of a pass that has nothing to sum: of client and scheduler, which are one process here."""
     held = client.scatter([np.zeros(10)] * PARTS)
 
@@ -154,8 +155,9 @@ def reduction_costs(client: Client) -> None:
         return running.reduced(client, running.each(client, same, held), partitions.added)
 
     worker, own = middle(client, once)
-    print(f"partition: scheduler and client       {own / PARTS * 1e6:8.0f} µs   (a pass over {PARTS} of no rows)")
-    print(f"partition: worker                     {worker / PARTS * 1e6:8.0f} µs")
+    print(f"task: scheduler and client            {own / PARTS * 1e6:8.0f} µs   (a pass over {PARTS} of no rows)")
+    print(f"task: worker                          {worker / PARTS * 1e6:8.0f} µs")
+    return own / PARTS
 
 
 def same(one: np.ndarray) -> np.ndarray:
@@ -163,24 +165,43 @@ def same(one: np.ndarray) -> np.ndarray:
     return one
 
 
-def curve_costs(pattern: str, client: Client) -> None:
-    """A worker's seconds per curve."""
+def curve_costs(pattern: str, count: int, formula: str, what: str, client: Client) -> float:
+    """A worker's seconds per curve; its rows are written by the worker."""
     table = km.cluster.table(pattern, client)
-    for formula, what in ((LINE, "straight lines"), (GAUSS, "Gaussians without a start")):
-        km.fit_many(formula, table, by="well", check=0)
-        worker, own = cpu(client, partial(km.fit_many, formula, table, by="well", check=0))
-        print(f"curve: {EACH} rows, {what:24}  {worker / CURVES * 1e6:8.2f} µs   ({CURVES:,} of them)")
-        print(f"curve: scheduler, client, the table   {own / CURVES * 1e6:8.2f} µs")
-    worker, _ = cpu(client, lambda: wanted(LINE, table, Given(by="well")))
-    print(f"curve: of this for keys and hashes    {worker / CURVES * 1e6:8.2f} µs")
+    with tempfile.TemporaryDirectory() as folder:
+        km.fit_many(formula, table, by="well", check=0, output=Path(folder) / "once")
+        call = partial(km.fit_many, formula, table, by="well", check=0, output=Path(folder) / "again")
+        worker, own = cpu(client, call)
+    print(f"curve: {EACH} rows, {what:24}  {worker / count * 1e6:8.2f} µs   ({count:,} of them)")
+    print(f"curve: scheduler and client           {own / count * 1e6:8.2f} µs")
+    return worker / count
 
 
-def costs(rows: str, curves: str) -> None:
+def predicted(row: float, task: float, line: float, curve: float) -> None:
+    """What these costs come to where nobody measured."""
+    rows, curves, cores, passes, tasks = 1e12, 1e10, 100, 6, 6
+    pieces = rows * 2 * 8 / MOST
+    summing, sending = rows * row / cores, pieces * task
+    print(f"\n1e12 rows, 2 columns: {rows * 16 / 1e12:.0f} TB, {pieces:,.0f} partitions")
+    print(f"  a pass: {summing:,.0f} s of each of {cores} workers; {sending:,.0f} s of the scheduler meanwhile")
+    print(f"  {passes} passes: {passes * max(summing, sending) / 60:,.0f} min")
+    pieces = curves * EACH * 3 * 8 / MOST
+    sending = pieces * tasks * task
+    print(f"1e10 curves of {EACH} rows, 3 columns: {curves * EACH * 24 / 1e12:.1f} TB, {pieces:,.0f} partitions")
+    for what, one in (("straight lines", line), ("Gaussians without a start", curve)):
+        work = curves * one / cores
+        print(f"  {what}: {work / 60:,.0f} min of each worker; {sending / 60:,.0f} min of the scheduler meanwhile")
+
+
+def costs(folder: Path) -> None:
     """What docs/scale.md computes with: seconds of a processor, so that others at work on it change them little."""
+    few = CURVES // 20
     with workers(1) as client:
-        pass_costs(rows, client)
-        reduction_costs(client)
-        curve_costs(curves, client)
+        row = pass_costs(write(folder), client)
+        task = task_costs(client)
+        line = curve_costs(write_curves(folder, CURVES), CURVES, LINE, "straight lines", client)
+        curve = curve_costs(write_curves(folder, few), few, GAUSS, "Gaussians without a start", client)
+    predicted(row, task, line, curve)
 
 
 if __name__ == "__main__":
@@ -190,6 +211,6 @@ if __name__ == "__main__":
     dask.config.set({"distributed.comm.timeouts.connect": "60s"})
     with tempfile.TemporaryDirectory() as name:
         if asked.costs:
-            costs(write(Path(name)), write_curves(Path(name)))
+            costs(Path(name))
         else:
             scaling(write(Path(name)))
