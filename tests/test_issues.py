@@ -81,3 +81,13 @@ def test_the_help_of_detail_says_what_rules_are() -> None:
     loss = report.number(step.loss)
     assert loss in step.explain("numbers")
     assert loss not in step.explain("rules")
+
+
+@pytest.mark.parametrize("formula", ["y ~ a*x", "y ~ a*x + b", "y ~ a*exp(-b*x) + c"])
+def test_the_check_of_zeros_finds_a_gradient_of_zero(formula: str) -> None:
+    # This used to be 0/0, which no limit allows: "the gradient does not vanish: the loss changes by -0".
+    x = np.linspace(0.0, 5.0, 20)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", km.FitWarning)
+        fit = km.fit(formula, {"x": x, "y": np.zeros(20)})
+    assert fit.check().verdict != "FAIL"

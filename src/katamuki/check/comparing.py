@@ -64,7 +64,8 @@ def stands(case: Case, here: Local) -> tuple[Array, float]:
     length = here.rss**0.5
     error = OPERATIONS * EPS * here.bulk
     unit = np.where(here.lengths > 0.0, here.lengths, 1.0)
-    return here.slope / unit / (length + error), (STANDS_STILL * length + error) / (length + error or 1.0)
+    whole = length + error or 1.0  # all residuals and what they are made of may be 0
+    return here.slope / unit / whole, (STANDS_STILL * length + error) / whole
 
 
 def vanishing(cosine: Array, allowed: float) -> dict[str, float]:
