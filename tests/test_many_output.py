@@ -17,7 +17,7 @@ import pytest
 
 import katamuki as km
 from katamuki.api import many_running
-from katamuki.many import engine, writing
+from katamuki.many import engine, stored, writing
 from wells import DECAY, TIMES, decays, long, shuffled
 
 COUNT = 60
@@ -112,7 +112,7 @@ def test_a_killed_run_goes_on_and_the_table_is_that_of_an_undisturbed_one(
     finished = int(before[-1][21:36])
     assert 0 < finished < COUNT
     seen = table.parent / "fits.parquet.parts" / before[0]
-    assert writing.Stored([seen]).table().to_pylist() == whole.slice(0, 4).to_pylist()
+    assert stored.Stored([seen]).table().to_pylist() == whole.slice(0, 4).to_pylist()
 
     heard = counted(monkeypatch)
     many = km.fit_many(DECAY, table, by="well", output="fits.parquet", resume=True, check=2)
@@ -136,7 +136,7 @@ def test_the_command_goes_on_too(table: Path, whole: Any) -> None:
     done = subprocess.run([*command, "--resume"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "before" in done.stdout
-    assert writing.Stored([table.parent / "fits.parquet"]).table().equals(whole)
+    assert stored.Stored([table.parent / "fits.parquet"]).table().equals(whole)
 
 
 def test_ctrl_c_keeps_what_is_finished(table: Path, whole: Any) -> None:
@@ -207,10 +207,10 @@ def test_a_full_disk_keeps_what_is_finished(table: Path, whole: Any, monkeypatch
     kept = parts(table.parent)
     assert kept
     assert not [one for one in (table.parent / "fits.parquet.parts").iterdir() if one.name.startswith(".")]
-    stored = writing.Stored([table.parent / "fits.parquet.parts" / name for name in kept]).table()
-    assert stored.equals(whole.slice(0, len(stored)))
+    there = stored.Stored([table.parent / "fits.parquet.parts" / name for name in kept]).table()
+    assert there.equals(whole.slice(0, len(there)))
     many = km.fit_many(DECAY, table, by="well", output="fits.parquet", resume=True, check=0)
-    assert many.resumed == len(stored)
+    assert many.resumed == len(there)
     assert many.table.equals(whole)
 
 

@@ -15,7 +15,7 @@ from katamuki.api.many_asking import Given, Wanted, manifest, wanted
 from katamuki.api.many_blocks import Work
 from katamuki.api.many_checking import SAMPLE, Checked, agreement, drawn
 from katamuki.api.many_cluster import OnCluster
-from katamuki.api.many_curves import Single
+from katamuki.api.many_curves import Single, plain
 from katamuki.api.many_partitions import Trip
 from katamuki.api.many_passing import Passing
 from katamuki.api.many_result import Many
@@ -26,8 +26,9 @@ from katamuki.cluster import ClusterTable
 from katamuki.data.selection import Missing
 from katamuki.errors import BoundsError, DataError, FitWarning
 from katamuki.many.folder import Folder
+from katamuki.many.stored import kind_of
 from katamuki.many.table import FIRST, among, empty, ordered, together
-from katamuki.many.writing import Parts, kind_of
+from katamuki.many.writing import Parts
 from katamuki.messages import Phrase
 from katamuki.problem import available_cores
 from katamuki.records import HAS_AN_ANSWER, SigmaIs
@@ -280,7 +281,7 @@ def _checked(found: Many, count: int, seed: int) -> None:
         rows = found._rows(places) if places else []
         keys = [tuple(row[name] for name in found.by) for row in rows]
         if isinstance(supply, OnCluster | Passing) and keys:
-            supply.fetch(keys)
+            supply.fetch([plain(key) for key in keys])
         for key, row in zip(keys, rows, strict=True):
             curves.append(agreement(key, row, found._single.again(key)))
     except KeyboardInterrupt:

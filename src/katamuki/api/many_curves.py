@@ -22,6 +22,23 @@ from katamuki.records import Array, Source
 WITHIN = 4  # calls between the user and the road
 
 
+def plain(key: Sequence[object]) -> tuple[object, ...]:
+    """A key with None for every value that is none: NaN, and what NumPy and pandas show in its place, are one key.
+
+    Example
+    -------
+    >>> plain(["A1", float("nan")])
+    ('A1', None)
+    """
+    return tuple(None if _lost(one) else one for one in key)
+
+
+def _lost(value: object) -> bool:
+    if type(value).__name__ in ("NAType", "NaTType"):  # of pandas
+        return True
+    return isinstance(value, float | np.floating | np.datetime64 | np.timedelta64) and bool(value != value)  # noqa: PLR0124
+
+
 @dataclass(frozen=True, slots=True)
 class Single:
     """What one curve is fitted with: the road, where its rows come from, its weights."""
@@ -33,17 +50,18 @@ class Single:
 
     def fit(self, key: Sequence[object]) -> Fit:
         """The fit of the curve of a key; errors and warnings as ``katamuki.fit`` gives them."""
-        found = self.supply.curve(key)
+        wanted = plain(key)
+        found = self.supply.curve(wanted)
         if found is None:
             raise DataError("E-KEY", "many.no_key", curve=self.said(key))
-        block, rows = found
-        return self.fitted(block, rows, key, warn=WITHIN)
+        return self.fitted(*found, wanted, warn=WITHIN)
 
     def again(self, key: Sequence[object]) -> Fit | KatamukiError:
         """The same for the check: an error is handed back."""
         try:
-            found = self.supply.curve(key)
-            assert found is not None  # it stands in the table
+            found = self.supply.curve(plain(key))
+            if found is None:
+                raise DataError("E-KEY", "many.no_key", curve=self.said(key))
             return self.fitted(*found, key)
         except KatamukiError as error:
             return error

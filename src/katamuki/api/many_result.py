@@ -16,7 +16,8 @@ from katamuki.api.many_checking import Checked, quantiles
 from katamuki.errors import DataError
 from katamuki.many import table as tables
 from katamuki.many.curves import VERDICTS
-from katamuki.many.writing import Stored, write
+from katamuki.many.stored import Stored
+from katamuki.many.writing import write
 from katamuki.records import Array, SigmaIs, Source, Verdict
 from katamuki.report import many as words
 from katamuki.report.many import Code, Spread

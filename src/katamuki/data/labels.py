@@ -56,10 +56,24 @@ def key_column(raw: Any, name: str, kind: str | None = None) -> Any:
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         cause = printable(str(error).splitlines()[0][:200])
         raise DataError("E-KEY", "data.key_mixed", column=printable(name), cause=cause) from None
+    found = _able(found)
     kind = found.type.value_type if pa.types.is_dictionary(found.type) else found.type
     if pa.types.is_nested(kind) or isinstance(kind, pa.BaseExtensionType):
         raise DataError("E-KEY", "data.key_type", column=printable(name), type=str(kind))
     return found
+
+
+def _able(found: Any) -> Any:
+    """The same values in a type that Arrow can compare and take rows of, which views and half precision are not."""
+    import pyarrow as pa
+
+    if pa.types.is_run_end_encoded(found.type):
+        return found.cast(found.type.value_type)
+    if pa.types.is_string_view(found.type):
+        return found.cast(pa.string())
+    if pa.types.is_binary_view(found.type):
+        return found.cast(pa.binary())
+    return found.cast(pa.float32()) if pa.types.is_float16(found.type) else found
 
 
 def _arrow(raw: Any) -> Any:

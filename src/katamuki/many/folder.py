@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from katamuki.errors import BoundsError
-from katamuki.many.writing import Parts, Stored, _loaded, _whole, cannot_write, write
+from katamuki.many.stored import Stored
+from katamuki.many.writing import Parts, _loaded, _whole, cannot_write, write
 
 MANIFEST = "_manifest.json"  # readers of folders leave out names that begin so
 

@@ -171,14 +171,14 @@ def first_places(column: Any, word: str, most: int) -> list[int]:
 
 
 def same(column: Any, value: object) -> NDArray[np.bool_]:
-    """Where an Arrow column holds a value, which may be None (n,)."""
+    """Where an Arrow column holds a value (n,); None: where it holds none, or NaN, which are one key."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if value is None:
-        return np.asarray(column.is_null().to_numpy(zero_copy_only=False), dtype=bool)
+        return np.asarray(column.is_null(nan_is_null=True).to_numpy(zero_copy_only=False), dtype=bool)
     try:
         wanted = pa.scalar(value.item() if isinstance(value, np.generic) else value, column.type)
     except (pa.ArrowException, TypeError, ValueError, OverflowError):

@@ -9,24 +9,27 @@ the folder goes. Parts hold consecutive curves from the first on; what follows a
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
+from katamuki.data.names import printable
 from katamuki.errors import BoundsError, DataError
 from katamuki.many import table as tables
 from katamuki.many.spilling import Spill
 from katamuki.many.stored import META, Stored, kind_of, manifest_of, read
 
 SCHEMA = "katamuki.many.parts/1"
+MANIFEST = "manifest.json"
 PART = re.compile(r"part-(\d{15})-(\d{15})\.parquet")
 SAMPLED = 64  # every so many curves are looked at for where files of rows in order are to be cut
 BUCKET = 1 << 27  # bytes of such a file, about
@@ -36,7 +39,20 @@ OFTEN = 1.0  # seconds after which a part is written, however few curves it has
 
 def write(table: Any, path: Path, manifest: Mapping[str, Any] | None = None) -> None:
     """Write a table to a file by its suffix: under another name first, which then takes the file's place."""
+    _able(path, table.schema)
     _placed(iter([table]), table.schema, path, manifest)
+
+
+def _able(path: Path, schema: Any) -> None:
+    """Refuse keys that a kind of file cannot hold, before any work."""
+    import pyarrow as pa
+
+    if kind_of(path) != "csv":
+        return
+    for one in schema:
+        kind = one.type.value_type if pa.types.is_dictionary(one.type) else one.type
+        if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
+            raise BoundsError("E-OUTPUT", "many.no_text", path=str(path), column=printable(one.name), kind=str(kind))
 
 
 def _placed(parts: Iterator[Any], schema: Any, path: Path, manifest: Mapping[str, Any] | None) -> None:
@@ -80,7 +96,10 @@ def _writer(kind: str, stream: Any, schema: Any, manifest: Mapping[str, Any] | N
 
 def cannot_write(path: Path, problem: OSError) -> DataError:
     """The error that something could not be written; a part's error says what is kept."""
-    return DataError("E-OUTPUT", "many.cannot_write", path=str(path), cause=problem.strerror or str(problem))
+    if problem.errno == errno.ENOENT:
+        return DataError("E-OUTPUT", "many.no_folder", path=str(path), folder=str(path.parent))
+    key = "many.no_room" if problem.errno == errno.ENOSPC else "many.cannot_write"
+    return DataError("E-OUTPUT", key, path=str(path), cause=problem.strerror or str(problem))
 
 
 def _durable(folder: Path) -> None:
@@ -115,7 +134,7 @@ class Parts:
     lock: ClassVar[str] = "lock"  # the file that a run holds
 
     def __init__(self, path: Path, manifest: Mapping[str, Any], schema: Any, resume: bool, overwrite: bool) -> None:
-        kind_of(path)
+        _able(path, schema)
         self.path, self.manifest, self.schema = path, dict(manifest), schema
         self.disordered = tables.FIRST in schema.names
         self.folder = path.parent / (path.name + ".parts")
@@ -125,26 +144,46 @@ class Parts:
         self.last = time.monotonic()
         self.complete = self.whole = False  # the file is there; it was there from the start
         self._lock: Any = None
-        if overwrite:
-            shutil.rmtree(self.folder, ignore_errors=True)
-        elif resume and not self.folder.exists() and path.exists():
-            self._same(manifest_of(path), path)
+        if path.is_dir():
+            raise BoundsError("E-OUTPUT", "many.is_folder", path=str(path))
+        if overwrite and self.folder.is_dir():
+            self._alone()
+            self._emptied()
+        elif resume and path.exists() and self._finished():
             self.complete = self.whole = True
             return
-        elif not resume:
+        elif not (resume or overwrite):
             for one in (self.folder, path):
                 if one.exists():
                     raise BoundsError("E-OUTPUT", "many.exists" if one == path else "many.parts_exist", path=str(one))
-        self._open()
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    def _finished(self) -> bool:
+        """Whether the file is there; parts that were left beside it when they had become it go."""
+        there = manifest_of(self.path)
+        if not self.folder.exists():
+            self._same(there, self.path)
+            return True
+        if there != self._plain():
+            return False  # an older file, which the parts are to replace
+        self._alone()
+        self._emptied()
+        return True
 
     def _open(self) -> None:
         """Make the folder, or count what is in it."""
         try:
             self.folder.mkdir(exist_ok=True)
             self._alone()
-            said = self.folder / "manifest.json"
+            said = self.folder / MANIFEST
             if said.exists():
                 self._same(_loaded(said), said)
+            elif self._found():
+                raise BoundsError("E-RESUME", "many.no_manifest", path=str(self.folder))
             else:
                 self._put(said, json.dumps(self.manifest, indent=1, sort_keys=True).encode())
             for one in self.folder.glob(".katamuki-*"):
@@ -174,12 +213,17 @@ class Parts:
         """Refuse to go on with something else."""
         if there is None:
             raise BoundsError("E-RESUME", "many.no_manifest", path=str(place))
-        mine = json.loads(json.dumps(self.manifest))
+        mine = self._plain()
         names = [name for name in sorted({*there, *mine}) if there.get(name) != mine.get(name)]
         if names:
             name = names[0]
             before, now = (json.dumps(one.get(name), ensure_ascii=False)[:200] for one in (there, mine))
             raise BoundsError("E-RESUME", "many.differs", path=str(place), what=name, before=before, now=now)
+
+    def _plain(self) -> dict[str, Any]:
+        """The manifest as it comes back from a file."""
+        found: dict[str, Any] = json.loads(json.dumps(self.manifest))
+        return found
 
     def _found(self) -> list[tuple[int, int, Path]]:
         """The parts that are there, in order."""
@@ -231,19 +275,40 @@ class Parts:
         """The parts that are there, what waits included."""
         self.flush()
         self.close()
-        return Stored([one for _, _, one in self._found()], self.disordered)
+        return Stored([one for _, _, one in self._found()], self.disordered, self.schema)
 
     def finish(self) -> Stored:
         """Make the parts the file, and let the folder go."""
         if not self.complete:
             self.flush()
             parts = self._in_order() if self.disordered else self._merged(self.schema)
-            schema = self.schema.remove(self.schema.get_field_index(tables.FIRST)) if self.disordered else self.schema
-            _placed(parts, schema, self.path, self.manifest)
-            self.close()
-            shutil.rmtree(self.folder, ignore_errors=True)
+            _placed(parts, self.written, self.path, self.manifest)
+            self._emptied()
             self.complete = True
-        return Stored([self.path])
+        return Stored([self.path], schema=self.written)
+
+    @property
+    def written(self) -> Any:
+        """The schema of the file: without the column that says where rows belong."""
+        if self.disordered:
+            return self.schema.remove(self.schema.get_field_index(tables.FIRST))
+        return self.schema
+
+    def _emptied(self) -> None:
+        """Let the folder go: what was written there, parts from the last on, and what says what they are after them.
+
+        A kill in the middle leaves parts that can be gone on with; what others put there is left alone.
+        """
+        with contextlib.suppress(OSError):
+            parts = [one for _, _, one in reversed(self._found())]
+            for one in [*parts, *self.folder.glob(".katamuki-*"), self.folder / MANIFEST]:
+                one.unlink(missing_ok=True)
+            for name in ("order", "spill"):
+                shutil.rmtree(self.folder / name, ignore_errors=True)
+            self.close()
+            (self.folder / self.lock).unlink(missing_ok=True)
+            self.folder.rmdir()
+        self.close()
 
     def _in_order(self) -> Iterator[Any]:
         """The rows of the parts in their order: scattered over files by it, each sorted by itself."""
