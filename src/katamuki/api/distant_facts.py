@@ -16,13 +16,14 @@ from katamuki.covariance import uncertainty
 from katamuki.findings.cells import about_cells
 from katamuki.findings.residuals import ResidualFacts, residual_facts
 from katamuki.problem.distant import Distant
+from katamuki.problem.large import LargeProblem
 from katamuki.records import HAS_AN_ANSWER, Finding, Solution
 from katamuki.solvers.levenberg_marquardt import minimise
 
 
-def sampled_facts(problem: Distant, answer: Answer, solution: Solution) -> ResidualFacts:
+def sampled_facts(problem: Distant | LargeProblem, answer: Answer, solution: Solution) -> ResidualFacts:
     """The facts about the sample's residuals, at its own minimum beside the answer: there they are orthogonal to J."""
-    if not problem.travelled:
+    if isinstance(problem, Distant) and not problem.travelled:
         return facts_without_rows(problem, answer)
     sample, p = problem.sample, problem.p
     limits = [solution.bounds.get(name, (-math.inf, math.inf)) for name in problem.free_names]

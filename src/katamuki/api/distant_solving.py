@@ -6,37 +6,29 @@ rows begins where that one ended; where the sample cannot tell minima apart, the
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-import numpy as np
-
+from katamuki.api.distant_means import named, of_means, values_of
 from katamuki.api.searching import NEAR, TRIED
 from katamuki.api.values import Settings
-from katamuki.covariance import uncertainty
 from katamuki.errors import DataError
 from katamuki.messages import few
 from katamuki.problem.distant import Distant
+from katamuki.problem.large import LargeProblem
 from katamuki.records import Array, Minimum, Search
 from katamuki.solvers.few_passes import settle
 from katamuki.solvers.levenberg_marquardt import Descent, minimise
 from katamuki.solvers.linear import ExactAnswer
-from katamuki.solvers.linear_passes import closed_form
+from katamuki.solvers.linear_passes import closed_form, near_by
 
 Progress = Callable[[int, float], None]
 
 
-def linear_answer(problem: Distant) -> tuple[Descent, ExactAnswer | None]:
+def linear_answer(problem: Distant | LargeProblem) -> tuple[Descent, ExactAnswer | None]:
     """The closed form on all rows."""
-    sample = problem.sample
-    near = minimise(sample, sample.full(0.0), linear=True, max_steps=1)
-    p, condition = problem.p, math.inf
-    if np.isfinite(near.triangle).all():
-        condition = uncertainty(near.triangle[:p, :p], near.rss, sample.n, False, None, None).condition
-    usable = near.ending == "converged" and condition < math.inf
-    return closed_form(problem, near.values if usable else problem.full(0.0), condition)
+    return closed_form(problem, *near_by(problem))
 
 
 def descend(
@@ -62,6 +54,8 @@ def descend(
 
     problem.begin(start)
     best = down(start)
+    if search is not None and not problem.travelled:
+        return of_means(problem, search, start, best, down)
     if search is None or best.ending != "converged":
         return best, search
     minima = [one for one in search.minima if one.converged]
@@ -70,7 +64,7 @@ def descend(
     for k, other in enumerate(minima[1:TRIED], 1):
         if first is None or other.loss > first.loss * (1.0 + NEAR * problem.p / problem.sample.n):
             break
-        found = down(_values(problem, other.params))
+        found = down(values_of(problem, other.params))
         if found.ending != "converged":
             continue
         ended[k] = found
@@ -103,8 +97,7 @@ def _about_all(problem: Distant, search: Search, minima: list[Minimum], ended: M
     moved = []
     for k, one in enumerate(minima):
         if k in ended:
-            params = dict(zip(problem.names, ended[k].values.tolist(), strict=True))
-            moved.append(replace(one, params=params, loss=ended[k].rss / problem.n))
+            moved.append(replace(one, params=named(problem, ended[k].values), loss=ended[k].rss / problem.n))
         else:
             moved.append(replace(one, loss=max(one.loss + shift, 0.0)))
     moved.sort(key=lambda one: one.loss)
@@ -112,7 +105,3 @@ def _about_all(problem: Distant, search: Search, minima: list[Minimum], ended: M
     if given is not None:
         given = replace(given, loss=max(given.loss + shift, 0.0))
     return replace(search, minima=tuple(moved), given=given)
-
-
-def _values(problem: Distant, params: Mapping[str, float]) -> Array:
-    return np.array([params[name] for name in problem.names])

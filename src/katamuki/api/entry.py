@@ -21,9 +21,10 @@ from katamuki.api.result import Fit
 from katamuki.api.solving import Run, Solver, resolve, solve
 from katamuki.api.values import Limits
 from katamuki.errors import BoundsError, FitWarning
-from katamuki.findings import bent_profiles, examine, residual_facts, verdict
+from katamuki.findings import bent_profiles, examine, residual_facts, sampled, verdict
 from katamuki.problem import Problem
 from katamuki.problem.distant import Distant
+from katamuki.problem.large import LargeProblem
 from katamuki.records import SigmaIs, Solution
 
 Missing = Literal["error", "drop"]
@@ -302,17 +303,22 @@ def examined(plan: Plan, problem: Problem, run: Run, solution: Solution, columns
     facts, bent = None, None
     distant = isinstance(problem, Distant)
     weights = problem.drawn_weights if isinstance(problem, Distant) else problem.weights
+    index = columns.index
     if run.failure is None and run.answer.covariance.size:
         answer = run.answer
-        if isinstance(problem, Distant):
+        if isinstance(problem, Distant | LargeProblem):
             facts = sampled_facts(problem, answer, solution)
         else:
             facts = residual_facts(problem, answer.values, answer.uncertainty, answer.rss)
             bent = bent_profiles(problem, solution, answer.values, answer.uncertainty)
     graph = None if distant else plan.model.rhs  # neighbours in a sample are none in the data
-    found = examine(solution, facts, columns=columns.arrays, graph=graph, index=columns.index, profiles=bent)
+    if isinstance(problem, LargeProblem):
+        index = problem.rows
+    found = examine(solution, facts, columns=columns.arrays, graph=graph, index=index, profiles=bent)
     if isinstance(problem, Distant) and not problem.travelled and run.failure is None:
         found = (*found, *unseen(problem, run.answer, solution))
+    if isinstance(problem, LargeProblem) and facts is not None:
+        found = (*found, sampled(problem.sample.n, problem.n))
     return Fit(
         solution=solution,
         data=columns.source,

@@ -19,7 +19,9 @@ from katamuki.errors import DataError, FormulaError
 from katamuki.messages import few
 from katamuki.problem import Problem
 from katamuki.problem.distant import Elsewhere, Wanted
-from katamuki.records import Array, SigmaIs
+from katamuki.problem.large import LARGE, LargeProblem
+from katamuki.records import Array, Rows, SigmaIs
+from katamuki.solvers.linear_passes import near_by
 from katamuki.spelling import nearest
 
 # Σ w y² must lie between these, or the sum of squared residuals, 1e-32 of it or less, loses its digits or overflows.
@@ -73,6 +75,9 @@ def prepare(model: str | Callable[..., object], data: object, given: Given) -> P
     apart = elsewhere.elsewhere(rows, used, max_memory, threads)
     if apart is not None:
         return _prepare_distant(plan, said, weighing, used, apart, given)
+    large = _prepare_large(plan, said, weighing, used, rows, given)
+    if large is not None:
+        return large
     columns = sources.select(rows, used, where, missing)
     arrays = columns.arrays
     y = _response(plan, arrays)
@@ -85,6 +90,32 @@ def prepare(model: str | Callable[..., object], data: object, given: Given) -> P
     problem = plan.problem([arrays[name] for name in plan.kernel.columns], y, w, said.start, said.free, threads)
     check_totals(problem, plan.model.response)
     return Prepared(plan, said, weighing, used, columns, problem)
+
+
+def _prepare_large(
+    plan: Plan, said: Settings, weighing: SigmaIs | None, used: tuple[str, ...], rows: Rows, given: Given
+) -> Prepared | None:
+    """A linear formula on so many rows that one pass must do; None where rows must be gone through with care."""
+    whole = given.where is None and given.sigma is None and given.weights is None
+    if not whole or plan.response_column is None or plan.kind != "formula" or not plan.is_linear(said.free):
+        return None
+    columns = sources.at_once(rows, used, LARGE)
+    if columns is None:
+        return None
+    arrays = columns.arrays
+    model = (plan.kernel, [arrays[name] for name in plan.kernel.columns], arrays[plan.response_column])
+    problem = LargeProblem(*model, said.start, said.free, given.threads, given.seed)
+    try:
+        if plan.jumps:
+            jumps.refuse(plan.jumps, plan.model, said, {name: one[problem.rows] for name, one in arrays.items()})
+        if problem.look(near_by(problem)[0]):
+            check_totals(problem, plan.model.response)
+            return Prepared(plan, said, weighing, used, columns, problem)
+    except BaseException:
+        problem.close()
+        raise
+    problem.close()  # the careful way names the rows at fault
+    return None
 
 
 def _prepare_distant(

@@ -19,6 +19,7 @@ from katamuki.api.values import Settings
 from katamuki.errors import BoundsError
 from katamuki.problem import Problem
 from katamuki.problem.distant import Distant
+from katamuki.problem.large import LargeProblem
 from katamuki.records import Array, Cycle, Reference, Search, SigmaIs, Solution, State, Trace
 from katamuki.solvers import first_order_run, lbfgs, lbfgs_diagnosis, linear
 from katamuki.solvers.first_order import FIRST_ORDER, FirstOrder
@@ -174,7 +175,7 @@ def _closed_form(problem: Problem, sigma_is: SigmaIs | None) -> Run:
     at_hand(problem)
     began = time.perf_counter()
     found: linear.ExactAnswer | None = None
-    if isinstance(problem, Distant):
+    if isinstance(problem, Distant | LargeProblem):
         from katamuki.api.distant_solving import linear_answer
 
         descent, found = linear_answer(problem)

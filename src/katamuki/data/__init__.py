@@ -6,8 +6,8 @@ formula and starts no database; a DuckDB relation is asked for its columns throu
 """
 
 from katamuki.data.builtin import datasets
-from katamuki.data.selection import Columns, select
+from katamuki.data.selection import Columns, at_once, select
 from katamuki.data.sources import read, rows
 from katamuki.data.table import Table
 
-__all__ = ["Columns", "Table", "datasets", "read", "rows", "select"]
+__all__ = ["Columns", "Table", "at_once", "datasets", "read", "rows", "select"]

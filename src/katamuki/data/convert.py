@@ -13,7 +13,7 @@ import decimal
 import fractions
 import warnings
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,12 +30,15 @@ F8 = np.dtype(np.float64)
 BOTH = float(EXACT) ** 2
 
 
+def is_array(column: object) -> TypeGuard[Array]:
+    """Whether it is a plain column of float64, to be taken as it is."""
+    return type(column) is np.ndarray and column.dtype == F8 and column.ndim == 1 and bool(column.flags.carray)
+
+
 def quick(column: object) -> Array | None:
     """The common case, fast: a plain column of finite numbers; ``None`` sends the column the careful way."""
-    if type(column) is np.ndarray:
-        if column.dtype == F8 and column.ndim == 1 and column.flags.carray and np.vdot(column, column) < np.inf:
-            return column
-        return None
+    if is_array(column):
+        return column if np.vdot(column, column) < np.inf else None
     if type(column) is list:
         try:
             array = np.array(column)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from katamuki.data import condition as conditions
 from katamuki.data.cells import Cells, is_missing, row
-from katamuki.data.convert import Plain, absent, quick
+from katamuki.data.convert import Plain, absent, is_array, quick
 from katamuki.data.names import IN_MEMORY, printable, some
 from katamuki.data.sources import Mapped
 from katamuki.data.table import Table
@@ -42,6 +42,24 @@ class Columns:
 @lru_cache(maxsize=64)
 def _in_memory(kind: str, n: int) -> Source:
     return Source(IN_MEMORY, kind, n)
+
+
+def at_once(rows: Rows, used: Sequence[str], least: int) -> Columns | None:
+    """The used columns of a mapping as they are, if all are float64 arrays of one length of at least ``least``.
+
+    Nobody has looked at their values: whoever asks for them does, and goes the careful way where one is not finite.
+    """
+    if type(rows) is not Mapped:
+        return None
+    arrays: dict[str, Array] = {}
+    for name in used:
+        column = rows.columns.get(name)
+        if not is_array(column) or len(column) < least:
+            return None
+        arrays[name] = column
+    if len({len(one) for one in arrays.values()}) != 1:
+        return None
+    return Columns(arrays, _in_memory("mapping", len(arrays[used[0]])), None)
 
 
 def select(rows: Rows, used: Sequence[str], where: str | None = None, missing: Missing = "error") -> Columns:

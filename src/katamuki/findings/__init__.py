@@ -28,7 +28,7 @@ from katamuki.records import Array, Finding, Severity, Solution, Verdict
 if TYPE_CHECKING:
     from katamuki.graph import Graph
 
-__all__ = ["bent_profiles", "examine", "extrapolates", "residual_facts", "verdict"]
+__all__ = ["bent_profiles", "examine", "extrapolates", "residual_facts", "sampled", "verdict"]
 
 LEVEL = 0.005  # chance of a false alarm, per test
 DEPENDENT = 1e4  # variance inflation: Prism's "dependency > 0.9999" (GraphPad Curve Fitting Guide, "Ambiguous")
@@ -127,6 +127,11 @@ def extrapolates(fitted: Mapping[str, Array], new: Mapping[str, Array]) -> tuple
                 finding("EXTRAPOLATES", "warning", column=name, count=count, rows=len(values), low=low, high=high)
             )
     return tuple(found)
+
+
+def sampled(sample: int, rows: int) -> Finding:
+    """That remarks about residuals come from a part of the rows."""
+    return finding("SAMPLED", "note", sample=sample, rows=rows)
 
 
 def _numbering(index: NDArray[np.int64] | None) -> Callable[[int], int]:

@@ -76,6 +76,7 @@ class Problem:
 
     compiled: ClassVar[bool] = True  # compiled loops may call the kernel on the columns themselves
     named = True  # combinations of parameters are worth a name
+    chunk: ClassVar[int] = CHUNK
 
     def __init__(
         self,
@@ -108,10 +109,15 @@ class Problem:
         self.evaluations = 0
         self.ill = self.rough = False  # normal equations were seen to lose too much for a step, for the last digits
         self._pool: ThreadPoolExecutor | None = None
-        sums = np.empty(3)
+        self.tss_about_zero = self.tss = 0.0  # Σ w y², Σ w (y − ȳ_w)²
+        self.measure()
+
+    def measure(self) -> None:
+        """Sum what depends on the response alone."""
+        sums, weights = np.empty(3), self.weights
         weighting = 0 if weights is None else address_of(weights)
         passes.response_pass(self.y_address, weighting, weights is not None, self.n, address_of(sums))
-        _, self.tss_about_zero, self.tss = sums.tolist()  # Σ w y², Σ w (y − ȳ_w)²
+        _, self.tss_about_zero, self.tss = sums.tolist()
 
     @property
     def weighted(self) -> bool:
@@ -196,7 +202,7 @@ class Problem:
     def over_rows(self, function: Callable[..., int], values: Array, size: int, more: tuple[float, ...]) -> Array:
         """Run a pass over all chunks: its results (chunks, size), in the order of the rows."""
         self.evaluations += 1
-        starts = range(0, self.n, CHUNK)
+        starts = range(0, self.n, self.chunk)
         parts = np.empty((len(starts), size))
         root = self.root_address
         shared = (self.kernel.address, self.columns_address, address_of(values), self.y_address, root)
@@ -210,7 +216,7 @@ class Problem:
                 if stop.is_set():
                     return
                 start = starts[k]
-                ends = (int(root != 0), start, min(start + CHUNK, self.n))
+                ends = (int(root != 0), start, min(start + self.chunk, self.n))
                 function(*shared, *ends, *more, address_of(block), address_of(parts[k]))
 
         if count == 1:

@@ -142,12 +142,84 @@ def normal_sums(kernel, columns, params, y, root, weighted, start, stop, free, p
         start += m
 
 
+@inline
+def add_normal(block, free, p, m, sums, out):  # type: ignore[no-untyped-def]
+    """Add Jᵀr and JᵀJ of a block's m rows to ``out``; ``sums`` is room for four."""
+    k = 1 + p
+    for j in range(p):
+        left = at(block, 256 * (1 + free[j]))
+        i = j
+        while i < p:
+            one = at(block, 256 * (1 + free[i]))
+            two = at(block, 256 * (1 + free[i + 1])) if i + 1 < p else block
+            if i + 2 < p:
+                four_dots(left, one, two, at(block, 256 * (1 + free[i + 2])), block, m, sums)
+            elif i + 1 < p:
+                three_dots(left, one, two, block, m, sums)
+            else:
+                two_dots(left, one, block, m, sums)
+            for t in range(min(3, p - i)):
+                out[k] += sums[t]
+                k += 1
+            i += 3
+        out[1 + j] += sums[3]
+
+
 @function(
     "int64(int64, double**, double*, double*, double*, int64, int64, int64, int64*, int64, double*, double*)", sums=True
 )
 def normal_pass(kernel, columns, params, y, root, weighted, start, stop, free, p, block, out):  # type: ignore[no-untyped-def]
-    """:func:`normal_sums` over a range of rows."""
-    normal_sums(kernel, columns, params, y, root, weighted, start, stop, free, p, block, out)
+    """``out`` = rss, Jᵀr (p), upper triangle of JᵀJ by rows, over rows start to stop; then room for four sums."""
+    size = 1 + p + p * (p + 1) // 2
+    sums = at(out, size)
+    for k in range(size):
+        out[k] = 0.0
+    while start < stop:
+        m = min(256, stop - start)
+        out[0] += residual_block(kernel, columns, params, y, root, weighted, start, m, free, p, block, 1)
+        add_normal(block, free, p, m, sums, out)
+        start += m
+    return 0
+
+
+@function(
+    "int64(int64, double**, double*, double*, double*, int64, int64, int64, int64*, int64, int64, double, double*,"
+    " double*)",
+    sums=True,
+)
+def first_pass(kernel, columns, params, y, root, weighted, start, stop, free, p, count, middle, block, out):  # type: ignore[no-untyped-def]
+    """``normal_pass`` of rows without weights, that nobody has looked at yet.
+
+    Behind it and its room stand Σ (y − middle), Σ (y − middle)² and a sum over the ``count`` columns that is 0, or NaN
+    where one holds a value that is missing or infinite.
+    """
+    size = 1 + p + p * (p + 1) // 2
+    sums = at(out, size)
+    for k in range(size + 7):
+        out[k] = 0.0
+    while start < stop:
+        m = min(256, stop - start)
+        call_rows(kernel, columns, params, start, m, block, at(block, 256), 1)
+        rss = 0.0
+        one = 0.0
+        two = 0.0
+        for i in range(m):
+            apart = y[start + i] - middle
+            one += apart
+            two += apart * apart
+            block[i] = y[start + i] - block[i]
+            rss += block[i] * block[i]
+        out[0] += rss
+        out[size + 4] += one
+        out[size + 5] += two
+        add_normal(block, free, p, m, sums, out)
+        for k in range(count):
+            column = columns[k]
+            total = 0.0
+            for i in range(m):
+                total += column[start + i] * 0.0
+            out[size + 6] += total
+        start += m
     return 0
 
 

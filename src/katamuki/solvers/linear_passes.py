@@ -12,7 +12,10 @@ import math
 
 import numpy as np
 
+from katamuki.covariance import uncertainty
+from katamuki.problem import Problem
 from katamuki.problem.distant import Distant
+from katamuki.problem.large import LargeProblem
 from katamuki.records import Array
 from katamuki.solvers.levenberg_marquardt import Descent, minimise
 from katamuki.solvers.linear import CONDITION, ExactAnswer, solved
@@ -22,13 +25,23 @@ PASSES = 3  # at most, until a step is short
 OPEN = 1e-13  # a diagonal of R, against its column, that is rounding
 
 
-def closed_form(problem: Distant, near: Array, condition: float) -> tuple[Descent, ExactAnswer | None]:
+def near_by(problem: Distant | LargeProblem) -> tuple[Array, float]:
+    """The answer on the sample (all_p,), 0 where it has none, and the condition of its scaled columns."""
+    sample, p, condition = problem.sample, problem.p, math.inf
+    near = minimise(sample, sample.full(0.0), linear=True, max_steps=1)
+    if np.isfinite(near.triangle).all():
+        condition = uncertainty(near.triangle[:p, :p], near.rss, sample.n, False, None, None).condition
+    usable = near.ending == "converged" and condition < math.inf
+    return near.values if usable else problem.full(0.0), condition
+
+
+def closed_form(problem: Distant | LargeProblem, near: Array, condition: float) -> tuple[Descent, ExactAnswer | None]:
     """The least-squares answer of a linear problem, and that in 31 digits where the columns ask for it.
 
     Parameters
     ----------
-    problem : Distant
-        Rows that are elsewhere.
+    problem : Distant or LargeProblem
+        Rows that are elsewhere, or many.
     near : (all_p,) float64
         The answer on the sample; any place where it has none.
     condition : float
@@ -70,7 +83,7 @@ def _is_open(triangle: Array) -> bool:
     return bool((np.abs(np.diag(r)) <= OPEN * np.linalg.norm(r, axis=0)).any())
 
 
-def _descent(problem: Distant, values: Array, rss: float, r: Array) -> Descent:
+def _descent(problem: Problem, values: Array, rss: float, r: Array) -> Descent:
     """An answer as a descent that begins and ends there."""
     p = problem.p
     triangle = np.zeros((p + 1, p + 1))
