@@ -36,7 +36,8 @@ KEPT = {
     "methods": "minima solution load save read sum normal_equations step to_code to_dict to_numpy without_zero_grad "
     "zero_grad datasets residuals formula",
     "a cluster": "Dask dask distributed Client client scheduler worker tcp asynchronous table cluster dataframe frame "
-    "from import astype from_pandas npartitions n_workers read_parquet repartition partition_size partitions compute meta",
+    "from import astype from_pandas npartitions n_workers read_parquet repartition partition_size partitions compute "
+    "meta",
     "many curves": "MISSING DuckDB TMPDIR arrow by code curve dof fits output overwrite parquet parts polars pyarrow "
     "relation resume state verdict",
     "databases": "CAST DOUBLE DuckDB EPOCH EXTRACT FROM PRECISION SELECT SQLAlchemy connection psycopg query sample "

@@ -112,7 +112,7 @@ class Fit(Numbers, Checks, Stories, Pictures, Exports):
 
     @property
     def source(self) -> str:
-        """The source of what was computed: of the kernel, of the torch function, the SQL; of torch models, their own."""
+        """The source of what was computed: of the kernel, the torch function, the SQL; of torch models, their own."""
         if self.solution.backend == "torch" and self._plan.model.rhs is not None:
             from katamuki.backends.torch_.printing import source
 
