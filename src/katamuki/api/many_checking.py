@@ -22,6 +22,7 @@ from katamuki.records import HAS_AN_ANSWER, Array
 
 SAMPLE = 20  # curves, unless asked otherwise
 LOWER = 1e-6  # of the loss: a second fit that ends so much lower found another minimum
+PERFECT = 1e-26  # of the mean of w y²: such a loss is rounding (as the closed form for many has it)
 SAME = 15.95  # digits of a double
 YARD = 1e-3  # of a standard error: what a parameter is compared with where it is 0 (as katamuki.check does)
 
@@ -80,7 +81,8 @@ def agreement(key: tuple[object, ...], row: Mapping[str, Any], again: Fit | Kata
     stderr = {name: row[f"{name}_stderr"] for name in claim.params}
     if any(value is None for value in params.values()):
         return Agreement(key, "FAIL", math.nan, Phrase("many.check.none"))
-    if again.loss < row["_loss"] * (1.0 - LOWER) and claim.state in HAS_AN_ANSWER:
+    lower = row["_loss"] - again.loss > LOWER * row["_loss"] + _rounding(again)
+    if lower and claim.state in HAS_AN_ANSWER:
         values = {"loss": f"{row['_loss']:.6g}", "other": f"{again.loss:.6g}"}
         return Agreement(key, "FAIL", math.nan, Phrase("many.check.lower", **values))
     told = replace(
@@ -92,6 +94,13 @@ def agreement(key: tuple[object, ...], row: Mapping[str, Any], again: Fit | Kata
     if claim.state != "not_identifiable":
         found += [_digits(params[name], claim.params[name], claim.stderr[name]) for name in claim.free]
     return Agreement(key, report.verdict, min(found, default=math.nan), Phrase(report.reason, **report.values))
+
+
+def _rounding(again: Fit) -> float:
+    """A loss that is rounding of the left side alone: of two that are, neither is the lower one."""
+    y = again._observed
+    squares = y * y if again.weights is None else again.weights * y * y
+    return PERFECT * float(np.mean(squares))
 
 
 def _digits(one: float, other: float, stderr: float | None) -> float:
