@@ -1,7 +1,8 @@
 """Two things of a Parquet page that are compiled, because there are so many of them: its header, and packed places.
 
 The header stands in Thrift's compact protocol; places in a dictionary are runs of equal ones, or packed bit by bit.
-Bytes are read out of whole numbers of eight bytes. Sources: Apache Parquet, ``parquet.thrift`` and "Encodings".
+Bytes are read out of whole numbers of eight bytes. The bytes are a stranger's: every length in them is compared with
+what is left before it is multiplied or added to. Sources: Apache Parquet, ``parquet.thrift`` and "Encodings".
 """
 
 from __future__ import annotations
@@ -105,6 +106,8 @@ def header_pass(words, first, last, out, marks):  # type: ignore[no-untyped-def]
         elif kind == 7:
             at += 8
         elif kind == 8:
+            if value > last - at:
+                return 2
             at += value
         elif kind == 12:
             depth += 1
@@ -132,6 +135,8 @@ def gather_pass(words, first, last, width, dictionary, count, out, n):  # type: 
     ``words`` are the page's bytes as whole numbers of 8 bytes. 0 if all could be read, 1 if a place is beyond the
     dictionary, 2 if the bytes end too early.
     """
+    if count < 1:
+        return 1
     done = 0
     at = first
     mask = (1 << width) - 1
@@ -155,8 +160,8 @@ def gather_pass(words, first, last, width, dictionary, count, out, n):  # type: 
                 out[done + k] = value
             done += run
             continue
-        packed = (head >> 1) * 8
-        run = min(packed, n - done)
+        groups = min(head >> 1, (n - done + 7) // 8)
+        run = min(groups * 8, n - done)
         if at + (run * width + 7) // 8 > last:
             return 2
         bit = at * 8
@@ -171,7 +176,7 @@ def gather_pass(words, first, last, width, dictionary, count, out, n):  # type: 
             bit += width
         if worst >= count:
             return 1
-        at += (head >> 1) * width
+        at += groups * width
         done += run
     return 0
 

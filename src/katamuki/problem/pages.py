@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ WINDOW = 1 << 19  # bytes of a column that are read at once
 SIZES = (WINDOW, 1 << 22, 1 << 25)  # bytes in which a header must end: it may hold the least and largest value
 PLAIN, DICTIONARY = 0, frozenset({2, 8})  # encodings: as they are; places in a dictionary
 DATA, DICTIONARY_PAGE, DATA_2 = 0, 2, 3  # types of pages
+VALUES, BYTES = 1 << 26, 1 << 31  # in a page, at most: larger ones are left to pyarrow
 KNOWN = frozenset({"PLAIN", "RLE", "RLE_DICTIONARY", "PLAIN_DICTIONARY", "BIT_PACKED"})
 CODECS = {
     "UNCOMPRESSED": None,
@@ -94,6 +96,9 @@ def _batches(path: Path, chunks: Sequence[Chunk], rows: int) -> Iterator[list[Ar
         left = chunks[0].values
         if any(one.values != left for one in chunks):
             raise UnknownPageError(left)
+        end = os.fstat(file).st_size
+        if any(not 0 <= one.first <= one.last <= end for one in chunks):
+            raise UnknownPageError(end)
         while left > 0:
             m = min(rows, left)
             yield [one.take(m) for one in columns]
@@ -108,6 +113,7 @@ class _Column:
     def __init__(self, file: int, chunk: Chunk) -> None:
         self.file, self.chunk = file, chunk
         self.place = chunk.first
+        self.left = chunk.values  # that no page has had yet
         self.begins = self.ends = 0  # of what stands in the window, in the file
         self._widen(WINDOW)
         self.dictionary: Array | None = None
@@ -132,6 +138,25 @@ class _Column:
             self.page = self.page[m:]
             done += m
         return out
+
+    def _unpacked(self, whole: Any, size: int) -> Any:
+        """The bytes of a page after decompression; there must be exactly ``size``."""
+        import pyarrow as pa
+
+        try:
+            found = self.codec.decompress(whole, decompressed_size=size)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise UnknownPageError(size) from error
+        if not size or self.chunk.codec == "zstd":  # which compares the sizes itself
+            return found
+        if self.chunk.codec == "gzip":
+            if bytes(whole[-4:]) == struct.pack("<I", size):
+                return found
+            raise UnknownPageError(size)
+        with suppress(pa.ArrowException, OSError):  # what fits into one byte less leaves bytes that nobody wrote
+            self.codec.decompress(whole, decompressed_size=size - 1)
+            raise UnknownPageError(size)
+        return found
 
     def _widen(self, size: int) -> None:
         """Make a window of so many bytes."""
@@ -174,17 +199,22 @@ class _Column:
         if self.place > self.chunk.last or kind not in (DATA, DICTIONARY_PAGE, DATA_2):
             raise UnknownPageError(start)
         at = self._fill(start, stored)
-        if self.ends < self.place:
+        if self.ends < self.place or not levels <= size < BYTES or values > VALUES:
             raise UnknownPageError(start)
         whole: Any = self.room[at + levels : at + stored]
         if self.codec is not None and packed == PACKED:
-            whole = self.codec.decompress(whole, decompressed_size=size - levels)
+            whole = self._unpacked(whole, size - levels)
         if kind == DICTIONARY_PAGE:
             if encoding not in (PLAIN, 2):
                 raise UnknownPageError(encoding)
             self.dictionary = _doubles(whole, 0, values).copy()
             return
-        offset = 4 + struct.unpack_from("<I", whole)[0] if kind == DATA and self.chunk.levels else 0
+        self.left -= values
+        offset = 4 if kind == DATA and self.chunk.levels else 0
+        if self.left < 0 or len(whole) < offset:
+            raise UnknownPageError(values)
+        if offset:
+            offset += struct.unpack_from("<I", whole)[0]
         if encoding == PLAIN:
             self.page = _doubles(whole, offset, values)
             return
@@ -198,4 +228,6 @@ class _Column:
 def _doubles(whole: Any, offset: int, count: int) -> Array:
     if len(whole) - offset < 8 * count:
         raise UnknownPageError(count)
+    if not count:
+        return np.empty(0)
     return np.frombuffer(whole, "<f8", count, offset)
