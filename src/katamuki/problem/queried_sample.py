@@ -98,7 +98,8 @@ def thin(asker: Asker, facts: Facts) -> Rows:
 
 
 def _means(asker: Asker, wanted: Wanted, terms: Terms, facts: Facts) -> tuple[dict[str, Array], Array, Array | None]:
-    """The means of cells, each weighing as much as its rows together."""
+    """The means of cells, each weighing as much as its rows together, over their number in a cell on the average: so a
+    loss is one of rows, what scatters within cells left out."""
     b, w = terms.b, terms.weight
     sums: list[tuple[str, int | None]] = [("AVG({})", b.leaf("column", name)) for name in wanted.used]
     sums += [("AVG({})", terms.y)] if w is None else [("SUM({})", b("mul", w, terms.y)), ("SUM({})", w)]
@@ -111,9 +112,11 @@ def _means(asker: Asker, wanted: Wanted, terms: Terms, facts: Facts) -> tuple[di
     table = np.array([row[made.keys :] for row in found], dtype=np.float64)
     counts, rest = np.ascontiguousarray(table[:, 0]), _rounded(table[:, 1:])
     arrays = {name: np.ascontiguousarray(rest[:, k]) for k, name in enumerate(wanted.used)}
+    each = len(counts) / counts.sum()
     if w is None:
-        return arrays, np.ascontiguousarray(rest[:, -1]), counts
-    return arrays, np.ascontiguousarray(rest[:, -2] / rest[:, -1]), np.ascontiguousarray(rest[:, -1])
+        same = _weights(wanted, {}, 1)  # of all rows
+        return arrays, np.ascontiguousarray(rest[:, -1]), counts * each * (1.0 if same is None else same[0])
+    return arrays, np.ascontiguousarray(rest[:, -2] / rest[:, -1]), rest[:, -1] * each
 
 
 def _rounded(table: Array) -> Array:
