@@ -12,7 +12,6 @@ import math
 
 import numpy as np
 
-from katamuki.covariance import uncertainty
 from katamuki.problem import Problem
 from katamuki.problem.distant import Distant
 from katamuki.problem.large import LargeProblem
@@ -30,9 +29,16 @@ def near_by(problem: Distant | LargeProblem) -> tuple[Array, float]:
     sample, p, condition = problem.sample, problem.p, math.inf
     near = minimise(sample, sample.full(0.0), linear=True, max_steps=1)
     if np.isfinite(near.triangle).all():
-        condition = uncertainty(near.triangle[:p, :p], near.rss, sample.n, False, None, None).condition
+        condition = scaled_condition(near.triangle[:p, :p])
     usable = near.ending == "converged" and condition < math.inf
     return near.values if usable else problem.full(0.0), condition
+
+
+def scaled_condition(r: Array) -> float:
+    """The condition of a triangle whose columns have length 1; infinite where they depend on each other."""
+    lengths = np.linalg.norm(r, axis=0)
+    singular = np.linalg.svd(r / np.where(lengths > 0.0, lengths, 1.0), compute_uv=False)
+    return float(singular[0] / singular[-1]) if singular[-1] > OPEN * singular[0] else math.inf
 
 
 def closed_form(problem: Distant | LargeProblem, near: Array, condition: float) -> tuple[Descent, ExactAnswer | None]:
