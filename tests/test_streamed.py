@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import katamuki as km
 from katamuki import certified
 from katamuki.data import condition, streams
+from katamuki.problem.streamed import added
 from streaming import parts, rows, shared, streamed, write
 
 DECAY = "y ~ a*exp(-b*x) + c"
@@ -144,6 +145,27 @@ def test_pieces_without_a_row_that_counts_are_not_read_twice(tmp_path, monkeypat
     assert found.data.filtered == whole.data.filtered
     assert read.count(0) > 2
     assert read.count(15) == 1  # the last piece: once, to count rows without a value
+
+
+def test_sums_that_overflow_end_as_in_memory(tmp_path):
+    """They used to end in a bare ValueError of the sum: infinities of both signs in different batches."""
+    draw = np.random.default_rng(1)
+    x = np.sort(draw.uniform(-8.0, 8.0, 40_000))
+    data = {"x": x, "y": 2 * np.exp(0.05 * (x - 0.3) ** 2) + 0.1 * draw.normal(size=len(x))}
+    path = write(tmp_path / "rows.parquet", data, group=2000)
+    for start, code in (({"a": 1.0, "b": 5.6, "c": 0.1}, "E-OVERFLOW"), ({"a": 1.0, "b": 30.0, "c": 0.0}, "E-DOMAIN")):
+        for fit in (km.fit, streamed):
+            with pytest.raises(km.NotConverged) as seen:
+                fit("y ~ a*exp(b*(x-c)**2)", path if fit is streamed else data, start=start)
+            assert seen.value.code == code
+
+
+def test_batches_are_added_to_what_a_float_can_hold():
+    assert added([1e100, 1.0, -1e100]) == 1.0
+    assert np.isnan(added([np.inf, 1.0, -np.inf]))
+    assert added([1.7e308, 1.7e308]) == np.inf
+    assert added([1.7e308, np.inf]) == np.inf
+    assert np.isnan(added([np.nan, 1.0]))
 
 
 def test_bits_do_not_depend_on_threads(tmp_path):

@@ -289,13 +289,13 @@ class StreamedProblem(Distant):
 
     def squares(self, values: Array) -> float:
         """Σ w r² at all parameters (all_p,)."""
-        return math.fsum(one[0] for one in self._compiled(passes.loss_pass, values, 1, ()))
+        return added([float(one[0]) for one in self._compiled(passes.loss_pass, values, 1, ())])
 
     def sums(self, values: Array) -> Array:
         """rss, Jᵀr (p,) and the upper triangle of JᵀJ by rows, weighted."""
         size = 1 + self.p + self.p * (self.p + 1) // 2
         parts = list(self._compiled(passes.normal_pass, values, size + 4, (self.layout.free_address, self.p)))
-        return np.array([math.fsum(column) for column in np.array(parts)[:, :size].T.tolist()])
+        return np.array([added(column) for column in np.array(parts)[:, :size].T.tolist()])
 
     def folded(self, values: Array) -> Array:
         """rss and the triangle (p+1, p+1) of [J, r] by blocked QR, flat."""
@@ -361,3 +361,12 @@ class StreamedProblem(Distant):
             self._pool.shutdown()
             self._pool = None
         super().close()
+
+
+def added(sums: Sequence[float]) -> float:
+    """Their sum, rounded once; infinite or NaN where it overflows or some of them are, as sums in memory are."""
+    try:
+        return math.fsum(sums)
+    except (ValueError, OverflowError):  # infinities of both signs; finite ones that overflow together
+        with np.errstate(all="ignore"):
+            return float(np.sum(np.array(sums)))
