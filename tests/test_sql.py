@@ -256,6 +256,41 @@ def test_a_cursor_and_sqlalchemy_have_a_connection_in_them() -> None:
     engine.dispose()
 
 
+@pytest.mark.parametrize("pool", [sqlalchemy.NullPool, sqlalchemy.QueuePool])
+def test_a_connection_of_a_pool_is_given_back_after_each_query(pool: Any, tmp_path: Any) -> None:
+    """This used to go on with a connection that was back in the pool: closed there, or another one's by then."""
+    engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path / 'runs.db'}", poolclass=pool)
+    with engine.begin() as there:
+        there.exec_driver_sql("CREATE TABLE t (x REAL, y REAL)")
+        there.exec_driver_sql("INSERT INTO t VALUES " + ", ".join(f"({i}, {2 * i + i % 3})" for i in range(50)))
+    rows = km.sql("SELECT x, y FROM t", engine)
+    other = engine.raw_connection()
+    taken: list[Any] = []
+    sqlalchemy.event.listen(engine, "checkout", lambda driver, *_: taken.append(driver))
+    fit = km.fit("y ~ a*x + b", rows)
+    assert fit.n == 50
+    assert taken
+    assert all(one is not other.driver_connection for one in taken)
+    other.close()
+    if pool is sqlalchemy.QueuePool:
+        assert engine.pool.checkedout() == 0
+    with engine.connect() as wrapped:
+        rows = km.sql("SELECT x, y FROM t", wrapped)
+        assert km.fit("y ~ a*x + b", rows).params == fit.params
+    with pytest.raises(km.BackendError) as caught:  # it is closed
+        km.fit("y ~ a*x + b", rows)
+    assert caught.value.code == "E-DATABASE"
+    assert km.fit("y ~ a*x + b", km.sql("SELECT x, y FROM t", engine.connect())).params == fit.params
+    engine.dispose()
+
+
+def test_an_engine_without_a_database_is_an_error(tmp_path: Any) -> None:
+    engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path / 'no' / 'folder.db'}")
+    with pytest.raises(km.BackendError) as caught:
+        km.sql("SELECT x, y FROM t", engine)
+    assert caught.value.code == "E-DATABASE"
+
+
 def test_a_fit_of_a_database_is_saved_and_read_back(tmp_path: Any) -> None:
     fit = km.fit("y ~ a*exp(-b*x) + c", km.sql(f"SELECT x, y FROM {table('duckdb', decay())}", connection("duckdb")))
     fit.save(tmp_path / "fit.json")

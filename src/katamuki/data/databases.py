@@ -238,6 +238,44 @@ class SQLite(Database):
         return "closed" in cause
 
 
+class Pooled(Database):
+    """An engine or a connection of SQLAlchemy: one taken out of the pool for each query, or the one that is open.
+
+    What went back to a pool belongs to whoever takes it next: the driver's connection is never kept.
+    """
+
+    def __init__(self, connection: Any) -> None:
+        super().__init__(connection)
+        self.is_engine = hasattr(connection, "raw_connection")
+        if not self.is_engine and not hasattr(connection, "exec_driver_sql"):
+            kind = type(connection)
+            raise BackendError("E-DATABASE", "sql.connection", type=f"{kind.__module__}.{kind.__name__}")
+        with self._open() as one:
+            self.dialect = one.dialect
+
+    @contextmanager
+    def _open(self) -> Iterator[Database]:
+        """The driver's own connection, for one query."""
+        try:
+            pooled = self.connection.raw_connection() if self.is_engine else self.connection.connection
+        except Exception as error:
+            cause = printable(" ".join(str(error).split())[:300])
+            raise BackendError("E-DATABASE", "sql.gone", database=self.connection.dialect.name, cause=cause) from None
+        try:
+            yield _known(pooled.driver_connection)
+        finally:
+            if self.is_engine:
+                pooled.close()
+
+    def columns(self, query: str) -> list[tuple[str, Kind]]:
+        with self._open() as one:
+            return one.columns(query)
+
+    def fetch(self, text: str, values: Sequence[Value] = ()) -> list[Row]:
+        with self._open() as one:
+            return one.fetch(text, values)
+
+
 def database(connection: Any) -> Database:
     """The database behind a connection, or in-memory DuckDB where there is none.
 
@@ -248,7 +286,15 @@ def database(connection: Any) -> Database:
     """
     if connection is None:
         return DuckDB(_duckdb().connect())
-    connection = _unwrapped(connection)
+    if root(connection) == "sqlalchemy":
+        return Pooled(connection)
+    return _known(connection)
+
+
+def _known(connection: Any) -> Database:
+    """The database behind a driver's connection or cursor."""
+    if root(connection) in {"psycopg", "sqlite3"} and hasattr(connection, "fetchall"):
+        connection = connection.connection
     home, name = root(connection), type(connection).__name__
     if home in {"duckdb", "_duckdb"} and name == "DuckDBPyConnection":
         return DuckDB(connection)
@@ -257,18 +303,6 @@ def database(connection: Any) -> Database:
     if home == "sqlite3" and name == "Connection":
         return SQLite(connection)
     raise BackendError("E-DATABASE", "sql.connection", type=f"{type(connection).__module__}.{name}")
-
-
-def _unwrapped(connection: Any) -> Any:
-    """The driver's own connection in a cursor, or in SQLAlchemy's engine or connection."""
-    if root(connection) == "sqlalchemy":
-        if hasattr(connection, "raw_connection"):
-            return connection.raw_connection().driver_connection
-        pooled = getattr(connection, "connection", None)
-        return getattr(pooled, "driver_connection", connection)
-    if root(connection) in {"psycopg", "sqlite3"} and hasattr(connection, "fetchall"):
-        return connection.connection
-    return connection
 
 
 def _duckdb() -> Any:
