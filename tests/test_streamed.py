@@ -175,6 +175,29 @@ def test_bits_do_not_depend_on_threads(tmp_path):
     assert fits[0].stderr == fits[1].stderr == fits[2].stderr
 
 
+@pytest.mark.parametrize("formula", [DECAY, "y ~ a*x + b"])
+def test_bits_do_not_depend_on_threads_where_memory_is_scarce(formula, tmp_path):
+    """They used to: threads shared the memory, and so decided how many rows a batch had."""
+    path = write(tmp_path / "rows.parquet", rows(150_000), group=7500)
+    seen = set()
+    for threads in (1, 2, 5, 16):
+        fit = km.fit(formula, path, max_memory=1_800_000, threads=threads)
+        assert fit.data.sample is not None
+        numbers = (fit.loss, *fit.params.values(), *fit.stderr.values())
+        seen.add((numbers, fit.columns["x"].tobytes()))
+    assert len(seen) == 1
+
+
+def test_batches_are_as_large_as_memory_allows():
+    for columns in (1, 3, 40):
+        for limit in (10**5, 10**6, 10**7, 10**9, 10**11):
+            batch = streams.batch_rows(columns, streams.ABREAST, limit)
+            abreast = streams.batches_abreast(columns, batch, limit)
+            assert abreast == 1 or abreast * batch * columns * 8 * streams.COPIES <= limit
+            assert streams.LEAST <= batch <= streams.BATCH
+            assert batch == streams.LEAST or abreast >= streams.ABREAST
+
+
 @settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(group=st.integers(90, 3000), batch=st.integers(64, 4000), n=st.integers(1100, 4000), seed=st.integers(0, 99))
 def test_chunks_are_the_whole(group, batch, n, seed, tmp_path):

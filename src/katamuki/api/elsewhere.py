@@ -12,12 +12,12 @@ from typing import cast
 
 from katamuki.cluster import ClusterTable
 from katamuki.data.sql import Queried
-from katamuki.data.streams import Stream, batch_rows
+from katamuki.data.streams import ABREAST, Stream, batch_rows, batches_abreast
 from katamuki.data.streams_parts import File, RelationPart, TextPart
 from katamuki.data.table import Table
 from katamuki.errors import BoundsError, DataError
 from katamuki.messages import Phrase
-from katamuki.problem import Problem, available_cores
+from katamuki.problem import Problem
 from katamuki.problem.distant import SAMPLE, Distant, Elsewhere, Wanted
 from katamuki.records import Rows, Source
 
@@ -53,9 +53,7 @@ def estimated(table: Table, used: Sequence[str]) -> int:
     return total
 
 
-def elsewhere(
-    rows: Rows | Elsewhere, used: Sequence[str], max_memory: int | None, threads: int | None
-) -> Elsewhere | None:
+def elsewhere(rows: Rows | Elsewhere, used: Sequence[str], max_memory: int | None) -> Elsewhere | None:
     """The rows as a source that stays where it is; None where they are in memory, or fit into it."""
     if not isinstance(rows, Table):
         return cast(Elsewhere, rows) if hasattr(rows, "road") else None  # isinstance of a Protocol costs 10 µs a fit
@@ -71,8 +69,8 @@ def elsewhere(
     least = 2 * 8 * KEPT * FEW * max(len(used), 1)
     if limit < least:
         raise BoundsError("E-MEMORY", "stream.memory", given=said(limit), least=said(least))
-    count = threads or available_cores()
-    return Stream(rows.parts, rows.known, batch_rows(len(used), count, limit // 2))
+    batch = batch_rows(len(used), ABREAST, limit // 2)  # whatever the threads: batches decide how sums are rounded
+    return Stream(rows.parts, rows.known, batch, batches_abreast(len(used), batch, limit // 2))
 
 
 def sample_rows(columns: int, max_memory: int | None) -> int:

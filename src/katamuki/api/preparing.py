@@ -72,7 +72,7 @@ def prepare(model: str | Callable[..., object], data: object, given: Given) -> P
             used = (*used, one)
         elif one is not None:
             check_labels(what, one, data)
-    apart = elsewhere.elsewhere(rows, used, max_memory, threads)
+    apart = elsewhere.elsewhere(rows, used, max_memory)
     if apart is not None:
         return _prepare_distant(plan, said, weighing, used, apart, given)
     large = _prepare_large(plan, said, weighing, used, rows, given)

@@ -55,7 +55,7 @@ def prepare_torch(
             used = (*used, one)
         elif one is not None:
             check_labels(what, one, data)
-    if elsewhere(rows, used, max_memory, threads) is not None:
+    if elsewhere(rows, used, max_memory) is not None:
         raise DataError("E-STREAM", "stream.in_memory", what=Phrase("stream.what.torch"))
     selected = sources.select(rows, used, where, missing)
     arrays = selected.arrays

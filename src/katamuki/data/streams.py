@@ -26,6 +26,7 @@ from katamuki.messages import Phrase
 from katamuki.records import Array, Source
 
 LEAST = 1 << 10  # rows of a batch where memory is scarce
+ABREAST = 8  # batches for whose threads memory is divided, however many threads there are: it decides what is summed
 COPIES = 6  # of a batch's columns that exist while it is read, decoded and summed
 SPREAD = 16  # pieces from which the beginnings of all of them are a sample of the whole
 
@@ -72,15 +73,17 @@ class Stream:
         What is read, for reports; its rows are -1.
     batch : int
         Rows of a batch.
+    abreast : int
+        How many batches may be in memory at once.
     """
 
     road: ClassVar[Literal["stream"]] = "stream"
 
-    def __init__(self, parts: Sequence[Part], known: Source, batch: int = BATCH) -> None:
+    def __init__(self, parts: Sequence[Part], known: Source, batch: int = BATCH, abreast: int = ABREAST) -> None:
         self.parts = tuple(parts)
         self.names = parts[0].names
         self.source = known
-        self.batch = batch
+        self.batch, self.abreast = batch, abreast
         self.stamps = [one.stamp() for one in parts]
 
     @property
@@ -227,7 +230,12 @@ def _finite(column: Array) -> bool:
         return bool(np.isfinite(np.add.reduce(column)) or np.isfinite(column).all())
 
 
-def batch_rows(columns: int, threads: int, limit: int) -> int:
-    """How many rows a batch may have so that reading keeps to ``limit`` bytes."""
-    rows = limit // (8 * COPIES * max(columns, 1) * max(threads, 1))
+def batch_rows(columns: int, abreast: int, limit: int) -> int:
+    """How many rows a batch may have so that reading ``abreast`` of them keeps to ``limit`` bytes."""
+    rows = limit // (8 * COPIES * max(columns, 1) * abreast)
     return int(min(BATCH, max(LEAST, rows)))
+
+
+def batches_abreast(columns: int, batch: int, limit: int) -> int:
+    """How many batches of so many rows may be read at once within ``limit`` bytes; at least one."""
+    return int(max(1, limit // (8 * COPIES * max(columns, 1) * batch)))

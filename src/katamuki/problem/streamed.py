@@ -64,7 +64,7 @@ class StreamedProblem(Distant):
         self.most = wanted.sample
         self.whole = False  # the sample is all rows
         pieces = len(self.reader.pieces)
-        self.count = min(wanted.threads or available_cores(), max(pieces, 1))
+        self.count = min(wanted.threads or available_cores(), max(pieces, 1), stream.abreast)
         self._pool: ThreadPoolExecutor | None = None
         if self.reader.spread() and self._from_beginnings():
             return
