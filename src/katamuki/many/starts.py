@@ -26,7 +26,8 @@ from katamuki.search.cloud import Cloud, sequence
 from katamuki.search.recipe import Recipe
 
 TRIES = 3  # starts of a curve that are descended from, at most
-POINTS = 24  # of the cloud, for each nonlinear parameter
+POINTS = 24  # of a cloud that curves share, for each nonlinear parameter
+OWN = 12  # of a curve's own: fewer curves are trusted then, and those are right
 MOST = 120  # of them
 KINKS = frozenset({"abs", "sign", "min", "max", "heaviside", "where"})
 SHOWN = 16  # rows that a curve's own cloud is made from
@@ -61,8 +62,10 @@ class Supply:
         moving = depends(task.kernel.graph, wanted)
         self.kinked = any(task.kernel.graph.nodes[k].op in KINKS for k in moving)
         self.leveled = any(place.op == "output" for role in self.recipe.roles for place in role.places)
-        count = min(MOST, POINTS * len(wanted)) if task.starts == "auto" else int(task.starts)
-        self.count = 1 if self.complete else max(1, count)
+        self.count, self.own = (
+            1 if self.complete else min(MOST, each * len(wanted)) if task.starts == "auto" else int(task.starts)
+            for each in (POINTS, OWN)
+        )
 
     @property
     def able(self) -> bool:
@@ -78,7 +81,7 @@ class Supply:
         if self.complete and self.task.given.issuperset(self.task.free):
             points = np.tile(self.task.values, (b, 1, 1))
             return Starts(points, np.zeros((b, 1)))
-        tries = min(TRIES, self.count)
+        tries = min(TRIES, self.own)
         points, levels = np.empty((b, tries, all_p)), np.empty((b, tries))
         with np.errstate(all="ignore"):
             if curves.shared and not (self.leveled and not self.complete):
@@ -145,7 +148,7 @@ class Supply:
         block, work = np.empty(256 * (1 + pool.shape[2])), np.empty(size)
         scores.score_each(
             kernel.address, address_of(pointers), address_of(curves.y), 0 if root is None else address_of(root),
-            int(root is not None), address_of(curves.offsets), int(curves.shared), b, self.count, recipe.q,
+            int(root is not None), address_of(curves.offsets), int(curves.shared), b, self.own, recipe.q,
             pool.shape[2], address_of(recipe.free), address_of(pool), tries, address_of(block), address_of(work),
             address_of(points), address_of(levels),
         )  # fmt: skip
@@ -157,14 +160,14 @@ class Supply:
             return np.tile(self._points(self._cloud({}, 1.0).points(0, 1), 1), (b, 1, 1))
         rows = shown_rows(curves, SHOWN)
         columns = {
-            name: one[rows[0] - curves.offsets[0]][None, :] if curves.shared else np.repeat(one[rows], self.count, 0)
+            name: one[rows[0] - curves.offsets[0]][None, :] if curves.shared else np.repeat(one[rows], self.own, 0)
             for name, one in zip(names, curves.columns, strict=True)
         }
         squares = np.add.reduceat(curves.y * curves.y, curves.offsets[:-1]) if len(curves.y) else np.empty(0)
         level = np.sqrt(squares / np.maximum(np.diff(curves.offsets), 1))
-        cloud = Clouds(self._cloud({}, 1.0), columns, np.repeat(np.where(level > 0.0, level, 1.0), self.count))
-        found = cloud.tiled(self.count, b)
-        return self._points(found, b * self.count).reshape(b, self.count, -1)
+        cloud = Clouds(self._cloud({}, 1.0), columns, np.repeat(np.where(level > 0.0, level, 1.0), self.own))
+        found = cloud.tiled(self.own, b)
+        return self._points(found, b * self.own).reshape(b, self.own, -1)
 
 
 def base_of(task: ManyTask, name: str) -> float:
