@@ -177,6 +177,22 @@ def test_keys_of_text_are_the_same_kind_in_every_piece(tmp_path: Path, monkeypat
     assert there.table.equals(here.table)
 
 
+@pytest.mark.parametrize("later", [["1", "2"], ["0.5", "2"], ["a", "NA"], ["NA", "n/a"], ["", ""]])
+def test_keys_that_begin_without_a_value_are_those_of_memory(
+    later: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They used to be text for ever where a batch of NA came first, and whole numbers in memory."""
+    monkeypatch.setattr("katamuki.api.many_asking.batch_rows", lambda *given: 100 * N)
+    for first in ("NA", ""):
+        table = long(decays(COUNT), TIMES, "t")
+        table["well"] = np.array([first] * (200 * N) + [later[0]] * (50 * N) + [later[1]] * (50 * N))
+        data = csv(table, tmp_path)
+        here = km.fit_many(DECAY, data, by="well", check=0)
+        there = km.fit_many(DECAY, data, by="well", max_memory=pieces(monkeypatch), check=0)
+        assert there.table.schema.field("well").type == here.table.schema.field("well").type
+        assert there.column("well").to_pylist() == here.column("well").to_pylist()
+
+
 def test_a_table_that_does_not_fit_is_refused_with_the_number(tmp_path: Path) -> None:
     data = parquet(long(decays(COUNT), TIMES, "t"), tmp_path)
     with pytest.raises(km.DataError, match=r"the table of \d+ curves so far needs [\d.]+ kB") as caught:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from katamuki.data import condition as conditions
-from katamuki.data.cells import Cells
+from katamuki.data.cells import Cells, is_missing
 from katamuki.data.convert import plain
 from katamuki.data.labels import key_column, kind_of
 from katamuki.data.parts import Part, check_alike
@@ -71,6 +71,7 @@ class KeyedReader:
         tested = (*(self.condition.numeric if self.condition else ()), *self.textual)
         self.tested = tuple(dict.fromkeys(tested))
         self.kinds: dict[str, str] = {}  # of key columns of text, as far as they were seen
+        self.silent: set[str] = set()  # such columns whose first cells had no value
         self.types: list[Any] | None = None  # Arrow's, of the keys
         check_alike(stream.parts, tuple(dict.fromkeys((*by, *used, *tested))), stream.source.name)
 
@@ -92,6 +93,7 @@ class KeyedReader:
                     n = len(next(iter(raw.values())))
                     yield self._batch(part, raw, wanted, row, n)
                     row += n
+        self._spoken()
         self.stream.unchanged()
 
     def _nothing(self, used: Sequence[str], rows: int) -> Keyed:
@@ -127,17 +129,32 @@ class KeyedReader:
     def _key(self, raw: Any, name: str, k: int) -> Any:
         """A key column of a batch, of the type that all batches have."""
         if isinstance(raw, Cells):
-            seen = kind_of(raw.cells) if any(cell.strip() for cell in raw.cells) else "whole"
-            kind = self.kinds.get(name, seen)
-            if WIDER[seen] > WIDER[kind]:
-                kind = self.kinds[name] = seen
-                raise Wider
-            self.kinds[name] = kind
-            return key_column(raw, name, kind)
+            return key_column(raw, name, self._kind(raw.cells, name))
         found = key_column(raw, name)
         if self.types is not None and found.type != self.types[k]:
             return _cast(found, self.types[k], name)
         return found
+
+    def _kind(self, cells: Sequence[str], name: str) -> str:
+        """What a batch's cells are, as far as is known: those without a value say nothing before all were seen."""
+        kind = self.kinds.get(name)
+        if all(is_missing(cell) for cell in cells):
+            if kind is None:
+                self.silent.add(name)
+            return kind or "whole"
+        seen = kind_of(cells)
+        taken = "whole" if kind is None and name in self.silent else kind or seen
+        self.kinds[name] = max(seen, taken, key=WIDER.__getitem__)
+        if self.kinds[name] != taken:
+            raise Wider
+        return taken
+
+    def _spoken(self) -> None:
+        """After all cells: columns in which none had a value are text, as in memory."""
+        silent = [name for name in self.silent if name not in self.kinds]
+        if silent:
+            self.kinds |= dict.fromkeys(silent, "text")
+            raise Wider
 
     def types_of(self, batch: Keyed) -> None:
         """Take the keys' types from a batch, where they are not known yet."""
