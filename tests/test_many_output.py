@@ -291,10 +291,12 @@ def test_two_runs_do_not_write_to_one_output(table: Path) -> None:
     [
         ({"output": "fits.xlsx"}, "suffix"),
         ({"output": 3}, "must be a path"),
-        ({"resume": True}, "there is none"),
-        ({"overwrite": True}, "there is none"),
+        ({"resume": True}, "no output to go on with"),
+        ({"overwrite": True}, "no output to replace"),
         ({"output": "a.csv", "resume": True, "overwrite": True}, "not both"),
-        ({"output": "no/such/folder/fits.parquet"}, "cannot be written"),
+        ({"output": "no/such/folder/fits.parquet"}, "no folder"),
+        ({"output": "wells.csv", "overwrite": True}, "the data are read from"),
+        ({"output": ".", "overwrite": True}, "suffix"),
     ],
 )
 def test_an_output_that_means_nothing_is_refused_before_any_work(
@@ -304,3 +306,76 @@ def test_an_output_that_means_nothing_is_refused_before_any_work(
         km.fit_many(DECAY, table, by="well", **options)
     assert caught.value.remedy
     assert sorted(one.name for one in table.parent.iterdir()) == ["wells.csv"]
+
+
+def test_the_data_are_not_overwritten_by_the_table(table: Path) -> None:
+    """This used to put the table in the place of the user's data, and to say nothing."""
+    before = table.read_bytes()
+    many = km.fit_many(DECAY, table, by="well", check=0)
+    for call in (
+        lambda: many.write(table),
+        lambda: many.write(table.parent / "." / "wells.csv"),
+        lambda: km.fit_many(DECAY, table, by="well", output=table, overwrite=True, check=0),
+    ):
+        with pytest.raises(km.BoundsError, match="E-OUTPUT"):
+            call()
+    assert table.read_bytes() == before
+    many.write("other.csv")
+
+
+def test_a_run_that_fails_before_its_first_part_leaves_nothing(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This used to leave an empty folder, and the next run was told of one that had not ended."""
+
+    def broken(task: Any, curves: Any, threads: int | None = None) -> Any:
+        raise km.DataError("E-MEMORY", "many.curve_memory", rows=1, needed="2", limit="1")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(engine, "fit_curves", broken)
+        with pytest.raises(km.DataError, match="E-MEMORY"):
+            km.fit_many(DECAY, table, by="well", output="fits.parquet", check=0)
+    assert sorted(one.name for one in table.parent.iterdir()) == ["wells.csv"]
+    assert km.fit_many(DECAY, table, by="well", output="fits.parquet", check=0).finished
+
+
+def test_parts_that_do_not_say_of_what_they_are_are_refused(table: Path, whole: Any) -> None:
+    """This used to take parts without a manifest, whatever they were of, for its own."""
+    killed(table, "-o", "fits.parquet", "--check", "0")
+    folder = table.parent / "fits.parquet.parts"
+    (folder / "manifest.json").unlink()
+    with pytest.raises(km.BoundsError, match="does not say") as caught:
+        km.fit_many("y ~ a + b*t", table, by="well", output="fits.parquet", resume=True)
+    assert caught.value.code == "E-RESUME"
+    assert parts(table.parent)
+    (folder / "notes.txt").write_text("mine")
+    many = km.fit_many(DECAY, table, by="well", output="fits.parquet", overwrite=True, check=0)
+    assert many.table.equals(whole)
+    assert [one.name for one in folder.iterdir()] == ["notes.txt"]  # what others put there stays
+
+
+def test_a_run_killed_while_it_tidies_up_is_finished(table: Path, whole: Any) -> None:
+    """This used to fit everything anew, or to take what was left for parts of this run."""
+    km.fit_many(DECAY, table, by="well", output="fits.parquet", check=0)
+    (table.parent / "fits.parquet.parts").mkdir()
+    (table.parent / "fits.parquet.parts" / "lock").touch()
+    again = km.fit_many(DECAY, table, by="well", output="fits.parquet", resume=True, check=0)
+    assert again.resumed == COUNT
+    assert again.table.equals(whole)
+    assert not (table.parent / "fits.parquet.parts").exists()
+
+
+def test_a_running_run_is_not_begun_anew(table: Path) -> None:
+    """This used to remove the parts of a run that was still writing them."""
+    schema = km.fit_many(DECAY, table, by="well", check=0).table.schema
+    first = writing.Parts(table.parent / "fits.parquet", {}, schema, False, False)
+    with pytest.raises(km.BoundsError, match="another run"):
+        writing.Parts(table.parent / "fits.parquet", {}, schema, False, True)
+    assert (table.parent / "fits.parquet.parts" / "manifest.json").exists()
+    first.close()
+
+
+def test_a_finished_file_of_text_says_why_it_cannot_be_asked(table: Path) -> None:
+    km.fit_many(DECAY, table, by="well", output="fits.csv", check=0)
+    with pytest.raises(km.BoundsError, match="file of text") as caught:
+        km.fit_many(DECAY, table, by="well", output="fits.csv", resume=True, check=0)
+    assert "overwrite=True" in str(caught.value)
+    assert "--force" in caught.value.render("en", "cli")

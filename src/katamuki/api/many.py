@@ -28,7 +28,7 @@ from katamuki.errors import BoundsError, DataError, FitWarning
 from katamuki.many.folder import Folder
 from katamuki.many.stored import kind_of
 from katamuki.many.table import FIRST, among, empty, ordered, together
-from katamuki.many.writing import Parts
+from katamuki.many.writing import Parts, apart
 from katamuki.messages import Phrase
 from katamuki.problem import available_cores
 from katamuki.records import HAS_AN_ANSWER, SigmaIs
@@ -164,7 +164,7 @@ def _place(output: object, resume: object, overwrite: object, on_cluster: bool) 
     """Where the table goes, if to a file; from a cluster it may go to a folder."""
     if output is None:
         if resume or overwrite:
-            raise BoundsError("E-USAGE", "many.no_output", what="resume" if resume else "overwrite")
+            raise BoundsError("E-USAGE", "many.no_output_resume" if resume else "many.no_output_overwrite")
         return None
     if not isinstance(output, str | os.PathLike) or not os.fspath(output):
         raise BoundsError("E-USAGE", "many.output", given=shown(output))
@@ -178,6 +178,7 @@ def _place(output: object, resume: object, overwrite: object, on_cluster: bool) 
 
 def _opened(todo: Wanted, asked: Given, place: Path, resume: bool, overwrite: bool) -> Parts:
     """The parts of an output, and what they are parts of."""
+    apart(place, todo.inputs)
     said = manifest(todo, asked) | {"data": todo.supply.identity()}
     given = (place, said, _nothing(todo).schema, bool(resume), bool(overwrite))
     if isinstance(todo.supply, OnCluster) and not place.suffix:
@@ -204,12 +205,12 @@ def _fitted(
             ending = _run(todo, store, add, threads, deadline, progress)
         except BaseException:
             if store is not None:
-                store.close()
+                store.given_up()
             raise
         finally:
             supply.close()
     table = kept.table() if store is None else store.finish() if ending == "done" else store.stored()
-    single = Single(todo.road, supply, todo.weighing, todo.missing)
+    single = Single(todo.road, supply, todo.weighing, todo.missing, todo.inputs)
     seconds = time.perf_counter() - began
     found = Many(single, table, supply.source, supply.curves, seconds, threads, ending, before)
     if store is not None and not before and store.whole:

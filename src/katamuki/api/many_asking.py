@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -70,6 +71,7 @@ class Wanted:
     supply: Supply | OnCluster
     missing: Missing
     max_memory: int | None = None
+    inputs: tuple[Path, ...] = ()  # the files that are read
 
     @property
     def named(self) -> tuple[str, ...]:
@@ -115,7 +117,8 @@ def wanted(model: str | Callable[..., object], data: object, given: Given) -> Wa
         one=road.one,
     )
     supply = _supply(rows, arrays, by, used, each, given)
-    return Wanted(road, task, how, supply, given.missing, given.max_memory)
+    inputs = tuple(part.path for part in getattr(rows, "parts", ()) if isinstance(getattr(part, "path", None), Path))
+    return Wanted(road, task, how, supply, given.missing, given.max_memory, inputs)
 
 
 def _supply(

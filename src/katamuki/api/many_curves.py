@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +48,7 @@ class Single:
     supply: Known
     weighing: Weighing
     missing: Missing
+    inputs: tuple[Path, ...] = ()  # the files that are read
 
     def fit(self, key: Sequence[object]) -> Fit:
         """The fit of the curve of a key; errors and warnings as ``katamuki.fit`` gives them."""

@@ -95,7 +95,7 @@ class Passing:
 
     def identity(self) -> dict[str, Any]:
         """Names, sizes and times of the files, and how rows are brought together."""
-        files = [[str(part.place), repr(part.stamp())] for part in self.stream.parts]
+        files = [[Path(str(part.place)).name, repr(part.stamp())] for part in self.stream.parts]
         return {"files": files, "rows": self.rows, "partitions": self.files}
 
     def take(self, most: int, rows: int) -> tuple[Load, int, int] | None:
@@ -169,11 +169,15 @@ class Passing:
         if rows:
             yield self._grouped(self._joined(held))
 
-    def _room(self, rows: int) -> None:
-        """Refuse a curve that does not fit."""
-        needed = rows * self.width * 4
+    def _needs(self, rows: int) -> int:
+        """Bytes of so many rows, about: they exist several times."""
+        return rows * self.width * 4
+
+    def _room(self, rows: int, key: str = "many.curve_memory") -> None:
+        """Refuse rows that do not fit: of one curve, or of the curves of a file."""
+        needed = self._needs(rows)
         if needed > self.limit:
-            raise DataError("E-MEMORY", "many.curve_memory", rows=rows, needed=said(needed), limit=said(self.limit))
+            raise DataError("E-MEMORY", key, rows=rows, needed=said(needed), limit=said(self.limit))
 
     def _spilled(self) -> Iterator[tuple[InMemory, Whole]]:
         """Buffers of the curves of one file after the other."""
@@ -189,8 +193,11 @@ class Passing:
         for k in range(self.files):
             table = self.spill.table(k)
             if len(table):
-                self._room(len(table) // 4)
-                yield self._grouped(self._keyed(table))
+                rows = self._keyed(table)
+                if self._needs(len(table) // 4) > self.limit:
+                    alone = len(np.unique(hashes(rows.keys))) == 1
+                    self._room(len(table) // 4, "many.curve_memory" if alone else "many.file_memory")
+                yield self._grouped(rows)
         self.spill.close()
         self.spill = None
 

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from katamuki.api.many_checking import Checked, quantiles
+from katamuki.data.names import printable, some
 from katamuki.errors import DataError
 from katamuki.many import table as tables
 from katamuki.many.curves import VERDICTS
 from katamuki.many.stored import Stored
-from katamuki.many.writing import write
+from katamuki.many.writing import apart, write
 from katamuki.records import Array, SigmaIs, Source, Verdict
 from katamuki.report import many as words
 from katamuki.report.many import Code, Spread
@@ -99,6 +100,11 @@ class Many:
     def column(self, name: str) -> Any:
         """One column of the table as a pyarrow array.
 
+        Raises
+        ------
+        DataError
+            If there is no such column.
+
         Example
         -------
         >>> import katamuki as km
@@ -106,6 +112,8 @@ class Many:
         >>> many.column("a").to_pylist()
         [1.0, 3.0]
         """
+        if name not in self.names:
+            raise DataError("E-COLUMN", "many.no_column", name=printable(str(name)), all=some(self.names, 20))
         whole = self._table.table([name]) if isinstance(self._table, Stored) else self._table
         return whole.column(name)
 
@@ -274,7 +282,7 @@ class Many:
         Raises
         ------
         DataError
-            If the suffix is another, or the file cannot be written.
+            If the suffix is another, the file is one that was read, or it cannot be written.
 
         Example
         -------
@@ -285,6 +293,7 @@ class Many:
         >>> path.read_text().splitlines()[0]
         '"curve","a","a_stderr","_loss","_n","_dof","_verdict","_state","_code"'
         """
+        apart(Path(path), self._single.inputs)
         write(self.table, Path(path))
 
     def to_pandas(self) -> Any:

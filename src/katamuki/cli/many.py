@@ -15,6 +15,7 @@ from katamuki.cli.arguments import usage
 from katamuki.cli.fitting import QUIET_SECONDS, Progress, encoded, read
 from katamuki.cli.terminal import CONTRADICTED, INTERRUPTED, UNCONVERGED, Terminal
 from katamuki.errors import KatamukiError
+from katamuki.report import keys
 from katamuki.report import many as words
 from katamuki.report import many_rows as rows
 from katamuki.report.numbers import grouped, seconds
@@ -59,7 +60,7 @@ def _code(found: Any, chosen: Namespace, terminal: Terminal) -> int:
         return terminal.fail(KatamukiError("E-TIME", key, **said), UNCONVERGED)
     contradicted = found.checked.of("FAIL")
     if contradicted:
-        curves = [words.said(found.by, one.key) for one in contradicted]
+        curves = [keys.said(one.key) for one in contradicted]
         error = KatamukiError("E-CHECK", "cli.many_contradicted", curves=messages.few(curves, 5))
         return terminal.fail(error, CONTRADICTED)
     if chosen.strict and found.verdict != "good":

@@ -16,7 +16,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -41,6 +41,14 @@ def write(table: Any, path: Path, manifest: Mapping[str, Any] | None = None) -> 
     """Write a table to a file by its suffix: under another name first, which then takes the file's place."""
     _able(path, table.schema)
     _placed(iter([table]), table.schema, path, manifest)
+
+
+def apart(path: Path, inputs: Iterable[Path]) -> None:
+    """Refuse to write the table to a file that the data were read from."""
+    for one in inputs:
+        with contextlib.suppress(OSError):
+            if path.samefile(one):
+                raise BoundsError("E-OUTPUT", "many.is_input", path=str(path))
 
 
 def _able(path: Path, schema: Any) -> None:
@@ -166,6 +174,8 @@ class Parts:
         """Whether the file is there; parts that were left beside it when they had become it go."""
         there = manifest_of(self.path)
         if not self.folder.exists():
+            if kind_of(self.path) == "csv":
+                raise BoundsError("E-RESUME", "many.text_done", path=str(self.path))
             self._same(there, self.path)
             return True
         if there != self._plain():
@@ -308,6 +318,12 @@ class Parts:
             self.close()
             (self.folder / self.lock).unlink(missing_ok=True)
             self.folder.rmdir()
+        self.close()
+
+    def given_up(self) -> None:
+        """An error ended the run: let others write here; a folder without a part goes."""
+        if not self.done and not self.complete:
+            self._emptied()
         self.close()
 
     def _in_order(self) -> Iterator[Any]:

@@ -16,6 +16,7 @@ from katamuki.messages import Phrase
 from katamuki.records import SigmaIs, Source, Verdict
 from katamuki.report.document import _data, jsonable, provenance
 from katamuki.report.judgement import hang
+from katamuki.report.keys import jsonable_key, said
 from katamuki.report.layout import Style, hanging, head, unstyled
 from katamuki.report.numbers import fitting, grouped, left, number, seconds
 from katamuki.report.numbers import width as cells
@@ -159,18 +160,6 @@ def _say(key: str, lang: str, **values: object) -> str:
     return messages.sentence("many." + key, lang, **values)
 
 
-def said(by: Sequence[str], key: Sequence[object]) -> str:
-    """A key as the summary names it.
-
-    Example
-    -------
-    >>> said(["well"], ["A1"]), said(["plate", "well"], [1, "A1"])
-    ('A1', '1/A1')
-    """
-    del by
-    return "/".join("—" if one is None else str(one) for one in key)
-
-
 def text(many: Table, lang: str = "en", width: int = 80, style: Style = unstyled) -> str:
     """The summary, as ``print(many)`` and the command line show it.
 
@@ -201,7 +190,12 @@ def text(many: Table, lang: str = "en", width: int = 80, style: Style = unstyled
     lines = [*_heading(many, spoken(lang), width), "", *_verdicts(many, lang, style)]
     lines += _codes(many, lang, width, style)
     if many.counts["good"]:
-        lines += ["", _say("over_good", lang, count=grouped(many.counts["good"])), *_spread(many, lang, width, style)]
+        one = ".one" if many.counts["good"] == 1 else ""
+        lines += [
+            "",
+            _say("over_good" + one, lang, count=grouped(many.counts["good"])),
+            *_spread(many, lang, width, style),
+        ]
     lines += ["", *_judgement(many, lang, width, style)]
     return "\n".join(line.rstrip() for line in lines)
 
@@ -260,7 +254,7 @@ def _codes(many: Table, lang: str, width: int, style: Style) -> list[str]:
     wide = max(map(cells, lines)) + 4
     found = ["", style("strong", left(lines[0], wide) + _say("such_as", lang))]
     for line, one in zip(lines[1:], many.codes, strict=True):
-        keys = ", ".join(said(many.by, key) for key in one.keys) + (", …" if one.curves > len(one.keys) else "")
+        keys = ", ".join(said(key) for key in one.keys) + (", …" if one.curves > len(one.keys) else "")
         found.append(left(line, wide) + keys)
     return found
 
@@ -295,7 +289,7 @@ def _why(many: Table, lang: str) -> str:
     """Why the verdict of the table is not good."""
     failed = many.checked.of("FAIL")
     if failed:
-        return _say("contradicted", lang, count=len(failed))
+        return _say("contradicted" + (".one" if len(failed) == 1 else ""), lang, count=len(failed))
     if many.counts["good"] == len(many):
         return _say("not_all", lang)
     return _say("not_good", lang, look=grouped(many.counts["look"]), failed=grouped(many.counts["failed"]))
@@ -311,7 +305,7 @@ def _agreed(many: Table, lang: str) -> str:
     for verdict, name in (("FAIL", "disagrees"), ("CANNOT TELL", "untold")):
         others = sample.of(verdict)
         for one in others[:NAMED]:
-            words.append(_say(name, lang, curve=said(many.by, one.key), reason=one.reason))
+            words.append(_say(name, lang, curve=said(one.key), reason=one.reason))
         if len(others) > NAMED:
             words.append(_say("disagree_more", lang, count=len(others) - NAMED))
     return "\n".join(words)
@@ -378,8 +372,3 @@ def as_dict(many: Table, lang: str = "en") -> dict[str, Any]:
         "data": _data(many.data),
         "provenance": provenance(None),
     }
-
-
-def jsonable_key(value: object) -> object:
-    """A key's value as JSON has it; what it lacks, such as a date, as text."""
-    return value if value is None or isinstance(value, str | int | float | bool) else str(value)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from katamuki import messages
+from katamuki.report.keys import said
 from katamuki.report.layout import Style, unstyled
 from katamuki.report.numbers import cell, fitting, grouped, number, quoted
 from katamuki.report.numbers import width as cells
@@ -74,7 +75,7 @@ def _head(many: Rows, name: str) -> list[str]:
     values = many.column(name).slice(0, FIRST).to_pylist()
     if name in many.parameters:
         return [number(value) for value in values]
-    return ["—" if value is None else str(value) for value in values]
+    return [said([value]) for value in values]
 
 
 def csv(many: Rows, header: bool = True) -> str:
