@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,21 +86,41 @@ class Work:
         began = time.perf_counter()
         block = load()
         before = int(block.offsets[-1])
+        bad = _without(block, self.road.used)
+        lacking = None if bad is None or self.missing == "error" else _having(block, bad)
+        if lacking is None or not block.alike or lacking.all():
+            fitted, n = self._fits(block, bad)
+        else:  # the others share their columns still, whatever stands beside them
+            fitted, n = self._apart(block, bad, lacking)
+        table = rows_of(self.by, block.keys, self.task.kernel.parameters, fitted, n)
+        return Done(block.first, table, before, before - int(n.sum()), time.perf_counter() - began)
+
+    def _apart(self, block: Block, bad: NDArray[np.bool_] | None, lacking: NDArray[np.bool_]) -> tuple[Fitted, Any]:
+        """The fits of the curves that are whole and of those that lack rows, in the order of the block."""
+        assert bad is not None
+        rows = int(block.offsets[1])
+        n = np.zeros(len(block), dtype=np.int64)
+        parts = []
+        for here in (~lacking, lacking):
+            part = chosen(block, here)
+            one, n[here] = self._fits(part, bad.reshape(len(block), rows)[here].ravel() if here is lacking else None)
+            parts.append((here, one))
+        return merged(parts), n
+
+    def _fits(self, block: Block, bad: NDArray[np.bool_] | None) -> tuple[Fitted, Any]:
+        """The fits of all curves of a block, and how many rows each has."""
         marks = np.zeros(len(block), dtype=np.int8)
-        block = self._complete(block, marks)
+        block = self._complete(block, marks, bad)
         n = np.diff(block.offsets)
         y, weights = self._sides(block, marks)
         marks[(marks == 0) & (n < len(self.road.said.free))] = TOOFEW
         if weights is not None:
             _mark(marks, block, ~(np.isfinite(weights) & (weights > 0.0)), SIGMA)
         _range(marks, block.offsets, y, weights)
-        fitted = self._fitted(block, marks, y, weights)
-        table = rows_of(self.by, block.keys, self.task.kernel.parameters, fitted, n)
-        return Done(block.first, table, before, before - int(block.offsets[-1]), time.perf_counter() - began)
+        return self._fitted(block, marks, y, weights), n
 
-    def _complete(self, block: Block, marks: Marks) -> Block:
-        """Mark the curves that have rows without a value, or drop those rows."""
-        bad = _without(block, self.road.used)
+    def _complete(self, block: Block, marks: Marks, bad: NDArray[np.bool_] | None) -> Block:
+        """Mark the curves that have bad rows, those without a value, or drop those rows."""
         if bad is None:
             return block
         if self.missing == "error":
@@ -176,6 +196,38 @@ def _without(block: Block, used: tuple[str, ...]) -> NDArray[np.bool_] | None:
             here = np.tile(here, len(block)) if name in block.alike else here
             bad = here if bad is None else bad | here
     return None if bad is None or not rows or not bad.any() else bad
+
+
+def _having(block: Block, bad: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which curves have a bad row (b,)."""
+    found = np.zeros(len(block), dtype=bool)
+    found[np.searchsorted(block.offsets, np.flatnonzero(bad), side="right") - 1] = True
+    return found
+
+
+def chosen(block: Block, here: NDArray[np.bool_]) -> Block:
+    """Some curves of wide arrays, which have as many rows each and share their columns still."""
+    b, n = len(block), int(block.offsets[1])
+    arrays = {
+        name: one if name in block.alike else one.reshape(b, n)[here].ravel() for name, one in block.arrays.items()
+    }
+    lost = None if block.lost is None else block.lost.reshape(b, n)[here].ravel()
+    return Block(block.first, (), np.arange(int(here.sum()) + 1) * n, arrays, lost, block.alike)
+
+
+def merged(parts: Sequence[tuple[NDArray[np.bool_], Fitted]]) -> Fitted:
+    """Rows of numbers of several parts of a block, each where its curves stand."""
+    codes = list(dict.fromkeys(code for _, one in parts for code in one.codes))
+    found: dict[str, Any] = {}
+    for name in ("values", "stderr", "loss", "dof", "verdict", "state"):
+        first = getattr(parts[0][1], name)
+        whole = found[name] = np.empty((len(parts[0][0]), *first.shape[1:]), dtype=first.dtype)
+        for here, one in parts:
+            whole[here] = getattr(one, name)
+    found["code"] = np.empty(len(parts[0][0]), dtype=np.int16)
+    for here, one in parts:
+        found["code"][here] = np.array([codes.index(code) for code in one.codes], dtype=np.int16)[one.code]
+    return Fitted(**found, codes=tuple(codes))
 
 
 def _mark(marks: Marks, block: Block, bad: NDArray[np.bool_], mark: int) -> None:
