@@ -127,7 +127,31 @@ def few(names: Sequence[str], most: int = 8) -> Listing | Phrase:
 
 def sentence(key: str, lang: str = "en", **values: object) -> str:
     """The sentence of a key, filled; a missing key is our fault and a ``KeyError``."""
-    return catalogue(lang)[key].format(**{name: said(value, lang) for name, value in values.items()})
+    filled = {name: said(value, lang) for name, value in values.items()}
+    if isinstance(filled.get("p"), float):
+        filled["p"] = Chance(filled["p"])  # type: ignore[arg-type]
+    return catalogue(lang)[key].format(**filled)
+
+
+class Chance:
+    """A p-value as sentences take it, after the letter: ``= 3e-05``, and where it is next to nothing ``< 1e-99``.
+
+    Example
+    -------
+    >>> "p {p:.1g}, p {q:.1g}".format(p=Chance(0.0123), q=Chance(0.0))
+    'p = 0.01, p < 1e-99'
+    """
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def __format__(self, spec: str) -> str:
+        if not spec:  # another p
+            return str(self.value)
+        least = type(self.value)(1e-99)
+        return f"< {least:{spec}}" if self.value < least else f"= {self.value:{spec}}"
 
 
 def optional(key: str, lang: str = "en", **values: object) -> str | None:
