@@ -50,7 +50,7 @@ class Checks(Fitted):
         from katamuki.check import judge, judge_drawn
 
         if self.data.queried:
-            columns: Mapping[str, Array] | None = self.columns if self.data.sample else None
+            columns: Mapping[str, Array] | None = self._columns if self.data.sample else None
             weights = self.weights
             if sample is not None:
                 if self._draw is None:
@@ -59,6 +59,6 @@ class Checks(Fitted):
             return judge_drawn(self.solution, columns, weights)
         if sample is not None:
             raise BoundsError("E-USAGE", "sql.check_sample")
-        closure = self._plan.closure(self.columns, self.solution.n)
+        closure = self._plan.closure(self._columns, self.solution.n)
         asked = {"network": self._plan.network, "sampled": self.data.sample is not None}
-        return judge(self.solution, self.columns, self.weights, closure, blocks=self._blocks, **asked)
+        return judge(self.solution, self._columns, self.weights, closure, blocks=self._blocks, **asked)

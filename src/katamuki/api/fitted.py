@@ -16,11 +16,15 @@ class Fitted:
 
     solution: Solution
     data: Source
-    columns: Mapping[str, Array]
+    _columns: Mapping[str, Array]  # of rows that stayed in a database the ends of their ranges
     weights: Array | None
     _plan: Plan
 
     if TYPE_CHECKING:
+
+        @property
+        def columns(self) -> Mapping[str, Array]:
+            """The cleaned columns, or a sample of them."""
 
         @property
         def trace(self) -> Trace | None:

@@ -79,7 +79,8 @@ class Pictures:
         if method not in METHODS:
             raise BoundsError("E-USAGE", "plot.method", given=repr(method), names=", ".join(METHODS))
         if what != "steps":
-            refuse_unseen(cast("Any", self).data, "stream.what.picture")
+            drawn = "stream.what.drawing" if what == "fit" else "stream.what.picture"
+            refuse_unseen(cast("Any", self).data, drawn)
         if what == "surface":
             return plot.surface_figure(self._ran(), of, method, lang)
         if what == "steps":

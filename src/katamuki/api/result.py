@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from katamuki import data as sources
 from katamuki.api import propagation, surviving
 from katamuki.api.checking import Checks, Draw
-from katamuki.api.elsewhere import refuse_sample
+from katamuki.api.elsewhere import refuse_sample, refuse_unseen
 from katamuki.api.exporting import Exports
 from katamuki.api.intervals import Method, intervals
 from katamuki.api.numbers import Numbers
@@ -57,7 +57,7 @@ class Fit(Numbers, Checks, Stories, Pictures, Exports):
     seed : int
         As given to ``fit``.
     index : (n,) int64 or None
-        Numbers (from 0) of the fitted rows in the source; None where they are all rows.
+        Numbers (from 0) of the rows of ``columns`` in the source; None where they are all rows.
     blocks : function, optional
         Gives all rows anew, block by block, where ``columns`` are a sample of them.
     draw : function, optional
@@ -88,7 +88,7 @@ class Fit(Numbers, Checks, Stories, Pictures, Exports):
     ) -> None:
         self.solution = solution
         self.data = data
-        self.columns = columns
+        self._columns = columns
         self.weights = weights
         self.findings = findings
         self.verdict = verdict
@@ -98,6 +98,12 @@ class Fit(Numbers, Checks, Stories, Pictures, Exports):
         self._draw = draw
         self._plan = plan
         self._trace = trace
+
+    @property
+    def columns(self) -> Mapping[str, Array]:
+        """The cleaned columns that were fitted, or a sample of them; none of rows that stayed in a database."""
+        refuse_unseen(self.data, "stream.what.columns")
+        return self._columns
 
     @property
     def predictors(self) -> tuple[str, ...]:
@@ -135,7 +141,7 @@ class Fit(Numbers, Checks, Stories, Pictures, Exports):
     def residuals(self) -> Array:
         """y − ŷ (n,), unit of y, in the order of the rows; of rows that were read in pieces there are none."""
         refuse_sample(self.data, "stream.what.residuals")
-        return self._observed - self._values(self.columns, self.n)
+        return self._observed - self._values(self._columns, self.n)
 
     @property
     def digits(self) -> dict[str, float]:
@@ -160,23 +166,23 @@ class Fit(Numbers, Checks, Stories, Pictures, Exports):
         if known is not None:  # said by whoever has the rows
             return dict(known)
         sampled = self.data.sample is not None
-        return surviving.digits(self.solution, self._plan, self.columns, self.weights, sampled)
+        return surviving.digits(self.solution, self._plan, self._columns, self.weights, sampled)
 
     @cached_property
     def _rounded(self) -> dict[str, float]:
         known = "digits" in self.solution.reason
-        if not known and not surviving.feared(self.solution, self._plan, self.columns, self.weights):
+        if not known and not surviving.feared(self.solution, self._plan, self._columns, self.weights):
             return {}
         return {name: left for name, left in self._digits.items() if left < surviving.PRINTED}
 
     @cached_property
     def _observed(self) -> Array:
-        (y,) = numpy_.evaluate(self._plan.model.lhs, self.columns, {})
+        (y,) = numpy_.evaluate(self._plan.model.lhs, self._columns, {})
         return np.ascontiguousarray(y)
 
     @cached_property
     def _spread(self) -> Spread:
-        columns = [self.columns[name] for name in self.predictors]
+        columns = [self._columns[name] for name in self.predictors]
         return propagation.spread(self.solution, self._plan, self._observed, columns, self.weights, self.data)
 
     def _values(self, columns: Mapping[str, Array], m: int, want: bool = False) -> Array:
@@ -276,7 +282,7 @@ class Fit(Numbers, Checks, Stories, Pictures, Exports):
         half = propagation.quantile(level, self.solution) * np.sqrt(variance)
         if self.dof == 0 and not np.isfinite(half).any():
             raise DataError("E-BAND", "result.no_band")
-        beyond = extrapolates({name: self.columns[name] for name in columns}, columns)
+        beyond = extrapolates({name: self._columns[name] for name in columns}, columns)
         return Prediction(found[0], found[0] - half, found[0] + half, beyond)
 
     def derive(self, text: str, level: float = 0.95) -> Derived:

@@ -64,7 +64,7 @@ def save(fit: Fit, path: str | Path) -> None:
         "source": _plain(fit.data),
         "seed": fit.seed,
         "index": _plain(fit.index),
-        "columns": _plain(fit.columns),
+        "columns": _plain(fit._columns),
         "weights": _plain(fit.weights),
         "trace": _plain(fit.trace),
         "findings": [_plain(one) for one in fit.findings],

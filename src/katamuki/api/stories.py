@@ -22,7 +22,7 @@ class Stories(Fitted):
     def _problem(self) -> Problem:
         """The problem that was solved, made anew."""
         kernel = self._plan.kernel
-        columns = [self.columns[name] for name in kernel.columns]
+        columns = [self._columns[name] for name in kernel.columns]
         values = self.solution.start or self.solution.params
         return self._plan.problem(columns, self._observed, self.weights, values, self.solution.free)
 
@@ -182,5 +182,5 @@ class Stories(Fitted):
         assert self.trace is not None  # callers have asked
         graph = self._plan.kernel.graph
         solver = solver_of(self.solution)
-        rest = (self.columns, self._observed, self.weights, self._problem)
+        rest = (self._columns, self._observed, self.weights, self._problem)
         return Subject(self.solution, self.trace, solver, graph, *rest)
