@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -81,6 +82,33 @@ def test_a_column_of_nothing_is_missing_values(tmp_path):
     found = streamed(DECAY, pattern, missing="drop")
     assert (found.n, found.data.dropped) == (2000, 1000)
     assert km.fit(DECAY, pattern, missing="drop").data.dropped == 1000
+
+
+def test_every_error_about_a_file_of_several_names_its_folder(tmp_path):
+    """Damage, a column that is missing and an empty file used to be told without it: folders may share names."""
+    for damage in ("cut", "column"):
+        pattern = parts(tmp_path / damage, rows(900), 3)
+        second = tmp_path / damage / "part-02.parquet"
+        if damage == "cut":
+            body = bytearray(second.read_bytes())
+            body[4:2000] = b"\xff" * 1996
+            second.write_bytes(body)
+        else:
+            write(second, {"x": rows(900)["x"]})
+        with pytest.raises(km.DataError) as seen:
+            streamed("y ~ a*x + b", pattern)
+        assert str(second) in str(seen.value)
+
+
+def test_a_list_of_paths_is_told_of_patterns():
+    for given in (["data/a.parquet", "data/b.parquet"], (Path("data/a.parquet"),)):
+        with pytest.raises(km.DataError) as seen:
+            km.fit("y ~ a*x + b", given)
+        assert seen.value.code == "E-DATA"
+        assert '"data/*.parquet"' in str(seen.value)
+    for given in ([], [1.0, "a"]):
+        with pytest.raises(km.DataError, match="mapping"):
+            km.fit("y ~ a*x + b", given)
 
 
 def test_rows_are_counted_within_the_file_and_through_all(tmp_path):

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from katamuki.data.names import STANDARD_INPUT, Place, some
+from katamuki.data.names import STANDARD_INPUT, Place, printable, some
 from katamuki.data.parts import Part, whole
 from katamuki.data.streams_parts import ArrowPart, JsonPart, ParquetPart, TextPart
 from katamuki.data.table import Table
@@ -48,7 +48,8 @@ READABLE = (".csv", ".tsv", ".txt", ".dat", ".parquet", ".jsonl", ".ndjson", ".a
 def from_path(
     path: Path, separator: str | None, decimal: str | None, header: bool | None, *, alone: bool = True
 ) -> Table:
-    """A file as a table; one that is not ``alone`` has no checksum."""
+    """A file as a table; one that is not ``alone`` has no checksum, and is called by its path."""
+    name = path.name if alone else printable(str(path))
     try:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):  # a pipe, such as /dev/stdin, gives its bytes once
@@ -56,7 +57,7 @@ def from_path(
         with path.open("rb") as stream:
             first = stream.read(8)
             if JSON.match(first) and path.stat().st_size > LAZY:
-                return of_parts([JsonPart(path, path.name)], Source(path.name, "jsonl", -1))
+                return of_parts([JsonPart(path, name)], Source(name, "jsonl", -1))
             if first[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) or JSON.match(first):
                 body: Path | bytes = first + stream.read()
             else:
@@ -71,9 +72,9 @@ def from_path(
     except (OSError, ValueError) as error:
         cause = getattr(error, "strerror", None) or str(error)
         raise DataError("E-FILE", "data.unreadable_file", path=str(path)[:200], cause=cause) from None
-    table = _table(body, first, path.name, digest, separator, decimal, header)
+    table = _table(body, first, name, digest, separator, decimal, header)
     if JSON.match(first):
-        table.parts = (JsonPart(path, path.name),)
+        table.parts = (JsonPart(path, name),)
     return table
 
 

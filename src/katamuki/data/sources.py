@@ -17,7 +17,7 @@ import numpy as np
 
 from katamuki.data import files, folders
 from katamuki.data.convert import Plain, root
-from katamuki.data.names import IN_MEMORY
+from katamuki.data.names import IN_MEMORY, printable
 from katamuki.data.streams_parts import RelationPart
 from katamuki.data.table import Table
 from katamuki.errors import DataError
@@ -164,7 +164,16 @@ def _rows(data: object, sep: str | None, decimal: str | None, header: bool | Non
         return Mapped({name: data[name] for name in data.dtype.names})
     if not isinstance(data, type) and all(hasattr(data, part) for part in ("names", "source", "column", "__len__")):
         return data  # type: ignore[return-value]
+    if isinstance(data, list | tuple) and data and all(isinstance(one, str | os.PathLike) for one in data):
+        raise _paths(data)
     raise DataError("E-DATA", "data.kind", type=type(data).__name__)
+
+
+def _paths(data: Sequence[Any]) -> DataError:
+    """The error that several paths are no data, with a pattern that takes in files beside the first."""
+    first = Path(os.fsdecode(data[0]))
+    pattern = '"' + printable((first.parent / f"*{first.suffix}").as_posix()) + '"'
+    return DataError("E-DATA", "data.paths", type=type(data).__name__, count=len(data), pattern=pattern)
 
 
 def _frame(data: Any) -> Table | None:
