@@ -106,7 +106,7 @@ def group(
         keys = numbered(column, name)
         if found is not None and len(keys) != found.rows:
             rows, count = found.rows, len(keys)
-            raise DataError("E-SHAPE", "data.keys_length", column=names[0], other=name, rows=rows, count=count)
+            raise DataError("E-SHAPE", "many.keys_length", column=names[0], other=name, rows=rows, count=count)
         last = allow if k + 1 == len(columns) else None
         if found is not None:
             one = _number(keys, None, cores)

@@ -227,7 +227,7 @@ class StreamedProblem(Distant):
             for piece, now, before in zip(self.reader.pieces, read, self._read, strict=True):
                 if now != before:
                     place = self.stream.parts[piece.part].place
-                    raise DataError("E-CHANGED", "data.other_rows", place=place, before=before, now=now)
+                    raise DataError("E-CHANGED", "stream.other_rows", place=place, before=before, now=now)
             return
         self._read, total = read, Counts()
         for one in counts:
