@@ -235,6 +235,17 @@ def test_a_file_that_went_away_and_one_that_was_cut_are_named(client: Any, tmp_p
     assert caught.value.code == "E-FILE"
 
 
+def test_a_file_that_was_written_anew_is_no_longer_the_table_s(client: Any, tmp_path: Path) -> None:
+    # This used to be fitted in silence: as many rows of the new file as the old one had.
+    table = km.cluster.table(files(tmp_path, decay(600), 2), client)
+    files(tmp_path, decay(900), 2)
+    with pytest.raises(km.DataError, match="was written to, or replaced") as caught:
+        km.fit(EXPONENTIAL, table)
+    assert caught.value.code == "E-CHANGED"
+    with pytest.raises(km.DataError, match="was written to, or replaced"):
+        km.fit_many("y ~ a*x + b", table, by="kind")
+
+
 def test_what_is_no_table_is_refused(client: Any, tmp_path: Path) -> None:
     (tmp_path / "data.csv").write_text("x,y\n1,2\n", encoding="utf-8")
     for data, code in (

@@ -5,6 +5,7 @@ Runs on workers, in their threads; imports no Dask.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -21,14 +22,24 @@ from katamuki.messages import Phrase
 Given = TypeVar("Given")
 
 
+def stamp(path: str) -> tuple[int, int]:
+    """A file's size and when it was last written to: the same for whoever sees it."""
+    found = os.stat(path)  # noqa: PTH116  a Path would be made of every partition
+    return found.st_size, found.st_mtime_ns
+
+
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Row groups of a Parquet file; ``first`` is the number of its first row in the file, from 0."""
+    """Row groups of a Parquet file; ``first`` is the number of its first row in the file, from 0.
+
+    ``stamp`` is the file's size and when it was last written to, as the table was made of it.
+    """
 
     path: str
     groups: tuple[int, ...]
     first: int
     rows: int
+    stamp: tuple[int, int] | None = None
 
     def read(self, names: Sequence[str]) -> Any:
         """The columns as an Arrow table."""
@@ -37,7 +48,10 @@ class Piece:
 
         try:
             with pq.ParquetFile(self.path, pre_buffer=False) as file:
-                return file.read_row_groups(list(self.groups), columns=list(names), use_threads=False)
+                found = file.read_row_groups(list(self.groups), columns=list(names), use_threads=False)
+            if self.stamp not in (None, stamp(self.path)):
+                raise DataError("E-CHANGED", "data.changed", place=self.path)
+            return found
         except FileNotFoundError:
             raise DataError("E-FILE", "cluster.no_file", path=self.path) from None
         except (pa.ArrowException, OSError) as error:

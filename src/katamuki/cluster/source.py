@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from katamuki.cluster.reading import Piece
+from katamuki.cluster.reading import Piece, stamp
 from katamuki.data import rows
 from katamuki.data.convert import root
 from katamuki.data.names import Place, find
@@ -39,6 +39,7 @@ class ClusterTable:
     source: Source
     frame: Any = None
     parts: tuple[ParquetPart, ...] = ()
+    stamps: tuple[tuple[int, int], ...] = ()  # of the files, when the table was made of them
     road: Literal["cluster"] = "cluster"
 
     def partitions(self, names: Sequence[str], width: int | None = None) -> list[Any]:
@@ -52,7 +53,7 @@ class ClusterTable:
             labels = dict(zip(self.names, self.frame.columns, strict=True))
             return list(self.frame[[labels[name] for name in found]].to_delayed())
         check_alike(self.parts, found, place)
-        return pieces(self.parts, width or len(found))
+        return pieces(self.parts, width or len(found), self.stamps)
 
     @property
     def rows(self) -> int | None:
@@ -78,12 +79,12 @@ class ClusterTable:
         return f"<ClusterTable {self.source.name}: {', '.join(self.names[:12])}>"
 
 
-def pieces(parts: Sequence[ParquetPart], columns: int) -> list[Piece]:
+def pieces(parts: Sequence[ParquetPart], columns: int, stamps: Sequence[tuple[int, int] | None] = ()) -> list[Piece]:
     """Files as partitions: row groups in order, as many as make enough rows of so many columns."""
     total = sum(one.rows or 0 for one in parts)
     enough = min(MOST // (8 * max(columns, 1)), max(FEWEST, total // PARTITIONS))
     found = []
-    for part in parts:
+    for part, stamped in zip(parts, stamps or [None] * len(parts), strict=True):
         sizes = [rows or 0 for rows in part.pieces]
         groups: list[int] = []
         first = count = 0
@@ -91,7 +92,7 @@ def pieces(parts: Sequence[ParquetPart], columns: int) -> list[Piece]:
             groups.append(k)
             count += size
             if count >= enough or k == len(sizes) - 1:
-                found.append(Piece(str(part.path), tuple(groups), first, count))
+                found.append(Piece(str(part.path), tuple(groups), first, count, stamped))
                 first, count, groups = first + count, 0, []
     return found
 
@@ -157,7 +158,8 @@ def _files(path: str, client: Any) -> ClusterTable:
     if not parts or not all(isinstance(one, ParquetPart) for one in parts):
         raise DataError("E-FORMAT", "cluster.not_parquet", path=path[:200], kind=found.source.kind)
     known = Source(path, "parquet", -1, files=len(parts))
-    return ClusterTable(client, parts[0].names, known, parts=tuple(parts))
+    stamps = tuple(stamp(str(one.path)) for one in parts)
+    return ClusterTable(client, parts[0].names, known, parts=tuple(parts), stamps=stamps)
 
 
 def connected(client: Any) -> Any:
