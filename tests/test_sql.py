@@ -7,12 +7,14 @@ import sqlite3
 from typing import Any
 
 import duckdb
+import mpmath as mp
 import numpy as np
 import psycopg
 import pytest
 import sqlalchemy
 
 import katamuki as km
+from exact_answers import digits_right, exact_answer
 from katamuki.data import databases
 from postgres import connect, server
 from queried import BASES, apart, connection, table
@@ -325,3 +327,19 @@ def test_the_server_of_these_tests_is_a_real_one() -> None:
         (version,) = there.execute("SHOW server_version_num").fetchone() or ("0",)
     assert int(version) >= 130000
     assert math.isfinite(int(version))
+
+
+def test_a_constant_term_rounds_the_residuals_and_digits_say_so() -> None:
+    """This used to say 15.95 digits: a formula whose parameters are all 0 was taken to be 0, and here it is 0.1."""
+    draw = np.random.default_rng(8)
+    x = 1e7 + draw.integers(0, 400, 400) / 1024.0
+    data = {"x": x, "y": np.round(2.0 * x + 3.0) + draw.integers(0, 8, 400) / 8.0}
+    rows = km.sql(f"SELECT x, y FROM {table('duckdb', data)}", connection("duckdb"))
+    fit, plain = (km.fit(one, rows) for one in ("y ~ a*x + b + 0.1", "y ~ a*x + b"))
+    assert min(plain.digits.values()) > 15.0
+    exact = exact_answer("y ~ a*x + b", data, plain.params)
+    assert all(digits_right(plain.params[name], one) > 15.0 for name, one in exact.items())
+    with mp.workdps(60):
+        exact["b"] -= mp.mpf(0.1)
+    for name, one in exact.items():
+        assert 5.0 < fit.digits[name] < digits_right(fit.params[name], one)

@@ -131,8 +131,24 @@ class Terms:
         return np.array([float(one[0]) for one in numpy_.evaluate(self.factors, {}, params)])
 
     def is_zero_at(self, params: Mapping[str, float]) -> bool:
-        """Whether the formula's value is 0 in every row at some parameters, so that residuals are y itself."""
-        return all(params.get(name) == 0.0 for name in self.parameters)
+        """Whether the formula's value is plainly 0 in every row at some parameters: then residuals are y itself.
+
+        Products with a 0, and sums of such; whatever else may be 0, as a difference of equals, is not taken for it.
+        """
+        zero: list[bool] = []
+        for node in self.b.nodes[: self.value + 1]:
+            args = [zero[a] for a in node.args]
+            if node.op == "constant":
+                zero.append(node.value == 0.0)
+            elif node.op == "parameter":
+                zero.append(params.get(str(node.value)) == 0.0)
+            elif node.op == "mul":
+                zero.append(any(args))
+            elif node.op in {"add", "sub", "neg"}:
+                zero.append(all(args))
+            else:
+                zero.append(node.op == "div" and args[0])
+        return zero[self.value]
 
     def graph(self) -> Graph:
         """All nodes there are by now."""
