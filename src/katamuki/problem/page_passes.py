@@ -95,7 +95,7 @@ def header_pass(words, first, last, out, marks):  # type: ignore[no-untyped-def]
             marks[depth] = signed(value)
         if kind == 4 or kind == 5 or kind == 6 or kind == 8:  # noqa: PLR1714  compiled
             value, at = varint(words, at, last)
-            if at < 0:
+            if at < 0 or (kind == 8 and value > last - at):
                 return 2
         number = marks[depth]
         if kind == 1 or kind == 2:  # noqa: PLR1714
@@ -106,8 +106,6 @@ def header_pass(words, first, last, out, marks):  # type: ignore[no-untyped-def]
         elif kind == 7:
             at += 8
         elif kind == 8:
-            if value > last - at:
-                return 2
             at += value
         elif kind == 12:
             depth += 1
