@@ -41,6 +41,11 @@ def test_one_good_curve_is_one(many: km.Many) -> None:
     assert "over the one good curve\n" in many.text()
 
 
+def test_japanese_has_no_foreign_comma(many: km.Many) -> None:
+    assert "曲線 4 本、" in many.text("ja")
+    assert "4 curves, " in many.text()
+
+
 def test_json_has_no_nan() -> None:
     """This used to print NaN, which is no JSON."""
     keys = pa.array([float("nan"), float("inf"), 1.0])

@@ -226,9 +226,8 @@ def _heading(many: Table, lang: str, width: int) -> list[str]:
     if many.resumed:
         speed = _say("resumed", lang, count=grouped(many.resumed))
     curves = _say("curves.one" if len(many) == 1 else "curves", lang, curves=grouped(len(many)))
-    return lines + head(
-        _say("by_names", lang, names=_few(many.by, lang)), f"{curves}, {seconds(many.seconds)}", speed, columns=width
-    )
+    spent_on = _say("in_seconds", lang, curves=curves, seconds=seconds(many.seconds))
+    return lines + head(_say("by_names", lang, names=_few(many.by, lang)), spent_on, speed, columns=width)
 
 
 def _verdicts(many: Table, lang: str, style: Style) -> list[str]:
