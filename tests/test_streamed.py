@@ -92,6 +92,20 @@ def test_a_pattern_a_folder_and_a_relation_give_the_answer_of_memory(tmp_path):
     assert streamed(DECAY, pattern).data.files == 7
 
 
+def test_the_decimal_mark_is_recorded_though_it_comes_late(tmp_path):
+    """It used to be recorded as a point where the first lines hold whole numbers only."""
+    path = tmp_path / "rows.csv"
+    whole = [f"{i % 100};{2 * (i % 100) + i % 3}" for i in range(4000)]
+    parted = [f"{i % 100},5;{i % 70},25" for i in range(4000)]
+    for lines in (whole + parted, parted + whole, whole):
+        path.write_text("x;y\n" + "\n".join(lines) + "\n")
+        here, there = km.fit("y ~ a*x + b", path), streamed("y ~ a*x + b", path)
+        assert there.data.sample is not None
+        assert there.data.decimal == here.data.decimal
+        assert lines is whole or there.data.decimal == ","
+        alike(here, there)
+
+
 def test_small_files_of_a_pattern_are_read_whole(tmp_path):
     data = rows(500)
     for suffix in (".parquet", ".csv", ".jsonl", ".arrow"):

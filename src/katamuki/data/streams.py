@@ -118,6 +118,7 @@ class Reader:
         self.tested = tuple(dict.fromkeys((*(self.condition.numeric if self.condition else ()), *self.textual)))
         self.names = tuple(dict.fromkeys((*self.used, *self.tested))) or stream.names[:1]
         self.seen = False  # a pass has been over all rows: what is left out is counted, and nothing is to be refused
+        self.comma = False  # a batch of text had decimal commas
         self.clean = False  # and every row of every used column is finite
         check_alike(stream.parts, self.names, stream.source.name)
         self.pieces = self._pieces()
@@ -155,6 +156,7 @@ class Reader:
             if arrays is not None:
                 return Batch(arrays, n, first, n, 0, 0, None)
         found = self._narrowed(part, piece, raw, first, n)
+        self.comma = self.comma or found.mark == ","
         return Batch(found.arrays, found.rows, first, n, found.filtered, found.dropped, found.index)
 
     def _narrowed(self, part: Part, piece: Piece, raw: Mapping[str, Any], first: int, n: int) -> Narrowed:

@@ -239,7 +239,9 @@ class StreamedProblem(Distant):
         self.reader.seen = True
         self.reader.clean = total.dropped == 0
         left_out = {"filtered": total.filtered, "dropped": total.dropped}
-        self.source = replace(self.stream.source, rows=total.n, where=self.wanted.where, **left_out)  # type: ignore[arg-type]
+        known = self.stream.source
+        mark = "," if self.reader.comma else known.decimal  # the first lines may be whole numbers
+        self.source = replace(known, rows=total.n, where=self.wanted.where, decimal=mark, **left_out)  # type: ignore[arg-type]
 
     def _nothing(self, read: int, total: Counts | None = None) -> DataError:
         place, where = self.stream.source.name, self.wanted.where
