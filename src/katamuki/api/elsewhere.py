@@ -82,6 +82,8 @@ def refuse(problem: Problem, what: str) -> None:
     """Refuse what can only be done with rows in memory; ``what`` is a key of the catalogue."""
     if isinstance(problem, Distant):
         problem.close()
+        if problem.source.queried:
+            raise DataError("E-ROWS", "sql.in_memory", what=Phrase(what))
         raise DataError("E-STREAM", "stream.in_memory", what=Phrase(what))
 
 
