@@ -9,7 +9,7 @@ import pytest
 
 import katamuki as km
 from katamuki import messages
-from queried import connection, table
+from queried import BASES, connection, table
 
 
 def line(n: int = 2000) -> dict[str, np.ndarray]:
@@ -57,3 +57,46 @@ def test_a_chance_that_is_next_to_nothing_is_said_to_be_less_than_that() -> None
     assert "p < 1e−99" in fit.text(lang="ja")
     assert messages.sentence("finding.RUNS.cells", cells=9, ratio=3.0, p=0.0123).endswith("(p = 0.01)")
     assert "(p = nan)" in messages.sentence("finding.RUNS.cells", cells=9, ratio=3.0, p=float("nan"))
+
+
+def test_rows_of_a_database_are_not_said_to_be_larger_than_memory() -> None:
+    """This used to advise a larger max_memory=."""
+    with pytest.raises(km.DataError, match="in a database") as caught:
+        km.race("y ~ a*x + b", rows())
+    assert caught.value.code == "E-ROWS"
+    assert "max_memory" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("query", "stopped"),
+    [
+        ("selct x from runs", 'at "from", in line 1'),
+        ("select x,\n y from runs where x >> > 3 (", "in line 2"),
+        ("select 'a from runs", "not closed"),
+    ],
+)
+@pytest.mark.parametrize("base", BASES)
+def test_a_query_that_is_none_is_shown_where_it_stops_without_colours(base: str, query: str, stopped: str) -> None:
+    """This used to hold the codes of a terminal's underline, and to advise a view whatever was the matter."""
+    with pytest.raises(km.DataError) as caught:
+        km.sql(query, connection(base))
+    said = str(caught.value)
+    assert (caught.value.code, stopped in said, "x1b" in said, "\x1b" in said) == ("E-QUERY", True, False, False)
+    assert "correct it" in said
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_a_name_that_is_there_twice_is_no_name_of_one_of_them(base: str) -> None:
+    """This used to take the first of them without a word, in DuckDB and SQLite."""
+    name = table(base, line())
+    there = connection(base)
+    doubled = km.sql(f"SELECT x, y AS x, y, 2*y AS z FROM {name}", there)
+    assert doubled.names == ("x", "x", "y", "z")
+    with pytest.raises(km.FormulaError, match="two columns") as caught:
+        km.fit("y ~ a*x + b", doubled)
+    assert caught.value.code == "E-COLUMN"
+    assert km.fit("z ~ a*y", doubled).params["a"] == pytest.approx(2.0)  # neither is asked for
+    odd = "x_1" if base == "duckdb" else "x:1"
+    own = km.sql(f'SELECT x, y AS "{odd}" FROM {name}', there)
+    assert own.names == ("x", odd)
+    assert km.fit(f"`{odd}` ~ a*x + b", own).params["a"] == pytest.approx(-2.0, abs=0.1)

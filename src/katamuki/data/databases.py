@@ -11,7 +11,7 @@ import re
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -129,7 +129,15 @@ class DuckDB(Database):
 
     def columns(self, query: str) -> list[tuple[str, Kind]]:
         found = self.fetch(f"DESCRIBE SELECT * FROM (\n{query}\n) AS q")
-        return [(str(row[0]), _duckdb_kind(str(row[1]))) for row in found]
+        names = plain = [str(row[0]) for row in found]
+        with suppress(DataError):  # a query that cannot be described by itself
+            alone = [str(row[0]) for row in self.fetch(f"DESCRIBE {query}")]
+            plain = alone if len(alone) == len(names) else names
+        first: dict[str, str] = {}
+        for name, one in zip(names, plain, strict=True):  # of names that are there twice it renames the later ones
+            first.setdefault(one.lower(), name)
+        told = [name if name == one else first[one.lower()] for name, one in zip(names, plain, strict=True)]
+        return [(name, _duckdb_kind(str(row[1]))) for name, row in zip(told, found, strict=True)]
 
     def _fetch(self, text: str, values: Sequence[Value]) -> list[Row]:
         answer: list[list[Row]] = []
@@ -224,9 +232,15 @@ class SQLite(Database):
             cursor = self.connection.cursor()
             cursor.row_factory = None
             cursor.execute(f"SELECT * FROM (\n{query}\n) AS q LIMIT 0")
-            return [(str(one[0]), "unknown") for one in cursor.description]
+            names = [str(one[0]) for one in cursor.description]
         except Exception as error:
             raise self.meant(error) from None
+        first = {name.lower(): name for name in reversed(names)}
+        for k, name in enumerate(names):  # of names that are there twice it renames the later ones: x:1
+            base = name.rpartition(":")[0].lower()
+            if base in first and name not in query:
+                names[k] = first[base]
+        return [(name, "unknown") for name in names]
 
     def _fetch(self, text: str, values: Sequence[Value]) -> list[Row]:
         cursor = self.connection.cursor()

@@ -128,8 +128,7 @@ def one_select(query: str, dialect: str) -> str:
         tokens = sqlglot.tokenize(query, read=dialect)
         trees = sqlglot.parse(query, read=dialect)
     except (errors.SqlglotError, RecursionError) as error:
-        cause = printable(" ".join(str(error).split())[:160])
-        raise DataError("E-QUERY", "sql.unread", query=_shown(query), cause=cause) from None
+        raise DataError("E-QUERY", "sql.unread", query=_shown(query), cause=_stopped(error)) from None
     finally:
         log.disabled = before
     found = [tree for tree in trees if tree is not None and type(tree).__name__ != "Semicolon"]
@@ -142,6 +141,15 @@ def one_select(query: str, dialect: str) -> str:
     while tokens and tokens[-1].token_type.name == "SEMICOLON":
         end = tokens.pop().start
     return query[:end]
+
+
+def _stopped(error: Exception) -> Phrase:
+    """Where a query cannot be read any further; what sqlglot says of it has colours in it, and names of its own."""
+    told = getattr(error, "errors", None)
+    if not told or not told[0].get("highlight"):
+        return Phrase("sql.unread.somewhere")
+    line, at = told[0]["line"], told[0]["highlight"]
+    return Phrase("sql.unread.stopped", line=line, part=_shown(str(at)))
 
 
 def _shown(query: str) -> str:
