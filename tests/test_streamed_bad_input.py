@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import katamuki as km
+from katamuki.data.sources import read as read_data
 from katamuki.problem.streamed import StreamedProblem
 from streaming import LITTLE, parts, rows, streamed, write
 
@@ -122,6 +124,30 @@ def test_rows_are_counted_within_the_file_and_through_all(tmp_path):
         km.fit(DECAY, data)
     assert "31004 (y)" in refused("E-MISSING", DECAY, write(tmp_path / "one.parquet", data))
     assert "31004 (y)" in refused("E-MISSING", DECAY, write(tmp_path / "one.csv", data))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are counted where the system lists them")
+@pytest.mark.parametrize("suffix", [".arrow", ".arrows"])
+def test_files_are_closed_when_nobody_reads_on(suffix, tmp_path):
+    """They used to be left to the garbage collector."""
+    path = write(tmp_path / f"rows{suffix}", rows(4000))
+    part = read_data(path).parts[0]
+    reading = part.batches(0, ("x",), frozenset(), 100)
+    first = next(reading)["x"]
+    here = str(path.resolve())
+    assert here in open_files()
+    reading.close()
+    assert here not in open_files()
+    assert len(first) == 100
+
+
+def open_files() -> list[str]:
+    """The paths of this process's open files."""
+    found = []
+    for one in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            found.append(str(one.readlink()))
+    return found
 
 
 def test_text_is_no_number(tmp_path):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -169,31 +169,28 @@ class ArrowPart(File):
         """The columns' types."""
         return {name: str(self.schema.field(name).type) for name in names if name in self.names}
 
-    def _opened(self, names: Sequence[str] | None = None) -> Any:
+    @contextmanager
+    def _opened(self, names: Sequence[str] | None = None) -> Iterator[Any]:
         import pyarrow as pa
 
         try:
             places = None if names is None else [self.names.index(name) for name in names]
             options = pa.ipc.IpcReadOptions(included_fields=places)
             open_one = pa.ipc.open_stream if self.stream else pa.ipc.open_file
-            return open_one(pa.OSFile(str(self.path)), options=options)
+            with pa.OSFile(str(self.path)) as file:
+                yield open_one(file, options=options)
         except (pa.ArrowException, OSError) as error:
             raise self.damaged(error) from None
 
     def batches(self, piece: int, names: Sequence[str], text: Set[str], rows: int) -> Iterator[Mapping[str, Any]]:
         """Some record batches, cut where they are larger than ``rows``."""
         del text
-        import pyarrow as pa
-
-        try:
-            with self._opened(names) as reader:
-                wanted = range(piece * FEW, min((piece + 1) * FEW, self.count))
-                for batch in reader if self.stream else (reader.get_batch(k) for k in wanted):
-                    for first in range(0, batch.num_rows, rows):
-                        part = batch.slice(first, rows)
-                        yield {name: part.column(name) for name in names}
-        except (pa.ArrowException, OSError) as error:
-            raise self.damaged(error) from None
+        wanted = range(piece * FEW, min((piece + 1) * FEW, self.count))
+        with self._opened(names) as reader:
+            for batch in reader if self.stream else (reader.get_batch(k) for k in wanted):
+                for first in range(0, batch.num_rows, rows):
+                    part = batch.slice(first, rows)
+                    yield {name: part.column(name) for name in names}
 
 
 class TextPart(File):
@@ -306,10 +303,10 @@ class RelationPart:
         del piece, text
         quoted = ", ".join('"' + name.replace('"', '""') + '"' for name in names)
         try:
-            reader = self.relation.project(quoted).to_arrow_reader(rows)
-            for batch in reader:
-                if batch.num_rows:
-                    yield {name: batch.column(k) for k, name in enumerate(names)}
+            with self.relation.project(quoted).to_arrow_reader(rows) as reader:
+                for batch in reader:
+                    if batch.num_rows:
+                        yield {name: batch.column(k) for k, name in enumerate(names)}
         except Exception as error:  # whatever the database raises
             cause = (str(error).splitlines() or [type(error).__name__])[0]
             raise DataError("E-FORMAT", "data.damaged", place=self.place, cause=cause[:200]) from None
