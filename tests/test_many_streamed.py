@@ -236,3 +236,11 @@ def test_an_array_beside_a_stream_is_refused(tmp_path: Path, monkeypatch: pytest
         km.fit_many(DECAY, data, by="well", weights=np.ones(COUNT * N), max_memory=limit)
     many = km.fit_many(DECAY, data, by="well", sigma=0.03, sigma_is="known", max_memory=limit, check=2)
     assert many.checked.of("PASS") == many.checked.curves
+
+
+def test_rows_that_are_scattered_are_not_called_one_curve(tmp_path: Path) -> None:
+    """This used to say "one curve alone has 3752 rows" of curves of eight."""
+    table = {name: column[ORDERS["shuffled"]] for name, column in poisoned().items()}
+    with pytest.raises(km.DataError, match="not sorted by their keys") as caught:
+        km.fit_many(DECAY, parquet(table, tmp_path), by="well", max_memory=5_000, check=0)
+    assert caught.value.code == "E-MEMORY"
