@@ -37,13 +37,13 @@ def of_means(
     own = search.given is not None and search.given.converged and first.ending == "converged"
     best, listed = first, [(first, 1)] if first.ending == "converged" else []
     others: list[Minimum] = []
-    for one in sorted((_seen(problem, one) for one in search.minima if one.converged), key=lambda one: one.loss):
-        values = values_of(problem, one.params)
-        if np.allclose(values, start, rtol=SAME, atol=0.0):
-            listed = [(found, one.reached if found is first else reached) for found, reached in listed]
-            continue
+    proposed = [one for one in search.minima if one.converged]
+    same = [one for one in proposed if np.allclose(values_of(problem, one.params), start, rtol=SAME, atol=0.0)]
+    if same:  # ``first`` came from it
+        listed = [(found, same[0].reached) for found, _ in listed]
+    for one in sorted((_seen(problem, one) for one in proposed if one not in same), key=lambda one: one.loss):
         tried = len(listed) < TRIED and (best.ending != "converged" or one.loss * problem.n <= FAR * best.rss)
-        found = down(values) if tried else None
+        found = down(values_of(problem, one.params)) if tried else None
         if found is not None and found.ending in {"interrupted", "time_over"}:
             break
         if found is None:
