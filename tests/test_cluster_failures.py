@@ -213,6 +213,7 @@ def test_without_a_client_it_is_told_how_to_start_one() -> None:
         km.cluster.table("*.parquet", "tcp://127.0.0.1:8786")
 
 
+@pytest.mark.usefixtures("heard_for_sure")
 def test_ctrl_c_gives_the_work_up(threads: Any) -> None:
     whole = slowly(frame(decay(600), 40))
     timer = later(0.6, lambda: os.kill(os.getpid(), signal.SIGINT))

@@ -5,13 +5,11 @@ Interruption by the user's own function and by a real signal, in a run and in a 
 
 from __future__ import annotations
 
-import gc
 import itertools
 import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -21,18 +19,6 @@ import katamuki as km
 from test_fit import TWO, decay, raised
 
 LONG = 120.0  # seconds after which a run that missed its signal ends, and its test fails
-
-
-@pytest.fixture
-def heard_for_sure() -> Iterator[None]:
-    """No callbacks of the garbage collector: what a signal raises inside one is dropped by Python, not by the fit.
-
-    Hypothesis has one, which once in some thousand signals left such a test running for hours.
-    """
-    kept = gc.callbacks[:]
-    gc.callbacks.clear()
-    yield
-    gc.callbacks[:] = kept
 
 
 def test_ctrl_c_in_progress_raises_with_the_best_so_far() -> None:

@@ -151,6 +151,7 @@ def test_ctrl_c_keeps_what_is_finished(table: Path, whole: Any) -> None:
     assert many.table.equals(whole)
 
 
+@pytest.mark.usefixtures("heard_for_sure")
 def test_ctrl_c_in_python_returns_the_finished_curves(table: Path, whole: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     small_blocks(monkeypatch)
     slowed(monkeypatch)
