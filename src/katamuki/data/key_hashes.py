@@ -39,7 +39,7 @@ def hashes(keys: Sequence[Any]) -> Hashes:
     -------
     >>> import pyarrow as pa
     >>> found = hashes([pa.array(["a", "b", None, "a"])])
-    >>> found[0] == found[3], len(set(found.tolist()))
+    >>> bool(found[0] == found[3]), len(set(found.tolist()))
     (True, 3)
     """
     found = np.zeros(len(keys[0]), dtype=np.uint64)
