@@ -112,37 +112,6 @@ def two_dots(a, b, c, m, sums):  # type: ignore[no-untyped-def]
 
 
 @inline
-def normal_sums(kernel, columns, params, y, root, weighted, start, stop, free, p, block, out):  # type: ignore[no-untyped-def]
-    """``out`` = rss, Jᵀr (p), upper triangle of JᵀJ by rows, over rows start to stop; then room for four sums."""
-    size = 1 + p + p * (p + 1) // 2
-    sums = at(out, size)
-    for k in range(size):
-        out[k] = 0.0
-    while start < stop:
-        m = min(256, stop - start)
-        out[0] += residual_block(kernel, columns, params, y, root, weighted, start, m, free, p, block, 1)
-        k = 1 + p
-        for j in range(p):
-            left = at(block, 256 * (1 + free[j]))
-            i = j
-            while i < p:
-                one = at(block, 256 * (1 + free[i]))
-                two = at(block, 256 * (1 + free[i + 1])) if i + 1 < p else block
-                if i + 2 < p:
-                    four_dots(left, one, two, at(block, 256 * (1 + free[i + 2])), block, m, sums)
-                elif i + 1 < p:
-                    three_dots(left, one, two, block, m, sums)
-                else:
-                    two_dots(left, one, block, m, sums)
-                for t in range(min(3, p - i)):
-                    out[k] += sums[t]
-                    k += 1
-                i += 3
-            out[1 + j] += sums[3]
-        start += m
-
-
-@inline
 def add_normal(block, free, p, m, sums, out):  # type: ignore[no-untyped-def]
     """Add Jᵀr and JᵀJ of a block's m rows to ``out``; ``sums`` is room for four."""
     k = 1 + p
@@ -165,20 +134,25 @@ def add_normal(block, free, p, m, sums, out):  # type: ignore[no-untyped-def]
         out[1 + j] += sums[3]
 
 
-@function(
-    "int64(int64, double**, double*, double*, double*, int64, int64, int64, int64*, int64, double*, double*)", sums=True
-)
-def normal_pass(kernel, columns, params, y, root, weighted, start, stop, free, p, block, out):  # type: ignore[no-untyped-def]
+@inline
+def normal_sums(kernel, columns, params, y, root, weighted, start, stop, free, p, block, out):  # type: ignore[no-untyped-def]
     """``out`` = rss, Jᵀr (p), upper triangle of JᵀJ by rows, over rows start to stop; then room for four sums."""
     size = 1 + p + p * (p + 1) // 2
-    sums = at(out, size)
     for k in range(size):
         out[k] = 0.0
     while start < stop:
         m = min(256, stop - start)
         out[0] += residual_block(kernel, columns, params, y, root, weighted, start, m, free, p, block, 1)
-        add_normal(block, free, p, m, sums, out)
+        add_normal(block, free, p, m, at(out, size), out)
         start += m
+
+
+@function(
+    "int64(int64, double**, double*, double*, double*, int64, int64, int64, int64*, int64, double*, double*)", sums=True
+)
+def normal_pass(kernel, columns, params, y, root, weighted, start, stop, free, p, block, out):  # type: ignore[no-untyped-def]
+    """:func:`normal_sums` over a range of rows."""
+    normal_sums(kernel, columns, params, y, root, weighted, start, stop, free, p, block, out)
     return 0
 
 
