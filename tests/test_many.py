@@ -16,6 +16,7 @@ import pytest
 
 import katamuki as km
 from katamuki.api import many_running
+from paces import Fixed
 from wells import DECAY, LINE, TIMES, decays, long, shuffled
 
 LAST = ["_loss", "_n", "_dof", "_verdict", "_state", "_code"]
@@ -86,7 +87,7 @@ def test_rows_of_a_curve_in_another_order_change_no_digit(many: km.Many, table: 
 def test_neither_blocks_nor_threads_change_a_bit(
     many: km.Many, table: dict[str, Any], block: int, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(many_running, "Pace", lambda _: many_running.Fixed(block))
+    monkeypatch.setattr(many_running, "Pace", lambda _: Fixed(block))
     found = km.fit_many(DECAY, table, by="well", threads=threads, check=0)
     assert found.table.equals(many.table)
 
@@ -292,7 +293,7 @@ def test_the_verdict_of_a_table_hears_the_check(table: dict[str, Any], monkeypat
 
 
 def test_progress_hears_how_many_curves_are_done(table: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(many_running, "Pace", lambda _: many_running.Fixed(5))
+    monkeypatch.setattr(many_running, "Pace", lambda _: Fixed(5))
     heard: list[tuple[int, int, float]] = []
     km.fit_many(DECAY, table, by="well", check=0, progress=lambda *told: heard.append(told))
     assert heard[-1][:2] == (COUNT, COUNT)

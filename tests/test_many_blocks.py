@@ -10,6 +10,7 @@ import pytest
 import katamuki as km
 from katamuki.api import many_running
 from katamuki.api.many_blocks import spread
+from paces import Fixed
 from wells import DECAY, TIMES, decays
 
 LINE = "y ~ a + b*t"
@@ -27,7 +28,7 @@ def test_blocks_change_no_bit_where_curves_lack_rows(formula: str, monkeypatch: 
     """This used to fit a curve by another road when a neighbour in its block had lost a row."""
     tables = []
     for curves in (1, 7, 1000):
-        monkeypatch.setattr(many_running, "Pace", lambda _, curves=curves: many_running.Fixed(curves))
+        monkeypatch.setattr(many_running, "Pace", lambda _, curves=curves: Fixed(curves))
         tables.append(km.fit_many(formula, wide(), missing="drop", check=0).table)
     assert tables[0].equals(tables[1])
     assert tables[0].equals(tables[2])

@@ -18,6 +18,7 @@ import pytest
 import katamuki as km
 from katamuki.api import many_running
 from katamuki.many import engine, stored, writing
+from paces import Fixed
 from wells import DECAY, TIMES, decays, long, shuffled
 
 COUNT = 60
@@ -31,7 +32,10 @@ def slow(task, curves, threads=None):
     return true(task, curves, threads)
 engine.fit_curves = slow
 writing.OFTEN = 0.0
-many_running.Pace = lambda _: many_running.Fixed(4)
+class Fixed(many_running.Pace):
+    def seen(self, done):
+        pass
+many_running.Pace = lambda _: Fixed(4)
 from katamuki.cli import main
 sys.exit(main(sys.argv[1:]))
 """
@@ -74,7 +78,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def small_blocks(monkeypatch: pytest.MonkeyPatch, curves: int = 4) -> None:
-    monkeypatch.setattr(many_running, "Pace", lambda _: many_running.Fixed(curves))
+    monkeypatch.setattr(many_running, "Pace", lambda _: Fixed(curves))
     monkeypatch.setattr(writing, "OFTEN", 0.0)
 
 

@@ -67,13 +67,6 @@ class Pace:
             self.curves = int(min(max(wanted, 1.0), self.curves * GROWTH, MOST))
 
 
-class Fixed(Pace):
-    """Always the same: to show that nothing depends on it."""
-
-    def seen(self, done: Done) -> None:
-        """Learn nothing."""
-
-
 def run(
     supply: Supply,
     work: Work,

@@ -232,7 +232,6 @@ def leave(chosen, group, last, p, theta, norm, facts, bent, told, status):  # ty
     "int64(int64, int64, double**, int64, double**, double*, double*, int64, int64*, int64, int64*, int64, int64,"
     " int64*, int64, int64, double*, int64, int64, int64, double*, double*, double*, double*, int64*, int64, double*,"
     " int64, double*, double*, int64, int64*, double*, double*, double*, double*, int32*, double*)",
-    sums=True,
 )
 def curved_pass(  # type: ignore[no-untyped-def]
     each, kernel, columns, k_columns, pointers, y, root, weighted, offsets, shared, chosen, first, last, free, p, all_p,

@@ -29,7 +29,7 @@ SLICE = 4096  # curves of one task of a thread
 ROWS = 1 << 16  # rows of one, about
 LONG = 4096  # rows of a curve up to which it is fitted here
 EXACT, NOTHING = STATES.index("exact"), STATES.index("")
-GOOD, LOOK, FAILED = (VERDICTS.index(one) for one in ("good", "look", "failed"))
+FAILED = VERDICTS.index("failed")
 
 
 class Lines:
