@@ -267,7 +267,30 @@ class JsonPart(File):
             yield {name: [one.get(name) for one in some] for name in names}
 
 
-class RelationPart:
+class OpaquePart:
+    """A part of which nothing is known before it is read: one piece of unknown length, without stamp or statistics."""
+
+    @property
+    def pieces(self) -> Sequence[int | None]:
+        """One."""
+        return [None]
+
+    def stamp(self) -> object:
+        """Nothing says when it was written to: rows are counted, in every pass."""
+        return None
+
+    def kinds(self, names: Sequence[str]) -> Mapping[str, str]:
+        """Nothing is known before it is read."""
+        del names
+        return {}
+
+    def idle(self, condition: conditions.Condition) -> Mapping[int, bool]:
+        """Nothing is known before it is read."""
+        del condition
+        return {}
+
+
+class RelationPart(OpaquePart):
     """A DuckDB relation: the database runs its query again for each pass."""
 
     separator = decimal = None
@@ -278,25 +301,6 @@ class RelationPart:
         self.relation, self.count = relation, count
         self.names = tuple(relation.columns)
         self._rows: int | None = None
-
-    @property
-    def pieces(self) -> Sequence[int | None]:
-        """One."""
-        return [None]
-
-    def stamp(self) -> object:
-        """A database does not say when it was written to: rows are counted, in every pass."""
-        return None
-
-    def kinds(self, names: Sequence[str]) -> Mapping[str, str]:
-        """Nothing that another part could contradict."""
-        del names
-        return {}
-
-    def idle(self, condition: conditions.Condition) -> Mapping[int, bool]:
-        """The database keeps its statistics to itself."""
-        del condition
-        return {}
 
     def batches(self, piece: int, names: Sequence[str], text: Set[str], rows: int) -> Iterator[Mapping[str, Any]]:
         """The query's result."""
@@ -312,7 +316,7 @@ class RelationPart:
             raise DataError("E-FORMAT", "data.damaged", place=self.place, cause=cause[:200]) from None
 
 
-class TablePart:
+class TablePart(OpaquePart):
     """A table that is in memory, or can only be read whole, among others that are not."""
 
     rows: int | None = None
@@ -320,25 +324,6 @@ class TablePart:
     def __init__(self, table: Table) -> None:
         self.table, self.place, self.names = table, table.known.name, table.names
         self.separator, self.decimal = table.separator, table.decimal
-
-    @property
-    def pieces(self) -> Sequence[int | None]:
-        """One."""
-        return [None]
-
-    def stamp(self) -> object:
-        """It does not change."""
-        return None
-
-    def kinds(self, names: Sequence[str]) -> Mapping[str, str]:
-        """Nothing is known before it is read."""
-        del names
-        return {}
-
-    def idle(self, condition: conditions.Condition) -> Mapping[int, bool]:
-        """Nothing is known before it is read."""
-        del condition
-        return {}
 
     def batches(self, piece: int, names: Sequence[str], text: Set[str], rows: int) -> Iterator[Mapping[str, Any]]:
         """All of it."""
