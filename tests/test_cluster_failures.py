@@ -199,7 +199,7 @@ def test_data_that_was_only_on_a_worker_is_lost_with_it(client: Any) -> None:
     assert fitted(table).n == 6000
     for one in list(pids(client).values()):
         os.kill(one, signal.SIGKILL)
-    client.wait_for_workers(2, timeout=30)
+    client.wait_for_workers(2, timeout=120)  # a busy machine starts a process slowly
     with pytest.raises(km.KatamukiError) as caught:
         fitted(table)
     assert caught.value.key in {"cluster.lost", "cluster.failed"}

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import katamuki as km
 from katamuki import certified
 from katamuki.data import condition, streams
+from katamuki.problem import thinning
 from katamuki.problem.streamed import added
 from streaming import parts, rows, shared, streamed, write
 
@@ -331,3 +332,31 @@ def test_a_sample_and_what_it_is_good_for_is_said(tmp_path):
     assert min(fit.digits.values()) > 12
     assert fit.check().verdict == "PASS"
     assert fit.check().reason == "check.pass.sample"
+
+
+@pytest.mark.parametrize("period", [16, 24, 96])
+def test_a_sample_has_rows_of_every_part_of_a_period(period, tmp_path):
+    # This used to be every 64th row: of 24 hours, day after day, three.
+    n = 240_000
+    hour = np.arange(n) % period
+    y = np.sin(2.0 * np.pi * hour / period) + np.random.default_rng(3).normal(0.0, 0.1, n)
+    fit = streamed("y ~ a*sin(b*hour + c)", write(tmp_path / "days.parquet", {"hour": 1.0 * hour, "y": y}))
+    drawn = np.bincount(fit.columns["hour"].astype(int), minlength=period)
+    assert fit.n == n > 10 * drawn.sum()
+    assert drawn.min() > 0.3 * drawn.mean()
+    assert len(np.unique(np.diff(fit.index))) > 10  # at no even distance
+
+
+def test_the_rows_of_a_sample_are_those_that_win_whatever_the_batches():
+    def kept(sizes: list[int], most: int, seed: int = 0) -> list[int]:
+        found, first = thinning.Thinning(most, seed=(seed,)), 0
+        for size in sizes:
+            found.add(streams.Batch({"x": np.arange(first, first + size) * 1.0}, size, first, size, 0, 0, None))
+            first += size
+        return np.concatenate([one.rows for one in thinning.together([found], [0], most)]).tolist()
+
+    whole = kept([1000], 70)
+    assert 30 < len(whole) <= 70
+    assert kept([1] * 1000, 70) == kept([333, 333, 334], 70) == whole
+    assert kept([1000], 70, seed=1) != whole
+    assert kept([1000], 2000) == list(range(1000))

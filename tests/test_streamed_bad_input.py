@@ -60,7 +60,7 @@ def test_a_part_without_a_column_or_with_another_type_is_named(tmp_path):
     words = refused("E-SCHEMA", DECAY, pattern)
     assert "column y holds string in" in words
     assert "part-07.parquet, but double in" in words
-    write(seventh, {"x": data["x"][:500].astype(np.float32), "y": np.arange(500)})  # numbers are numbers
+    write(seventh, {"x": data["x"][:500].astype(np.float32), "y": np.rint(data["y"][:500]).astype(int)})  # numbers are
     assert streamed(DECAY, pattern).n == 3500
     write(seventh, {"x": data["x"]})
     with pytest.raises(km.DataError, match="part-07"):  # and read whole it is the same error

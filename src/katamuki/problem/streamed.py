@@ -123,7 +123,7 @@ class StreamedProblem(Distant):
         self._from_all()
 
     def _from_all(self) -> None:
-        """One pass over all rows: they are counted, and the sample is every k-th of those that count."""
+        """One pass over all rows: they are counted, and the sample is one of each k that count."""
         thinnings = self._thinnings()
 
         def look(piece: int, batch: Batch, block: Block) -> None:
@@ -134,12 +134,12 @@ class StreamedProblem(Distant):
         self._sampled(thinnings)
 
     def _thinnings(self) -> list[Thinning]:
-        """What keeps rows of each piece: of as many as there are, where all count, every k-th from the beginning on."""
-        rows, step = self.stream.rows, 1
+        """What keeps rows of each piece: of as many as there are, where all count, one of k from the beginning on."""
+        rows, rounds = self.stream.rows, 0
         if self.wanted.where is None and rows is not None:
-            while rows > 2 * step * self.most:
-                step *= 2
-        return [Thinning(self.most, step) for _ in self.reader.pieces]
+            while rows > self.most << rounds + 1:
+                rounds += 1
+        return [Thinning(self.most, rounds, (self.wanted.seed, k)) for k in range(len(self.reader.pieces))]
 
     def _sampled(self, thinnings: Sequence[Thinning]) -> None:
         """The sample of what a pass over all rows kept."""

@@ -1,7 +1,10 @@
-"""Every k-th of rows that pass by, when nobody knows how many there will be: k doubles when there are too many.
+"""One of k rows that pass by, when nobody knows how many there will be: k doubles when there are too many.
 
-Each piece of a source is thinned by itself, in the order of its rows, and all are brought to the largest k at the end,
-so that the rows that are kept do not depend on threads or on how pieces are cut into batches.
+Of each k rows in a row one is kept, whichever: the winner of a tournament, whose matches a hash of the seed decides, so
+that rows that repeat themselves, hour by hour or well by well, are drawn from all of their period. When k doubles two
+winners meet, so what is kept depends neither on threads nor on how pieces are cut into batches. Each piece of a source
+is thinned by itself, in the order of its rows, and all are brought to the largest k at the end. Source of the hash:
+Steele, Lea & Flood 2014 (splitmix64).
 """
 
 from __future__ import annotations
@@ -15,54 +18,90 @@ from numpy.typing import NDArray
 from katamuki.data.streams import Batch
 from katamuki.records import Array
 
+Whole = NDArray[np.int64]
+
 
 @dataclass(frozen=True, slots=True)
 class Taken:
     """Rows of a sample: columns by name, and the rows' numbers, from 0."""
 
     arrays: dict[str, Array]
-    rows: NDArray[np.int64]
+    rows: Whole
 
 
 class Thinning:
-    """The rows of one piece: every ``step``-th of those that count, at most ``most``."""
+    """The rows of one piece: one of each 2**``rounds`` that count, at most ``most``.
 
-    def __init__(self, most: int, step: int = 1) -> None:
-        self.most, self.step, self.seen, self.kept = most, step, 0, 0
+    Parameters
+    ----------
+    most : int
+        Rows that are kept.
+    rounds : int
+        Of the tournament, to begin with.
+    seed : sequence of int
+        Of the matches; another one for each piece.
+    """
+
+    def __init__(self, most: int, rounds: int = 0, seed: Sequence[int] = (0,)) -> None:
+        self.most, self.rounds, self.seen, self.kept = most, rounds, 0, 0
+        self.salt = int(np.random.default_rng([abs(one) for one in seed]).integers(1 << 62))
         self.parts: list[Taken] = []
+        self.counted: list[Whole] = []  # the same rows by their numbers among those that count
+
+    def winners(self, blocks: Whole, rounds: int) -> Whole:
+        """The rows that win their blocks of 2**``rounds``."""
+        found = blocks
+        for one in range(rounds, 0, -1):
+            found = 2 * found + self.decided(found, one)
+        return found
+
+    def decided(self, match: Whole, played: int) -> Whole:
+        """Which side wins a match of a round: 0 or 1."""
+        z = match.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(self.salt + played)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return (z >> np.uint64(63)).astype(np.int64)
 
     def add(self, batch: Batch) -> None:
         """The next rows."""
-        first = -self.seen % self.step
-        self.seen += batch.n
-        if first >= batch.n:
+        first, last = self.seen, self.seen + batch.n
+        self.seen = last
+        blocks = np.arange(first >> self.rounds, (last - 1 >> self.rounds) + 1)
+        counted = self.winners(blocks, self.rounds)
+        counted = counted[(counted >= first) & (counted < last)]
+        if not len(counted):
             return
-        chosen = slice(first, None, self.step)
-        number = np.arange(first, batch.n, self.step) if batch.index is None else batch.index[chosen]
-        arrays = {name: one[chosen].copy() for name, one in batch.arrays.items()}
-        self.parts.append(Taken(arrays, batch.first + number))
-        self.kept += len(number)
+        chosen = counted - first
+        number = chosen if batch.index is None else batch.index[chosen]
+        self.parts.append(Taken({name: one[chosen] for name, one in batch.arrays.items()}, batch.first + number))
+        self.counted.append(counted)
+        self.kept += len(counted)
         while self.kept > self.most:
-            self.thin(2)
+            self.thin(self.rounds + 1)
 
-    def thin(self, factor: int) -> None:
-        """Keep every ``factor``-th of what is kept."""
-        if factor == 1 or not self.parts:
+    def thin(self, rounds: int) -> None:
+        """Keep the winners of so many rounds."""
+        if rounds == self.rounds or not self.parts:
+            self.rounds = rounds
             return
+        counted = np.concatenate(self.counted)
+        wins = np.ones(len(counted), dtype=bool)
+        for one in range(self.rounds + 1, rounds + 1):
+            wins &= self.decided(counted >> one, one) == (counted >> one - 1 & 1)
         names = self.parts[0].arrays
-        whole = {name: np.concatenate([one.arrays[name] for one in self.parts])[::factor] for name in names}
-        rows = np.concatenate([one.rows for one in self.parts])[::factor]
-        self.parts = [Taken({name: one.copy() for name, one in whole.items()}, rows.copy())]
-        self.step, self.kept = self.step * factor, len(rows)
+        whole = {name: np.concatenate([one.arrays[name] for one in self.parts])[wins] for name in names}
+        self.parts = [Taken(whole, np.concatenate([one.rows for one in self.parts])[wins])]
+        self.counted = [counted[wins]]
+        self.rounds, self.kept = rounds, len(self.counted[0])
 
 
 def together(pieces: Sequence[Thinning], firsts: Sequence[int], most: int) -> list[Taken]:
     """The samples of all pieces, thinned alike, at most ``most`` rows, numbered from each piece's first row."""
-    step = max(one.step for one in pieces)
-    while sum(-(-one.seen // step) for one in pieces) > most:
-        step *= 2
+    rounds = max(one.rounds for one in pieces)
+    while sum(-(-one.seen // (1 << rounds)) for one in pieces) > most:
+        rounds += 1
     found = []
     for one, first in zip(pieces, firsts, strict=True):
-        one.thin(step // one.step)
+        one.thin(rounds)
         found += [Taken(part.arrays, first + part.rows) for part in one.parts]
     return found
