@@ -16,7 +16,7 @@ from katamuki.api.preparing import _response
 from katamuki.api.result import Fit
 from katamuki.api.values import _bad_weight
 from katamuki.data.names import printable
-from katamuki.data.selection import Columns, Missing, _missing
+from katamuki.data.selection import Columns, Missing, without_value
 from katamuki.errors import DataError, KatamukiError
 from katamuki.records import Array, Source
 
@@ -58,13 +58,13 @@ class Single:
             raise DataError("E-KEY", "many.no_key", curve=self.said(key))
         return self.fitted(*found, wanted, warn=WITHIN)
 
-    def again(self, key: Sequence[object]) -> Fit | KatamukiError:
-        """The same for the check: an error is handed back."""
+    def again(self, key: Sequence[object], at: int) -> Fit | KatamukiError:
+        """The same for the check of row ``at`` of the table: rows have no numbers, an error is handed back."""
         try:
-            found = self.supply.curve(plain(key))
+            found = self.supply.rows_of(plain(key), at)
             if found is None:
                 raise DataError("E-KEY", "many.no_key", curve=self.said(key))
-            return self.fitted(*found, key)
+            return self.fitted(found, None, key)
         except KatamukiError as error:
             return error
 
@@ -77,7 +77,7 @@ class Single:
             left &= ~flat.lost
         dropped = len(left) - int(left.sum())
         if dropped and self.missing == "error":
-            raise _missing(arrays, ~left, rows)
+            raise without_value(arrays, ~left, rows)
         weights = self.weighing.of(flat, len(left))
         if dropped:
             arrays = {name: one[left] for name, one in arrays.items()}

@@ -10,15 +10,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from katamuki.data import condition as conditions
-from katamuki.data.cells import Cells, is_missing, row
-from katamuki.data.convert import Plain, absent, is_array, quick
+from katamuki.data.cells import Cells, row
+from katamuki.data.convert import Plain, is_array, quick
 from katamuki.data.names import IN_MEMORY, printable, some
+from katamuki.data.raw import held, numbers_of, one_length, raw_of, taken
 from katamuki.data.sources import Mapped
 from katamuki.data.table import Table
 from katamuki.errors import DataError
@@ -115,8 +116,8 @@ def _select(rows: Rows, used: Sequence[str], where: str | None, missing: Missing
     textual = condition.textual if condition else ()
     names = tuple(dict.fromkeys((*used, *(condition.numeric if condition else ()))))
     table = rows if isinstance(rows, Table) else None
-    raw = _raw(rows, names, textual)
-    n = _one_length(raw, len(rows) if not raw else None)
+    raw = raw_of(rows, names, textual)
+    n = one_length(raw, len(rows) if not raw else None)
     place = (table.known if table else rows.source).name
     if n == 0:
         raise DataError("E-EMPTY", "data.no_rows", place=place)
@@ -166,88 +167,20 @@ def narrowed(
     index: NDArray[np.int64] | None = None
     filtered = unknown = 0
     if condition is not None:
-        index, filtered, unknown = _filter(condition, table, raw, n, missing, at)
-        raw = {name: raw[name] for name in used}
-        if len(index) < n:
-            raw = {name: _take(column, index) for name, column in raw.items()}
-            at = index if at is None else at[index]
-        else:
-            index = None
+        true, lost, without = held(condition, table, raw, n, at)
+        if lost.any() and missing == "error":
+            raise without_value({name: np.where(mask, np.nan, 0.0) for name, mask in without.items()}, lost, at)
+        unknown, index = int(lost.sum()), np.flatnonzero(true)
+        filtered = n - len(index) - unknown
+        raw, at, index = taken({name: raw[name] for name in used}, n, index, at)
     mark = table.mark({name: raw[name] for name in used}, at) if table else "."
-    arrays = {name: _number(table, name, raw[name], mark, at) for name in used}
+    arrays = {name: numbers_of(table, name, raw[name], mark, at) for name in used}
     rows = n if index is None else len(index)
     arrays, kept, more = _finite(arrays, at, missing)
     if kept is not None:
         index, rows = kept if index is None else index[kept], len(kept)
     has_text = any(isinstance(column, Cells) for column in raw.values())
     return Narrowed(arrays, index, rows, filtered, unknown + more, unknown, mark if has_text else None)
-
-
-def _raw(rows: Rows, names: Sequence[str], textual: Sequence[str]) -> dict[str, Plain]:
-    if isinstance(rows, Table):
-        return rows.raw(names, textual)
-    return {name: rows.column(name) for name in (*names, *textual)}
-
-
-def _number(table: Table | None, name: str, raw: Plain, mark: str, at: NDArray[np.int64] | None) -> Array:
-    if table is not None:
-        return table.number(name, raw, mark, at)
-    assert not isinstance(raw, Cells)
-    return raw
-
-
-def _one_length(raw: Mapping[str, Plain], otherwise: int | None) -> int:
-    lengths = {name: len(column) for name, column in raw.items()}
-    if not lengths:
-        return otherwise or 0
-    if len(set(lengths.values())) > 1:
-        parts = some([f"{name} {length}" for name, length in lengths.items()])
-        raise DataError("E-LENGTH", "data.length", lengths=parts)
-    return next(iter(lengths.values()))
-
-
-def _take(column: Plain, index: NDArray[np.int64]) -> Plain:
-    if isinstance(column, Cells):
-        return column.take(index)
-    taken: NDArray[Any] = column[index]
-    return taken
-
-
-def _filter(
-    condition: conditions.Condition,
-    table: Table | None,
-    raw: Mapping[str, Plain],
-    n: int,
-    missing: Missing,
-    at: NDArray[np.int64] | None,
-) -> tuple[NDArray[np.int64], int, int]:
-    """The rows where a condition holds, how many it left out, and how many were dropped since it has no value there."""
-    mark = table.mark({name: raw[name] for name in condition.numeric}, at) if table else "."
-    numeric = {name: _number(table, name, raw[name], mark, at) for name in condition.numeric}
-    textual = {name: _words(raw[name], name) for name in condition.textual}
-    unknown = {name: np.isnan(values) for name, values in numeric.items()}
-    unknown |= {name: np.array([word is None for word in words]) for name, words in textual.items()}
-    lost = np.logical_or.reduce(list(unknown.values())) if unknown else np.zeros(n, dtype=bool)
-    if lost.any() and missing == "error":
-        raise _missing({name: np.where(mask, np.nan, 0.0) for name, mask in unknown.items()}, lost, at)
-    true = conditions.holds(condition, numeric, textual, n) & ~lost
-    index = np.flatnonzero(true)
-    dropped = int(lost.sum())
-    return index, n - len(index) - dropped, dropped
-
-
-def _words(column: Plain, name: str) -> NDArray[Any]:
-    """A column of text: (n,) objects, None where a value is missing."""
-    if isinstance(column, Cells):
-        values: list[Any] = [None if is_missing(cell) else cell.strip() for cell in column.cells]
-    else:
-        values = [None if absent(value) else value for value in column.tolist()]
-    for value in values:
-        if value is not None and not isinstance(value, str):
-            raise DataError("E-WHERE", "data.where_no_text", column=name)
-    out = np.empty(len(values), dtype=object)
-    out[:] = values
-    return out
 
 
 def _finite(
@@ -261,12 +194,13 @@ def _finite(
     if not count:
         return arrays, None, 0
     if missing == "error":
-        raise _missing(arrays, bad, at)
+        raise without_value(arrays, bad, at)
     kept = np.flatnonzero(~bad)
     return {name: array[kept] for name, array in arrays.items()}, kept, count
 
 
-def _missing(arrays: Mapping[str, Array], bad: NDArray[np.bool_], at: NDArray[np.int64] | None) -> DataError:
+def without_value(arrays: Mapping[str, Array], bad: NDArray[np.bool_], at: NDArray[np.int64] | None) -> DataError:
+    """The refusal of rows where an array has no finite value, ``bad`` (n,) of them: it names the first eight."""
     shown, infinite = [], any(np.isinf(array).any() for array in arrays.values())
     for i in np.flatnonzero(bad)[:8]:
         at_fault = [name for name, array in arrays.items() if not np.isfinite(array[i])]

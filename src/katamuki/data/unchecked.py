@@ -16,7 +16,8 @@ from katamuki.data import condition as conditions
 from katamuki.data.cells import Cells
 from katamuki.data.convert import Plain
 from katamuki.data.names import Place, printable
-from katamuki.data.selection import Missing, _number, _one_length, _raw, _take, _words
+from katamuki.data.raw import held, numbers_of, one_length, raw_of, taken
+from katamuki.data.selection import Missing
 from katamuki.data.table import Table
 from katamuki.errors import DataError
 from katamuki.records import Array, Rows, Source
@@ -68,8 +69,8 @@ def unchecked(rows: Rows, used: Sequence[str], where: str | None = None, missing
     condition = None if where is None else conditions.parse(where)
     names = tuple(dict.fromkeys((*used, *(condition.numeric if condition else ()))))
     table = rows if isinstance(rows, Table) else None
-    raw = _raw(rows, names, condition.textual if condition else ())
-    n = _one_length(raw, len(rows) if not raw else None)
+    raw = raw_of(rows, names, condition.textual if condition else ())
+    n = one_length(raw, len(rows) if not raw else None)
     known = table.known if table else rows.source
     if n == 0:
         raise DataError("E-EMPTY", "data.no_rows", place=known.name)
@@ -107,18 +108,16 @@ def loosened(
     """Raw columns (n,) as float64, filtered; ``at`` are the rows' numbers in their source, where these are a part."""
     index, lost, filtered, dropped = None, None, 0, 0
     if condition is not None:
-        true, unknown = _held(condition, table, raw, n, at)
+        true, unknown, _ = held(condition, table, raw, n, at)
         left = true if missing == "drop" else true | unknown
         dropped = int(unknown.sum()) if missing == "drop" else 0
         index = np.flatnonzero(left)
         filtered = n - len(index) - dropped
         lost = unknown[index] if missing == "error" and unknown.any() else None
-        index = None if len(index) == n else index
-    raw = {name: raw[name] if index is None else _take(raw[name], index) for name in used}
-    if index is not None:
-        at = index if at is None else at[index]
+        raw, at, index = taken({name: raw[name] for name in used}, n, index, at)
+    raw = {name: raw[name] for name in used}
     mark = table.mark(raw, at) if table else "."
-    arrays = {name: _number(table, name, raw[name], mark, at) for name in used}
+    arrays = {name: numbers_of(table, name, raw[name], mark, at) for name in used}
     text = any(isinstance(raw[name], Cells) for name in used)
     kept = n if index is None else len(index)
     return Loose(arrays, index, lost, kept, filtered, dropped, mark if text else None)
@@ -126,22 +125,3 @@ def loosened(
 
 def _none_left(where: str, n: int, place: Place) -> DataError:
     return DataError("E-EMPTY", "data.where_none", condition=printable(where), count=n, place=place)
-
-
-def _held(
-    condition: conditions.Condition,
-    table: Table | None,
-    raw: Mapping[str, Plain],
-    n: int,
-    at: NDArray[np.int64] | None,
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Where a condition holds, and where it has no value (n,)."""
-    mark = table.mark({name: raw[name] for name in condition.numeric}, at) if table else "."
-    numeric = {name: _number(table, name, raw[name], mark, at) for name in condition.numeric}
-    textual = {name: _words(raw[name], name) for name in condition.textual}
-    unknown = np.zeros(n, dtype=bool)
-    for values in numeric.values():
-        unknown |= np.isnan(values)
-    for words in textual.values():
-        unknown |= np.array([word is None for word in words], dtype=bool)
-    return conditions.holds(condition, numeric, textual, n) & ~unknown, unknown
