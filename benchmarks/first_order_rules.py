@@ -40,7 +40,8 @@ def peer(solver: FirstOrder) -> float:
     a = torch.tensor(START["a"], requires_grad=True)
     b = torch.tensor(START["b"], requires_grad=True)
     mse = torch.nn.MSELoss()
-    options = {one.name: getattr(solver, one.name) for one in dataclasses.fields(solver) if one.name != "steps"}
+    apart = ("steps", "batch_size")  # what the loop does, and no optimizer
+    options = {one.name: getattr(solver, one.name) for one in dataclasses.fields(solver) if one.name not in apart}
     optim = getattr(torch.optim, type(solver).__name__)([a, b], **options)
     for _ in range(solver.steps):
         loss = mse(a * xi + b, yi)

@@ -29,8 +29,11 @@ MEMORY = {
 }
 
 
+LOOP = ("steps", "batch_size")  # what a loop does, and no optimizer
+
+
 def options_of(solver: FirstOrder) -> dict[str, Any]:
-    return {one.name: getattr(solver, one.name) for one in dataclasses.fields(solver) if one.name != "steps"}
+    return {one.name: getattr(solver, one.name) for one in dataclasses.fields(solver) if one.name not in LOOP}
 
 
 def stranger(solver: FirstOrder, params: Array) -> tuple[torch.Tensor, torch.optim.Optimizer]:

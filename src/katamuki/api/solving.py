@@ -18,6 +18,7 @@ from katamuki.api.refusing import refusal
 from katamuki.api.values import Settings
 from katamuki.errors import BoundsError
 from katamuki.problem import Problem
+from katamuki.problem.batches import Dealt
 from katamuki.problem.distant import Distant
 from katamuki.problem.large import LargeProblem
 from katamuki.records import Array, Cycle, Reference, Search, SigmaIs, Solution, State, Trace
@@ -25,6 +26,7 @@ from katamuki.solvers import first_order_run, lbfgs, lbfgs_diagnosis, linear
 from katamuki.solvers.first_order import FIRST_ORDER, FirstOrder
 from katamuki.solvers.first_order_cycle import is_whole, since_when
 from katamuki.solvers.first_order_diagnosis import Diagnosis, diagnose
+from katamuki.solvers.first_order_noise import of_batches
 from katamuki.solvers.lbfgs import LBFGS
 from katamuki.solvers.levenberg_marquardt import Descent, LevenbergMarquardt, at_hand, minimise
 from katamuki.solvers.linear import Linear
@@ -125,7 +127,7 @@ def solve(
         run = _run_of(problem, descent, "levenbergmarquardt", options, sigma_is, bool(said.bounds))
         run.seconds, run.search, run.begin = seconds, outcome.search, outcome.begin
         return run
-    return _stepping(problem, is_linear, chosen, said, sigma_is, max_seconds, progress, accumulate, loop)
+    return _stepping(problem, is_linear, chosen, said, sigma_is, max_seconds, progress, accumulate, loop, asked.seed)
 
 
 def _of_distant(
@@ -231,21 +233,34 @@ def run_steps(
     max_seconds: float | None = None,
     progress: Callable[[int, float], None] | None = None,
     accumulate: bool = False,
+    batches: Dealt | None = None,
 ) -> first_order_run.Run | lbfgs.Run:
     """Take the steps of a solver of ``torch.optim`` from ``start`` (all_p,), compiled."""
     if isinstance(solver, LBFGS):
         return lbfgs.minimise(solver, problem, start, max_seconds=max_seconds, progress=progress)
     return first_order_run.minimise(
-        solver, problem, start, max_seconds=max_seconds, progress=progress, accumulate=accumulate
+        solver, problem, start, max_seconds=max_seconds, progress=progress, accumulate=accumulate, batches=batches
     )
 
 
+def batches_of(solver: Solver, problem: Problem, seed: int) -> Dealt | None:
+    """The batches that a solver's steps take; None where every step takes all rows."""
+    size = getattr(solver, "batch_size", None)
+    return None if size is None else problem.batches(size, seed)
+
+
 def diagnosis(
-    solver: Stepping, problem: Problem, ended: first_order_run.Run | lbfgs.Run, reference: Reference | None
+    solver: Stepping,
+    problem: Problem,
+    ended: first_order_run.Run | lbfgs.Run,
+    reference: Reference | None,
+    batches: Dealt | None = None,
 ) -> Diagnosis:
     """How such a run ended."""
     if isinstance(solver, LBFGS):
         return lbfgs_diagnosis.diagnose(ended.trace, solver, reference, ended.ending)
+    if batches is not None and batches.per_epoch > 1 and isinstance(ended, first_order_run.Run):
+        return of_batches(ended.trace, solver, reference, batches.per_epoch, ended.ending == "diverged")
     found = diagnose(ended.trace, solver, reference)
     if found.cycle is None or is_whole(ended.trace):
         return found
@@ -276,18 +291,21 @@ def _stepping(
     progress: Callable[[int, float], None] | None,
     accumulate: bool,
     loop: Loop | None,
+    seed: int,
 ) -> Run:
     """Take the solver's steps, then say how its end stands to the least-squares answer."""
     if said.bounds:
         raise BoundsError("E-BOUNDS", "api.first_order_bounds", solver=type(solver).__name__)
     if isinstance(problem, Distant):
         problem.begin(problem.values)
+    batches = batches_of(solver, problem, seed)
+    said_too = {} if batches is None else {"batches": batches}
     ended = (loop or run_steps)(
-        solver, problem, problem.values, max_seconds=max_seconds, progress=progress, accumulate=accumulate
+        solver, problem, problem.values, max_seconds=max_seconds, progress=progress, accumulate=accumulate, **said_too
     )
     finite = bool(np.isfinite(ended.values).all())
     reference = _reference(problem, is_linear, ended.values if finite else problem.values, sigma_is)
-    found = diagnosis(solver, problem, ended, reference)
+    found = diagnosis(solver, problem, ended, reference, batches)
     facts = found.facts
     state: State = "interrupted" if ended.ending == "interrupted" else found.state
     failure = {"interrupted": "interrupted", "diverged": "diverged"}.get(state)

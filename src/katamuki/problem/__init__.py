@@ -13,10 +13,12 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from katamuki.backends.kernel import Kernel
 from katamuki.backends.native import address_of
 from katamuki.problem import passes
+from katamuki.problem.batches import Batches, Dealt
 from katamuki.records import Array, Linearisation
 
 BLOCK = passes.BLOCK
@@ -194,6 +196,17 @@ class Problem:
                 address_of(parts[0]), self.p + 1, address_of(part), address_of(block), self.layout.order_address
             )
         return np.asarray(parts[0])
+
+    def batches(self, size: int, seed: int) -> Dealt:
+        """The mini-batches that a seed deals: PyTorch's own."""
+        return Batches(self.n, size, seed)
+
+    def gathered(self, rows: NDArray[np.int64]) -> Problem:
+        """The problem of these rows alone (m,), by number from 0, in their order."""
+        weights = None if self.weights is None else self.weights[rows]
+        values = dict(zip(self.names, self.values.tolist(), strict=True))
+        columns = [one[rows] for one in self.columns]
+        return Problem(self.kernel, columns, self.y[rows], weights, values, self.free_names, self.threads)
 
     def residuals(self, values: Array) -> Array:
         """y − f in row order (n,), unweighted, at all parameters."""

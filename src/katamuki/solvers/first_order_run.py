@@ -24,11 +24,15 @@ from numpy.typing import NDArray
 
 from katamuki.backends.native import address_of
 from katamuki.problem import Problem
+from katamuki.problem.batches import Dealt
 from katamuki.records import Array, Trace
+from katamuki.solvers import first_order_batches
 from katamuki.solvers.first_order import FirstOrder
+from katamuki.solvers.first_order_batches import Stepper
 from katamuki.solvers.first_order_steps import (
     GO_ON,
     LOST,
+    Position,
     is_threaded,
     position,
     recall,
@@ -70,6 +74,7 @@ def minimise(
     max_seconds: float | None = None,
     progress: Progress | None = None,
     accumulate: bool = False,
+    batches: Dealt | None = None,
 ) -> Run:
     """Take the solver's steps from ``start``.
 
@@ -87,6 +92,9 @@ def minimise(
         Called between slices with the steps taken and the loss.
     accumulate : bool
         Do not zero gradients between steps: the rule sees G ← G + g.
+    batches : Dealt, optional
+        Which rows each step takes; by default all. The trace's last row has loss and gradient of all rows in any case,
+        the others those of their batch.
 
     Returns
     -------
@@ -101,10 +109,13 @@ def minimise(
     states = np.full((0 if whole else len(kept) + 1, solver.blocks * p), np.nan)
     here = position(solver, problem, start)
     state, done = here.state, here.done
-    go = stepper(solver, problem, here, accumulate)
-    longest = _slice(problem)
+    whole_data = go = stepper(solver, problem, here, accumulate)
     began = time.perf_counter()
     status = GO_ON
+    if batches is not None:
+        go = first_order_batches.stepper(solver, problem, here, accumulate, batches)
+        status = _begin(whole_data, here, rows, problem.n / batches.size)
+    longest = _slice(problem, batches)
     ending: Ending | None = None
     try:
         for count, written in _stretches(kept, solver.steps):
@@ -122,8 +133,9 @@ def minimise(
         ending = "interrupted"
     steps = int(done[0])
     place = steps if whole else int(np.searchsorted(kept, steps))
-    if status == GO_ON:
-        status = go(0, rows[place:], 0)
+    if status == GO_ON or batches is not None:
+        ended = whole_data(0, rows[place:], 0)
+        status = status or ended
     seconds = time.perf_counter() - began
     if not whole:
         states[place] = state
@@ -134,11 +146,23 @@ def minimise(
     return Run(ending or "steps_over", here.values, state, trace, steps, steps + 1, seconds)
 
 
-def _slice(problem: Problem) -> int:
+def _begin(go: Stepper, here: Position, rows: Array, times: float) -> int:
+    """Look at all rows where a run on batches begins: whether this is a start, and what loss of a batch is lost.
+
+    A batch's mean may be ``times`` that of all rows, if all of it stands in one batch.
+    """
+    here.done[1] = 1  # no gradient is added to those that accumulate
+    status = go(0, rows, 0)
+    here.work[0] *= times
+    return status
+
+
+def _slice(problem: Problem, batches: Dealt | None) -> int:
     """How many steps fill a slice."""
-    if is_threaded(problem):
+    if batches is None and is_threaded(problem):
         return 1
-    return max(1, int(SLICE / (ROW_COST * (problem.n + 10) * (problem.p + 1))))
+    rows = problem.n if batches is None else batches.size
+    return max(1, int(SLICE / (ROW_COST * (rows + 10) * (problem.p + 1))))
 
 
 def kept_steps(steps: int, width: int) -> NDArray[np.int64]:
@@ -230,7 +254,9 @@ def _remembered(solver: FirstOrder, trace: Trace, place: int) -> tuple[int, Arra
     return nearest, states[nearest].copy()
 
 
-def window(solver: FirstOrder, problem: Problem, trace: Trace, first: int, count: int) -> Trace:
+def window(
+    solver: FirstOrder, problem: Problem, trace: Trace, first: int, count: int, batches: Dealt | None = None
+) -> Trace:
     """Some steps of a run with every row, bit for bit; repeated where the trace was thinned.
 
     Parameters
@@ -243,6 +269,8 @@ def window(solver: FirstOrder, problem: Problem, trace: Trace, first: int, count
         What is left of it.
     first, count : int
         The first step, counted from 1, and how many.
+    batches : Dealt, optional
+        Which rows each step took, as :func:`minimise` had them.
 
     Returns
     -------
@@ -265,14 +293,20 @@ def window(solver: FirstOrder, problem: Problem, trace: Trace, first: int, count
         return _cut(trace, slice(place, place + count + 1), states)
     rows = np.empty((count + 1, row_width(solver, p, accumulate)))
     here = position(solver, problem, problem.full(trace.params[place]))
-    here.work[0] = max(here.work[0], LOST * float(trace.loss[0]))
+    whole_data = go = stepper(solver, problem, here, accumulate)
+    if batches is None:
+        here.work[0] = max(here.work[0], LOST * float(trace.loss[0]))
+    else:
+        go = first_order_batches.stepper(solver, problem, here, accumulate, batches)
+        start = position(solver, problem, problem.full(trace.params[0]))
+        _begin(stepper(solver, problem, start, accumulate), start, rows, problem.n / batches.size)
+        here.work[0] = start.work[0]
     here.state[:] = memory(solver, trace, int(trace.index[place]))
     here.done[0] = trace.index[place]
     if accumulate:
         here.work[1 + p :] = trace.extra["accumulated"][place]
         here.done[1] = 1
-    go, longest = stepper(solver, problem, here, accumulate), _slice(problem)
-    status = GO_ON
+    status, longest = GO_ON, _slice(problem, batches)
     while status == GO_ON and here.done[0] < before:
         status = go(min(longest, before - int(here.done[0])), rows, 0)
     states[0] = here.state
@@ -281,7 +315,7 @@ def window(solver: FirstOrder, problem: Problem, trace: Trace, first: int, count
         status = go(min(longest, left), rows[count - left :], rows.shape[1])
     if status != GO_ON:
         raise LookupError("these steps are not those of this trace")
-    go(0, rows[count:], 0)
+    (whole_data if after == trace.index[-1] else go)(0, rows[count:], 0)
     return _trace(trace.names, np.arange(before, after + 1), rows, solver.divides, states)
 
 

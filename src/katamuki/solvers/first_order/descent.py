@@ -35,6 +35,8 @@ class SGD:
         Look ahead along the momentum.
     steps : int
         How many steps; PyTorch leaves that to the caller's loop.
+    batch_size : int, optional
+        Rows of a step's batch, as PyTorch's ``DataLoader`` shuffles and deals them; by default every step takes all.
 
     Raises
     ------
@@ -64,6 +66,7 @@ class SGD:
     weight_decay: float = 0.0
     nesterov: bool = False
     steps: int = STEPS
+    batch_size: int | None = None
 
     def __post_init__(self) -> None:
         check(self)
@@ -97,6 +100,8 @@ class ASGD:
         Pull towards 0 per parameter, as if ½·weight_decay·Σx² were added to the loss; 0, no unit.
     steps : int
         How many steps; PyTorch leaves that to the caller's loop.
+    batch_size : int, optional
+        Rows of a step's batch, as PyTorch's ``DataLoader`` shuffles and deals them; by default every step takes all.
 
     Raises
     ------
@@ -126,6 +131,7 @@ class ASGD:
     t0: float = 1e6
     weight_decay: float = 0.0
     steps: int = STEPS
+    batch_size: int | None = None
 
     def __post_init__(self) -> None:
         check(self)
@@ -153,6 +159,8 @@ class Rprop:
         smallest.
     steps : int
         How many steps; PyTorch leaves that to the caller's loop.
+    batch_size : int, optional
+        Rows of a step's batch, as PyTorch's ``DataLoader`` shuffles and deals them; by default every step takes all.
 
     Raises
     ------
@@ -180,6 +188,7 @@ class Rprop:
     etas: tuple[float, float] = (0.5, 1.2)
     step_sizes: tuple[float, float] = (1e-6, 50.0)
     steps: int = STEPS
+    batch_size: int | None = None
 
     def __post_init__(self) -> None:
         check(self)

@@ -40,6 +40,8 @@ class Adam:
         Shrink the parameters by lr·weight_decay per step instead, apart from the gradient, as AdamW does.
     steps : int
         How many steps; PyTorch leaves that to the caller's loop.
+    batch_size : int, optional
+        Rows of a step's batch, as PyTorch's ``DataLoader`` shuffles and deals them; by default every step takes all.
 
     Raises
     ------
@@ -70,6 +72,7 @@ class Adam:
     amsgrad: bool = False
     decoupled_weight_decay: bool = False
     steps: int = STEPS
+    batch_size: int | None = None
 
     def __post_init__(self) -> None:
         check(self)
@@ -101,6 +104,8 @@ class AdamW:
         Divide by the largest v so far.
     steps : int
         How many steps; PyTorch leaves that to the caller's loop.
+    batch_size : int, optional
+        Rows of a step's batch, as PyTorch's ``DataLoader`` shuffles and deals them; by default every step takes all.
 
     Raises
     ------
@@ -131,6 +136,7 @@ class AdamW:
     weight_decay: float = 1e-2
     amsgrad: bool = False
     steps: int = STEPS
+    batch_size: int | None = None
 
     def __post_init__(self) -> None:
         check(self)
@@ -158,6 +164,8 @@ class Adamax:
         Pull towards 0 per parameter, as if ½·weight_decay·Σx² were added to the loss; 0, no unit.
     steps : int
         How many steps; PyTorch leaves that to the caller's loop.
+    batch_size : int, optional
+        Rows of a step's batch, as PyTorch's ``DataLoader`` shuffles and deals them; by default every step takes all.
 
     Raises
     ------
@@ -186,6 +194,7 @@ class Adamax:
     eps: float = 1e-8
     weight_decay: float = 0.0
     steps: int = STEPS
+    batch_size: int | None = None
 
     def __post_init__(self) -> None:
         check(self)
@@ -218,6 +227,8 @@ class NAdam:
         Shrink the parameters by lr·weight_decay per step instead, apart from the gradient, as AdamW does.
     steps : int
         How many steps; PyTorch leaves that to the caller's loop.
+    batch_size : int, optional
+        Rows of a step's batch, as PyTorch's ``DataLoader`` shuffles and deals them; by default every step takes all.
 
     Raises
     ------
@@ -248,6 +259,7 @@ class NAdam:
     momentum_decay: float = 4e-3
     decoupled_weight_decay: bool = False
     steps: int = STEPS
+    batch_size: int | None = None
 
     def __post_init__(self) -> None:
         check(self)
@@ -280,6 +292,8 @@ class RAdam:
         Shrink the parameters by lr·weight_decay per step instead, apart from the gradient, as AdamW does.
     steps : int
         How many steps; PyTorch leaves that to the caller's loop.
+    batch_size : int, optional
+        Rows of a step's batch, as PyTorch's ``DataLoader`` shuffles and deals them; by default every step takes all.
 
     Raises
     ------
@@ -309,6 +323,7 @@ class RAdam:
     weight_decay: float = 0.0
     decoupled_weight_decay: bool = False
     steps: int = STEPS
+    batch_size: int | None = None
 
     def __post_init__(self) -> None:
         check(self)

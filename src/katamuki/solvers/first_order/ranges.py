@@ -43,6 +43,7 @@ _SWITCH: Range = (lambda value: isinstance(value, bool), "switch")
 _RANGES: dict[str, Range] = {
     "lr": _POSITIVE,
     "steps": (is_whole, "whole"),
+    "batch_size": (lambda value: value is None or is_whole(value), "batch"),
     "momentum": _NOT_NEGATIVE,
     "dampening": (is_number, "number"),
     "weight_decay": _NOT_NEGATIVE,

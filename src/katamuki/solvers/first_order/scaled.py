@@ -38,6 +38,8 @@ class Adagrad:
         Keeps the divisor from 0; unit of the gradient.
     steps : int
         How many steps; PyTorch leaves that to the caller's loop.
+    batch_size : int, optional
+        Rows of a step's batch, as PyTorch's ``DataLoader`` shuffles and deals them; by default every step takes all.
 
     Raises
     ------
@@ -67,6 +69,7 @@ class Adagrad:
     initial_accumulator_value: float = 0.0
     eps: float = 1e-10
     steps: int = STEPS
+    batch_size: int | None = None
 
     def __post_init__(self) -> None:
         check(self)
@@ -96,6 +99,8 @@ class Adadelta:
         Pull towards 0 per parameter, as if ½·weight_decay·Σx² were added to the loss; 0, no unit.
     steps : int
         How many steps; PyTorch leaves that to the caller's loop.
+    batch_size : int, optional
+        Rows of a step's batch, as PyTorch's ``DataLoader`` shuffles and deals them; by default every step takes all.
 
     Raises
     ------
@@ -124,6 +129,7 @@ class Adadelta:
     eps: float = 1e-6
     weight_decay: float = 0.0
     steps: int = STEPS
+    batch_size: int | None = None
 
     def __post_init__(self) -> None:
         check(self)
@@ -153,6 +159,8 @@ class RMSprop:
         Divide by the gradient's standard deviation instead.
     steps : int
         How many steps; PyTorch leaves that to the caller's loop.
+    batch_size : int, optional
+        Rows of a step's batch, as PyTorch's ``DataLoader`` shuffles and deals them; by default every step takes all.
 
     Raises
     ------
@@ -183,6 +191,7 @@ class RMSprop:
     centered: bool = False
     weight_decay: float = 0.0
     steps: int = STEPS
+    batch_size: int | None = None
 
     def __post_init__(self) -> None:
         check(self)

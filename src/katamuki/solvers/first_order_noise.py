@@ -1,0 +1,84 @@
+"""How a first-order run on mini-batches ended: at the answer, on its way, or diverged; and what of it is noise.
+
+The gradient of a batch is that of all rows but for the rows that it lacks. Where residuals do not vanish, steps of a
+steady length therefore do not settle: parameters wander about the minimum, the farther the larger lr and the smaller
+the batch (Robbins & Monro 1951; Bottou, Curtis & Nocedal 2018, section 4). How far is measured here, over the last
+epoch, and not predicted. Losses and gradients of different batches are not one curve, so that neither cycles nor the
+stability limit of all rows are looked for.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from katamuki.records import Array, Reference, Trace
+from katamuki.solvers.first_order import FirstOrder
+from katamuki.solvers.first_order_diagnosis import Diagnosis, cosine_of, is_there
+
+
+def of_batches(trace: Trace, solver: FirstOrder, reference: Reference | None, per_epoch: int, lost: bool) -> Diagnosis:
+    """Say how a run on batches ended.
+
+    Parameters
+    ----------
+    trace : Trace
+        The run; its last row is the result, with loss and gradient of all rows.
+    solver : FirstOrder
+        What ran.
+    reference : Reference, optional
+        The least-squares answer; without it no run is "converged".
+    per_epoch : int
+        Batches of an epoch, above 1.
+    lost : bool
+        Whether the run ended because the loss of a batch grew beyond all bounds.
+
+    Returns
+    -------
+    Diagnosis
+        State "converged", "slow" or "diverged", never "cycle". Facts, each only where it has a meaning: ``cosine`` and
+        ``floor`` as :func:`katamuki.solvers.first_order_diagnosis.diagnose` has them; ``noise``: over the steps of the
+        last ``epoch`` (how many), of each parameter the ``middle`` of its path, less the answer, and its ``scatter``
+        about that middle (root mean square), both in its unit; ``step``, ``key`` and ``values`` of a message.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> from katamuki.solvers.first_order import SGD
+    >>> rows = np.array([[3.0], [1.0], [3.0], [1.0], [3.0]])
+    >>> trace = Trace(("a",), np.arange(5), rows, rows[:, 0], rows, rows)
+    >>> best = Reference({"a": 1.5}, {"a": 0.1}, 0.5, np.eye(1))
+    >>> of_batches(trace, SGD(steps=4, batch_size=1), best, 2, False).facts["noise"]
+    {'epoch': 2, 'middle': {'a': 0.5}, 'scatter': {'a': 1.0}}
+    """
+    facts: dict[str, Any] = {}
+    loss = float(trace.loss[-1])
+    finite = math.isfinite(loss) and all(map(math.isfinite, trace.params[-1].tolist()))
+    if not finite or lost:
+        step = int(trace.index[-1]) + 1
+        key = "first_order.batch_diverged" if finite else "first_order.overflow"
+        values = {"step": step, "lr": f"{solver.lr:g}", "lower": f"{solver.lr / 10:.1g}"}
+        return Diagnosis("diverged", None, {"step": step, "key": key, "values": values})
+    if reference is None:
+        return Diagnosis("slow", None, facts)
+    facts["floor"] = loss - reference.loss
+    facts["cosine"] = cosine_of(trace, reference)
+    if is_there(trace, reference, facts["cosine"]):
+        return Diagnosis("converged", None, facts)
+    noise = noise_of(trace, reference, per_epoch)
+    return Diagnosis("slow", None, facts | ({} if noise is None else {"noise": noise}))
+
+
+def noise_of(trace: Trace, reference: Reference, per_epoch: int) -> dict[str, Any] | None:
+    """What parameters did over the last epoch's steps; None where the run, or what is left of it, is shorter."""
+    if len(trace) <= per_epoch or trace.index[-1] - trace.index[-1 - per_epoch] != per_epoch:
+        return None
+    path: Array = trace.params[-per_epoch:]
+    middle = path.mean(axis=0)
+    scatter = (((path - middle) ** 2).mean(axis=0)) ** 0.5
+    apart = [one - reference.params[name] for name, one in zip(trace.names, middle.tolist(), strict=True)]
+    return {
+        "epoch": per_epoch,
+        "middle": dict(zip(trace.names, apart, strict=True)),
+        "scatter": dict(zip(trace.names, scatter.tolist(), strict=True)),
+    }
