@@ -22,6 +22,7 @@ import numpy as np
 from katamuki.backends.native import address_of
 from katamuki.data.parts import UnknownPageError
 from katamuki.problem.page_passes import ENDS, PACKED, gather, header_pass
+from katamuki.problem.rooms import Rooms
 from katamuki.records import Array
 
 WINDOW = 1 << 19  # bytes of a column that are read at once
@@ -29,6 +30,7 @@ SIZES = (WINDOW, 1 << 22, 1 << 25)  # bytes in which a header must end: it may h
 PLAIN, DICTIONARY = 0, frozenset({2, 8})  # encodings: as they are; places in a dictionary
 DATA, DICTIONARY_PAGE, DATA_2 = 0, 2, 3  # types of pages
 VALUES, BYTES = 1 << 26, 1 << 31  # in a page, at most: larger ones are left to pyarrow
+NOTHING: Array = np.empty(0)
 KNOWN = frozenset({"PLAIN", "RLE", "RLE_DICTIONARY", "PLAIN_DICTIONARY", "BIT_PACKED"})
 CODECS = {
     "UNCOMPRESSED": None,
@@ -51,8 +53,12 @@ class Chunk:
     levels: bool
 
 
-def doubles(path: Path, metadata: Any, group: int, names: Sequence[str], rows: int) -> Iterator[list[Array]] | None:
+def doubles(
+    path: Path, metadata: Any, group: int, names: Sequence[str], rows: int, rooms: Rooms | None = None
+) -> Iterator[list[Array]] | None:
     """Columns of a row group, ``rows`` rows at a time; None where one is of a kind that is left to pyarrow.
+
+    ``rooms`` are arrays of earlier row groups, to be used again.
 
     Raises
     ------
@@ -65,7 +71,7 @@ def doubles(path: Path, metadata: Any, group: int, names: Sequence[str], rows: i
     chunks = [_chunk(metadata, group, places[name]) for name in names if name in places]
     if len(chunks) != len(names) or None in chunks:
         return None
-    return _batches(path, [one for one in chunks if one is not None], rows)
+    return _batches(path, [one for one in chunks if one is not None], rows, rooms or Rooms())
 
 
 def _chunk(metadata: Any, group: int, place: int) -> Chunk | None:
@@ -89,10 +95,10 @@ def _chunk(metadata: Any, group: int, place: int) -> Chunk | None:
     return Chunk(first, last, CODECS[column.compression], column.num_values, kind.max_definition_level > 0)
 
 
-def _batches(path: Path, chunks: Sequence[Chunk], rows: int) -> Iterator[list[Array]]:
+def _batches(path: Path, chunks: Sequence[Chunk], rows: int, rooms: Rooms) -> Iterator[list[Array]]:
     file = os.open(path, os.O_RDONLY)
     try:
-        columns = [_Column(file, one) for one in chunks]
+        columns = [_Column(file, one, rooms) for one in chunks]
         left = chunks[0].values
         if any(one.values != left for one in chunks):
             raise UnknownPageError(left)
@@ -110,14 +116,14 @@ def _batches(path: Path, chunks: Sequence[Chunk], rows: int) -> Iterator[list[Ar
 class _Column:
     """A cursor in the pages of one column."""
 
-    def __init__(self, file: int, chunk: Chunk) -> None:
-        self.file, self.chunk = file, chunk
+    def __init__(self, file: int, chunk: Chunk, rooms: Rooms) -> None:
+        self.file, self.chunk, self.rooms = file, chunk, rooms
         self.place = chunk.first
         self.left = chunk.values  # that no page has had yet
         self.begins = self.ends = 0  # of what stands in the window, in the file
         self._widen(WINDOW)
         self.dictionary: Array | None = None
-        self.page: Array = np.empty(0)  # what is left of the present page
+        self.page = NOTHING  # what is left of the present page
         self.head = np.empty(ENDS, np.int64)
         self.written = address_of(self.head), address_of(self.head) + 64  # the header, and places in its structs
         self.codec: Any = None
@@ -128,7 +134,7 @@ class _Column:
 
     def take(self, count: int) -> Array:
         """The next values (count,)."""
-        out, done = np.empty(count), 0
+        out, done = self.rooms.take(count), 0
         while done < count:
             if not len(self.page):
                 self._next()
@@ -153,6 +159,10 @@ class _Column:
             if bytes(whole[-4:]) == struct.pack("<I", size):
                 return found
             raise UnknownPageError(size)
+        if self.chunk.codec == "snappy":  # whose first bytes are the size
+            if _first(whole) == size:
+                return found
+            raise UnknownPageError(size)
         with suppress(pa.ArrowException, OSError):  # what fits into one byte less leaves bytes that nobody wrote
             self.codec.decompress(whole, decompressed_size=size - 1)
             raise UnknownPageError(size)
@@ -160,7 +170,7 @@ class _Column:
 
     def _widen(self, size: int) -> None:
         """Make a window of so many bytes."""
-        window: Any = np.empty(size // 8 + 1, np.int64)
+        window: Any = self.rooms.take(size // 8 + 1)
         self.address = address_of(window)
         self.room = memoryview(window).cast("B")  # keeps it
 
@@ -191,6 +201,7 @@ class _Column:
 
     def _next(self) -> None:
         """The next page of values."""
+        self.page = NOTHING  # so that its array can be used again
         if self.place >= self.chunk.last:
             raise UnknownPageError(self.place)
         kind, size, stored, values, encoding, levels, packed, length = self._header()
@@ -207,7 +218,8 @@ class _Column:
         if kind == DICTIONARY_PAGE:
             if encoding not in (PLAIN, 2):
                 raise UnknownPageError(encoding)
-            self.dictionary = _doubles(whole, 0, values).copy()
+            found = _doubles(whole, 0, values)
+            self.dictionary = found.copy() if isinstance(whole, memoryview) else found  # the window moves on
             return
         self.left -= values
         offset = 4 if kind == DATA and self.chunk.levels else 0
@@ -220,14 +232,25 @@ class _Column:
             return
         if encoding not in DICTIONARY or self.dictionary is None:
             raise UnknownPageError(encoding)
-        self.page = np.empty(values)
-        if not gather(np.frombuffer(whole, np.uint8), offset, self.dictionary, self.page):
+        page = self.rooms.take(values)
+        if not gather(np.frombuffer(whole, np.uint8), offset, self.dictionary, page):
             raise UnknownPageError(encoding)
+        self.page = page
+
+
+def _first(whole: Any) -> int:
+    """The whole number, seven bits a byte, that some bytes begin with."""
+    found = 0
+    for k, byte in enumerate(whole[:5]):
+        found |= (byte & 127) << (7 * k)
+        if byte < 128:
+            break
+    return found
 
 
 def _doubles(whole: Any, offset: int, count: int) -> Array:
     if len(whole) - offset < 8 * count:
         raise UnknownPageError(count)
     if not count:
-        return np.empty(0)
+        return NOTHING
     return np.frombuffer(whole, "<f8", count, offset)
