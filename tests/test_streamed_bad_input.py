@@ -288,3 +288,26 @@ def test_times_from_the_first_row_are_refused_in_pieces(tmp_path):
     path = write(tmp_path / "rows.parquet", {"t": days.astype("M8[s]"), "y": np.arange(3000.0)})
     assert km.fit("y ~ a*t + b", km.read(path, time={"t": "d"})).params["a"] == pytest.approx(1.0)
     assert "counted from the first row" in refused("E-STREAM", "y ~ a*t + b", km.read(path, time={"t": "d"}))
+
+
+@pytest.mark.parametrize("late", [0, 3000])
+def test_a_second_decimal_mark_is_refused_however_late_it_comes(tmp_path, late):
+    """A batch by itself shows one mark: "1,234" in a later batch used to be read as 1.234."""
+    lines = [f"{i % 100}.5;{i % 70}" for i in range(late)] + [f"{i % 100};{i % 70}" for i in range(2000)]
+    path = tmp_path / "rows.csv"
+    path.write_text("x;y\n" + "\n".join([*lines, "1.5;2", *lines[-500:], "3;1,234"]) + "\n")
+    with pytest.raises(km.DataError) as here:
+        km.fit("y ~ a*x + b", path)
+    first = 1 if late else len(lines) + 1
+    words = refused("E-NUMBER", "y ~ a*x + b", path)
+    assert words == " ".join(str(here.value).split())
+    assert f'row {len(lines) + 502} column y: "1,234" but row {first} column x has' in words
+
+
+def test_a_second_decimal_mark_is_refused_of_many_curves(tmp_path):
+    path = tmp_path / "rows.csv"
+    lines = [f"{i // 10};{i % 10}{'.5' if i < 10 else ''};{i % 7}" for i in range(6000)]
+    path.write_text("k;x;y\n" + "\n".join([*lines, "9;3;1,234"]) + "\n")
+    for memory in (None, LITTLE):
+        with pytest.raises(km.DataError, match=r'row 6001 column y: "1,234" but row 1 column x has "0\.5"'):
+            km.fit_many("y ~ a*x + b", path, by="k", max_memory=memory)

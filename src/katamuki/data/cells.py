@@ -38,6 +38,9 @@ SURROGATE = re.compile("[\udc80-\udcff]")  # a byte that is no UTF-8, as Python 
 SHOWN = 30  # characters of a cell that an error shows
 
 
+Marked = tuple[int, str, str]  # a number with a decimal mark: its row, its column, the cell
+
+
 @dataclass(frozen=True, slots=True)
 class Cells:
     """One column of a text file as it stands there; ``bad`` finds the file's first byte that is no UTF-8."""
@@ -85,19 +88,43 @@ def decimal_mark(
         return given
     if separator == "," or not any("," in "\n".join(column.cells) for column in columns.values()):
         return "."
-    first: dict[str, tuple[int, str, str]] = {}
-    for name, column in columns.items():
-        for i, cell in enumerate(column.cells):
-            if ("." in cell or "," in cell) and is_number(cell):
-                mark = "." if "." in cell else ","
-                if mark not in first or first[mark][0] > i:
-                    first[mark] = (i, name, cell)
+    first = marks_in(columns, ".,")
     if len(first) == 2:
         raise _two_marks(first["."], first[","], ats)
     return next(iter(first), ".")
 
 
-def _two_marks(point: tuple[int, str, str], comma: tuple[int, str, str], at: NDArray[np.int64] | None) -> DataError:
+def marks_in(columns: Mapping[str, Cells], marks: str) -> dict[str, Marked]:
+    """The first number that has a decimal mark, for each of some marks that is there: its row, column and cell."""
+    first: dict[str, Marked] = {}
+    for name, column in columns.items():
+        whole = "\n".join(column.cells)
+        for mark in (one for one in marks if one in whole):
+            found = next((i for i, cell in enumerate(column.cells) if mark in cell and is_number(cell)), None)
+            if found is not None and (mark not in first or first[mark][0] > found):
+                first[mark] = (found, name, column.cells[found])
+    return first
+
+
+class Marks:
+    """The decimal marks of one file that is read in batches: one batch by itself shows one of them."""
+
+    def __init__(self, separator: str | None, given: str | None) -> None:
+        self.known = given is not None or separator == ","
+        self.first: dict[str, Marked] = {}
+
+    def look(self, columns: Mapping[str, Any], before: int) -> None:
+        """See a batch that comes after ``before`` rows; refuse the file where two marks have been seen."""
+        if self.known:
+            return
+        text = {name: column for name, column in columns.items() if isinstance(column, Cells)}
+        for mark, (i, name, cell) in marks_in(text, "".join(set(".,") - set(self.first))).items():
+            self.first[mark] = (before + i, name, cell)
+        if len(self.first) == 2:
+            raise _two_marks(self.first["."], self.first[","], None)
+
+
+def _two_marks(point: Marked, comma: Marked, at: NDArray[np.int64] | None) -> DataError:
     (i, one, a), (j, other, b) = sorted((point, comma), key=lambda found: found[0])
     key = "data.marks" if one == other else "data.marks_columns"
     return DataError(

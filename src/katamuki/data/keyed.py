@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from katamuki.data import condition as conditions
-from katamuki.data.cells import Cells, is_missing
+from katamuki.data.cells import Cells, Marks, is_missing
 from katamuki.data.convert import plain
 from katamuki.data.labels import key_column, kind_of
 from katamuki.data.parts import Part, check_alike
@@ -73,6 +73,7 @@ class KeyedReader:
         self.kinds: dict[str, str] = {}  # of key columns of text, as far as they were seen
         self.silent: set[str] = set()  # such columns whose first cells had no value
         self.types: list[Any] | None = None  # Arrow's, of the keys
+        self.marks = [Marks(one.separator, one.decimal) for one in stream.parts]
         check_alike(stream.parts, tuple(dict.fromkeys((*by, *used, *tested))), stream.source.name)
 
     def batches(self, used: Sequence[str] | None = None) -> Iterator[Keyed]:
@@ -81,7 +82,7 @@ class KeyedReader:
         wanted = self.used if used is None else tuple(used)
         names = tuple(dict.fromkeys((*self.by, *wanted, *self.tested)))
         row = 0
-        for part in self.stream.parts:
+        for part, marks in zip(self.stream.parts, self.marks, strict=True):
             idle = part.idle(self.condition) if self.condition else {}
             for piece, rows in enumerate(part.pieces):
                 if idle.get(piece, False) and rows is not None:  # no row can meet the condition, none lacks a value
@@ -91,7 +92,7 @@ class KeyedReader:
                 words = frozenset((*self.by, *self.textual))
                 for raw in part.batches(piece, names, words, self.stream.batch):
                     n = len(next(iter(raw.values())))
-                    yield self._batch(part, raw, wanted, row, n)
+                    yield self._batch(part, marks, raw, wanted, row, n)
                     row += n
         self._spoken()
         self.stream.unchanged()
@@ -101,9 +102,11 @@ class KeyedReader:
         keys = () if self.types is None else tuple(_empty(kind) for kind in self.types)
         return Keyed(keys, arrays, None, np.empty(0, dtype=np.int64), rows, 0)
 
-    def _batch(self, part: Part, raw: Mapping[str, Any], used: Sequence[str], first: int, n: int) -> Keyed:
+    def _batch(
+        self, part: Part, marks: Marks, raw: Mapping[str, Any], used: Sequence[str], first: int, n: int
+    ) -> Keyed:
         numbers = np.arange(first, first + n)
-        found = self._loosened(part, raw, used, numbers, n)
+        found = self._loosened(part, marks, raw, used, numbers, n)
         keys = [self._key(raw[name], name, k) for k, name in enumerate(self.by)]
         if found.index is not None:
             keys = [key.take(found.index) for key in keys]
@@ -111,7 +114,13 @@ class KeyedReader:
         return Keyed(tuple(keys), found.arrays, found.lost, numbers, found.filtered, found.dropped)
 
     def _loosened(
-        self, part: Part, raw: Mapping[str, Any], used: Sequence[str], numbers: NDArray[np.int64], n: int
+        self,
+        part: Part,
+        marks: Marks,
+        raw: Mapping[str, Any],
+        used: Sequence[str],
+        numbers: NDArray[np.int64],
+        n: int,
     ) -> Loose:
         columns = {name: plain(raw[name], name) for name in dict.fromkeys((*used, *self.tested))}
         table = Table(
@@ -119,7 +128,9 @@ class KeyedReader:
             separator=part.separator, decimal=part.decimal,
         )  # fmt: skip
         try:
-            return loosened(table, columns, used, self.condition, n, self.missing, numbers)
+            found = loosened(table, columns, used, self.condition, n, self.missing, numbers)
+            marks.look({name: columns[name] for name in used}, int(numbers[0]) if n else 0)
+            return found
         except DataError as error:
             if len(self.stream.parts) == 1:
                 raise

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from katamuki.data import condition as conditions
+from katamuki.data.cells import Marks
 from katamuki.data.convert import plain
 from katamuki.data.parts import BATCH, Part, check_alike, count_rows
 from katamuki.data.selection import Missing, Narrowed, narrowed
@@ -119,6 +120,7 @@ class Reader:
         self.names = tuple(dict.fromkeys((*self.used, *self.tested))) or stream.names[:1]
         self.seen = False  # a pass has been over all rows: what is left out is counted, and nothing is to be refused
         self.comma = False  # a batch of text had decimal commas
+        self.marks = [Marks(one.separator, one.decimal) for one in stream.parts]
         self.clean = False  # and every row of every used column is finite
         check_alike(stream.parts, self.names, stream.source.name)
         self.pieces = self._pieces()
@@ -165,9 +167,15 @@ class Reader:
         fetch, source = partial(_picked, columns), self.stream.source
         table = Table(tuple(raw), fetch, source, separator=part.separator, decimal=part.decimal)
         try:
-            return narrowed(table, columns, used, self.condition, n, self.missing)
+            found = narrowed(table, columns, used, self.condition, n, self.missing)
         except DataError as error:
             raise self._placed(error, part, piece, first, n, table, columns) from None
+        if found.mark is not None and not self.seen:
+            try:
+                self.marks[piece.part].look({name: columns[name] for name in used}, self._before(piece) + first)
+            except DataError as error:
+                raise self._in_part(error, part, piece) from None
+        return found
 
     def _placed(
         self,
@@ -180,8 +188,12 @@ class Reader:
         columns: Mapping[str, Any],
     ) -> DataError:
         """An error about rows, with their numbers in the file and in all files together."""
-        before = piece.first if piece.first is not None else self._counted(piece)
+        before = self._before(piece)
         own = self._again(np.arange(before + first, before + first + n), n, table, columns) or error
+        return self._in_part(own, part, piece)
+
+    def _in_part(self, own: DataError, part: Part, piece: Piece) -> DataError:
+        """An error about rows of one file of several."""
         if len(self.stream.parts) == 1:
             return own
         earlier = [one.rows for one in self.stream.parts[: piece.part]]
@@ -197,8 +209,10 @@ class Reader:
             return error
         return None
 
-    def _counted(self, piece: Piece) -> int:
-        """The rows of a part before a piece, where nobody knows: they are read again."""
+    def _before(self, piece: Piece) -> int:
+        """The rows of a part before a piece; where nobody knows, they are read again."""
+        if piece.first is not None:
+            return piece.first
         part = self.stream.parts[piece.part]
         return sum(count_rows(part, k) for k in range(piece.number))
 
