@@ -260,7 +260,7 @@ def test_a_wrong_row_is_found_by_the_check(many: km.Many) -> None:
     from katamuki.api.many_checking import agreement
 
     row = many._row(4)
-    true = agreement(("w4",), row, many._single.again(("w4",)))
+    true = agreement(("w4",), row, many._single.again(("w4",), 0))  # a key is looked for where it is not there
     assert true.verdict == "PASS"
     for change in (
         {"b": row["b"] * (1 + 1e-5)},
@@ -268,7 +268,7 @@ def test_a_wrong_row_is_found_by_the_check(many: km.Many) -> None:
         {"_loss": row["_loss"] * 1.1},
         {"a": None},
     ):
-        assert agreement(("w4",), {**row, **change}, many._single.again(("w4",))).verdict == "FAIL", change
+        assert agreement(("w4",), {**row, **change}, many._single.again(("w4",), 4)).verdict == "FAIL", change
 
 
 def test_the_verdict_of_a_table_hears_the_check(table: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,8 +34,8 @@ def test_a_wrong_row_of_data_without_noise_is_contradicted(formula: str) -> None
     row = many._row(3)
     off = row["a"] * 1e-9
     wrong = {**row, "a": row["a"] + off, "_loss": float(np.mean((off * X) ** 2)) or 1e-18}
-    assert agreement((3,), row, many._single.again((3,))).verdict == "PASS"
-    assert agreement((3,), wrong, many._single.again((3,))).verdict == "FAIL"
+    assert agreement((3,), row, many._single.again((3,), 3)).verdict == "PASS"
+    assert agreement((3,), wrong, many._single.again((3,), 3)).verdict == "FAIL"
 
 
 @pytest.mark.parametrize("formula", sorted(PERFECT))

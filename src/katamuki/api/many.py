@@ -12,20 +12,23 @@ from typing import Any
 
 from katamuki.api.elsewhere import memory, said
 from katamuki.api.many_asking import Given, Wanted, manifest, wanted
-from katamuki.api.many_blocks import Work
+from katamuki.api.many_blocks import Unseen, Work
 from katamuki.api.many_checking import SAMPLE, Checked, agreement, drawn
 from katamuki.api.many_cluster import OnCluster
 from katamuki.api.many_curves import Single, plain
 from katamuki.api.many_partitions import Trip
 from katamuki.api.many_passing import Passing
 from katamuki.api.many_result import Many
+from katamuki.api.many_rows import InMemory
 from katamuki.api.many_running import Ending, Progress, run
 from katamuki.api.options import check_options, shown
 from katamuki.api.values import Limits
 from katamuki.cluster import ClusterTable
 from katamuki.data.selection import Missing
 from katamuki.errors import BoundsError, DataError, FitWarning
+from katamuki.many.curves import ManyTask
 from katamuki.many.folder import Folder
+from katamuki.many.sheet import Sheet, room_of
 from katamuki.many.stored import kind_of
 from katamuki.many.table import FIRST, among, empty, ordered, together
 from katamuki.many.writing import Parts, apart
@@ -197,12 +200,11 @@ def _fitted(
 ) -> Many:
     """Fit all curves that are not in parts yet."""
     supply, before = todo.supply, store.done if store is not None else 0
-    kept = Kept(_nothing(todo), memory(todo.max_memory))
-    add = kept.add if store is None else store.add
+    kept = _sheet(todo) if store is None and isinstance(supply, InMemory) else Kept(todo)
     ending: Ending = "done"
     if store is None or not store.complete:
         try:
-            ending = _run(todo, store, add, threads, deadline, progress)
+            ending = _run(todo, kept if store is None else store, threads, deadline, progress)
         except BaseException:
             if store is not None:
                 store.given_up()
@@ -220,19 +222,31 @@ def _fitted(
     return found
 
 
+def _sheet(todo: Wanted) -> Sheet:
+    """Room for the table of curves that are all in memory; refused where it is too large for that."""
+    supply = todo.supply
+    made_of = (supply.keys, todo.task.kernel.parameters, supply.curves)
+    needed, limit = room_of(*made_of), memory(todo.max_memory)
+    if needed > limit:
+        raise _too_large(supply.curves, needed, limit)
+    return Sheet(supply.by, *made_of)
+
+
+def _too_large(curves: int, needed: int, limit: int) -> DataError:
+    return DataError("E-MEMORY", "many.table_memory", curves=curves, needed=said(needed), limit=said(limit))
+
+
 class Kept:
     """Tables that stay in memory: refused once they are too large for it.
 
     Parameters
     ----------
-    nothing : pyarrow.Table
-        The table without a row.
-    limit : int
-        Bytes.
+    todo : Wanted
+        Whose table it is.
     """
 
-    def __init__(self, nothing: Any, limit: int) -> None:
-        self.tables, self.limit = [nothing], limit
+    def __init__(self, todo: Wanted) -> None:
+        self.tables, self.limit = [_nothing(todo)], memory(todo.max_memory)
         self.bytes = self.curves = 0
 
     def add(self, table: Any) -> None:
@@ -241,8 +255,7 @@ class Kept:
         self.bytes += table.nbytes
         self.curves += len(table)
         if 2 * self.bytes > self.limit:  # they exist twice while they are made one
-            needed, limit = said(2 * self.bytes), said(self.limit)
-            raise DataError("E-MEMORY", "many.table_memory", curves=self.curves, needed=needed, limit=limit)
+            raise _too_large(self.curves, 2 * self.bytes, self.limit)
 
     def table(self) -> Any:
         """All of them as one, in their order."""
@@ -250,28 +263,38 @@ class Kept:
         return ordered(found) if FIRST in found.column_names else found
 
 
+def _unseen(task: ManyTask) -> Unseen | None:
+    """The engine of closed forms, which a look at every number beforehand would cost as much as the sums."""
+    from katamuki.many.straight import fit_unseen, telling
+
+    return Unseen(fit_unseen, telling(task.kernel, task.free)) if task.linear and not task.bounds else None
+
+
 def _run(
-    todo: Wanted, store: Parts | None, add: Callable[[Any], None], threads: int, deadline: float | None,
-    progress: Progress | None,
-) -> Ending:  # fmt: skip
+    todo: Wanted, into: Parts | Kept | Sheet, threads: int, deadline: float | None, progress: Progress | None
+) -> Ending:
     """Fit them by threads of this process, or by the workers of a cluster."""
     from katamuki.many.engine import fit_curves
 
+    store = into if isinstance(into, Parts) else None
+    sheet = into if isinstance(into, Sheet) else None
     supply, done = todo.supply, store.done if store is not None else 0
     if isinstance(supply, OnCluster):
         trip = Trip(look=supply.look, road=todo.road, task=todo.task, weighing=todo.weighing)
+        assert not isinstance(into, Sheet)
         if isinstance(store, Folder):
             return supply.run(
-                trip, add, deadline=deadline, progress=progress, folder=str(store.folder), skip=store.finished
+                trip, into.add, deadline=deadline, progress=progress, folder=str(store.folder), skip=store.finished
             )
-        return supply.run(trip, add, done=done, deadline=deadline, progress=progress)
+        return supply.run(trip, into.add, done=done, deadline=deadline, progress=progress)
     work = Work(todo.road, todo.task, lambda task, curves: fit_curves(task, curves, 1), todo.weighing, todo.missing,
-                todo.named)  # fmt: skip
+                todo.named, sheet, _unseen(todo.task))  # fmt: skip
     if isinstance(supply, Passing) and store is not None:
         supply.folder = store.folder
     supply.skip(done)
     options: dict[str, Any] = {"threads": threads, "deadline": deadline, "progress": progress, "done": done}
-    return run(supply, work, lambda block: add(block.table), **options)
+    sink = (lambda one: into.handed(len(one))) if isinstance(into, Sheet) else (lambda one: into.add(one.table))
+    return run(supply, work, sink, **options)
 
 
 def _checked(found: Many, count: int, seed: int) -> None:
@@ -283,8 +306,8 @@ def _checked(found: Many, count: int, seed: int) -> None:
         keys = [tuple(row[name] for name in found.by) for row in rows]
         if isinstance(supply, OnCluster | Passing) and keys:
             supply.fetch([plain(key) for key in keys])
-        for key, row in zip(keys, rows, strict=True):
-            curves.append(agreement(key, row, found._single.again(key)))
+        for at, key, row in zip(places, keys, rows, strict=True):
+            curves.append(agreement(key, row, found._single.again(key, at)))
     except KeyboardInterrupt:
         pass
     found.checked = Checked(tuple(curves))

@@ -21,12 +21,14 @@ from katamuki.api.preparing import LARGEST, SMALLEST
 from katamuki.backends import numpy_
 from katamuki.data.selection import Missing
 from katamuki.many.curves import STATES, VERDICTS, Curves, Fitted, ManyTask
+from katamuki.many.sheet import Sheet
 from katamuki.many.table import rows_of
 from katamuki.records import Array
 
 MARKS = ("", "MISSING", "EMPTY", "DOMAIN", "TOOFEW", "SIGMA", "OVERFLOW")  # why nothing is fitted, the first that holds
 MISSING, EMPTY, DOMAIN, TOOFEW, SIGMA, OVERFLOW = range(1, len(MARKS))
 Engine = Callable[[ManyTask, Curves], Fitted]
+Whole = NDArray[np.int64]
 Marks = NDArray[np.int8]
 
 
@@ -61,18 +63,30 @@ class Done:
     """A block that was fitted: a row of the table for each curve, and how long it took."""
 
     first: int
-    table: Any  # the rows of the table, a pyarrow.Table
+    curves: int
+    table: Any  # the rows of the table, a pyarrow.Table; None where they stand in a sheet
     rows: int  # of all its curves
     dropped: int  # of them
     seconds: float
 
     def __len__(self) -> int:
-        return len(self.table)
+        return self.curves
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """An engine for rows that nobody has looked at, and the columns of which it sees itself that a value is none.
+
+    It is called with a function that looks at all of them, and gives None where that finds something.
+    """
+
+    engine: Callable[[ManyTask, Curves, Callable[[], bool]], Fitted | None]
+    telling: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What is done to each block."""
+    """What is done to each block; its rows are written to the ``sheet`` where there is one."""
 
     road: Road
     task: ManyTask
@@ -80,20 +94,50 @@ class Work:
     weighing: Weighing
     missing: Missing
     by: tuple[str, ...]
+    sheet: Sheet | None = None
+    unseen: Unseen | None = None
 
     def __call__(self, load: Load) -> Done:
         """Load a block and fit its curves."""
         began = time.perf_counter()
         block = load()
         before = int(block.offsets[-1])
+        fitted, n = self._at_once(block), np.diff(block.offsets)
+        if fitted is None:
+            fitted, n = self._looked_at(block)
+        table = None
+        if self.sheet is not None:
+            self.sheet.put(block.first, fitted, n)
+        else:
+            table = rows_of(self.by, block.keys, self.task.kernel.parameters, fitted, n)
+        return Done(block.first, len(block), table, before, before - int(n.sum()), time.perf_counter() - began)
+
+    def _at_once(self, block: Block) -> Fitted | None:
+        """The fits of all curves by an engine that sees itself where something is wrong; None where something is."""
+        plan, kernel = self.road.plan, self.task.kernel
+        y = plan.response_column
+        if self.unseen is None or y is None or y in block.alike or block.lost is not None or self.weighing.given:
+            return None
+        unknown = [name for name in self.road.used if name != y and name not in self.unseen.telling]
+        if _without(block, unknown) is not None:
+            return None
+        shared = all(name in block.alike for name in kernel.columns) and bool(block.alike)
+        block = block if shared else spread(block)
+        columns = tuple(block.arrays[name] for name in kernel.columns)
+
+        def sure() -> bool:
+            enough = bool((np.diff(block.offsets) >= len(self.road.said.free)).all())
+            return enough and _without(block, self.road.used) is None and _plain(block.offsets, block.arrays[y])
+
+        return self.unseen.engine(self.task, Curves(block.offsets, columns, block.arrays[y], None, shared), sure)
+
+    def _looked_at(self, block: Block) -> tuple[Fitted, Whole]:
+        """The fits of all curves, and how many rows each has, after a look at every number."""
         bad = _without(block, self.road.used)
         lacking = None if bad is None or self.missing == "error" else _having(block, bad)
         if lacking is None or not block.alike or lacking.all():
-            fitted, n = self._fits(block, bad)
-        else:  # the others share their columns still, whatever stands beside them
-            fitted, n = self._apart(block, bad, lacking)
-        table = rows_of(self.by, block.keys, self.task.kernel.parameters, fitted, n)
-        return Done(block.first, table, before, before - int(n.sum()), time.perf_counter() - began)
+            return self._fits(block, bad)
+        return self._apart(block, bad, lacking)  # the others share their columns still, whatever stands beside them
 
     def _apart(self, block: Block, bad: NDArray[np.bool_] | None, lacking: NDArray[np.bool_]) -> tuple[Fitted, Any]:
         """The fits of the curves that are whole and of those that lack rows, in the order of the block."""
@@ -182,7 +226,7 @@ def spread(block: Block, names: tuple[str, ...] | None = None) -> Block:
     return Block(block.first, block.keys, block.offsets, arrays, block.lost)
 
 
-def _without(block: Block, used: tuple[str, ...]) -> NDArray[np.bool_] | None:
+def _without(block: Block, used: Sequence[str]) -> NDArray[np.bool_] | None:
     """Which rows have no value in some used column (rows,); None where all have."""
     bad = block.lost
     rows = int(block.offsets[-1])

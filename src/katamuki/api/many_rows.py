@@ -75,6 +75,9 @@ class Known(Protocol):
     def curve(self, key: Sequence[object]) -> tuple[Block, Whole | None] | None:
         """The curve of a key, and its rows' numbers in the source; None where there is none."""
 
+    def rows_of(self, key: Sequence[object], at: int) -> Block | None:
+        """The curve of a key, which is row ``at`` of the table, where its rows' numbers do not matter."""
+
     def close(self) -> None:
         """End what was opened."""
 
@@ -171,6 +174,12 @@ class InMemory:
         begin, end = int(self.offsets[k]), int(self.offsets[k + 1])
         rows = np.arange(begin, end) if self.codes is None else np.flatnonzero(self.codes == k)
         return self.block(k, k + 1), rows if self.index is None else self.index[rows]
+
+    def rows_of(self, key: Sequence[object], at: int) -> Block | None:
+        """The curve of a key; all keys are looked through only where it is not that of curve ``at``."""
+        there = at < self.curves and place([one.slice(at, 1) for one in self.keys], key) == 0
+        k = at if there else place(self.keys, key)
+        return None if k is None else self.block(k, k + 1)
 
     def close(self) -> None:
         """Nothing is open."""

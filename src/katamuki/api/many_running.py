@@ -24,6 +24,7 @@ from katamuki.records import Array
 FIRST = 64  # curves of the first block
 MOST = 1 << 16  # curves of a block
 ROWS = 1 << 17  # rows of a block: what is read twice stays in the cache
+READ_ONCE = 1 << 20  # rows of a block that is read once
 LONG = 0.2  # seconds that a block should take
 GROWTH = 8.0  # at most, from block to block
 Ending = Literal["done", "interrupted", "time"]
@@ -111,7 +112,7 @@ def run(
         try:
             while True:
                 while left and len(waiting) < 2 * threads:
-                    found = supply.take(pace.curves, ROWS)
+                    found = supply.take(pace.curves, ROWS if work.unseen is None else READ_ONCE)
                     left = found is not None
                     if found is not None:
                         waiting.append(pool.submit(work, found[0]))

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from katamuki.backends.kernel import Kernel
 from katamuki.backends.native import Native, address_of
 from katamuki.many import straight_exact
 from katamuki.many import straight_passes as passes
@@ -28,6 +29,8 @@ from katamuki.problem import available_cores, layout_of
 SLICE = 4096  # curves of one task of a thread
 ROWS = 1 << 16  # rows of one, about
 LONG = 4096  # rows of a curve up to which it is fitted here
+# Operations that cannot hide an infinite or missing argument, and how many of their first arguments that holds for.
+PASSED_ON = {"add": 2, "sub": 2, "mul": 2, "neg": 1, "div": 1}
 EXACT, NOTHING = STATES.index("exact"), STATES.index("")
 FAILED = VERDICTS.index("failed")
 
@@ -67,7 +70,15 @@ class Lines:
 
     def run(self, threads: int) -> None:
         """Solve and judge every curve in doubles, then those that need more in double-double."""
+        self.solve(threads)
+        self.sharpen(threads)
+
+    def solve(self, threads: int) -> None:
+        """Solve and judge every curve in doubles."""
         self.pass_over(self.chosen, passes.straight_pass, self.task.kernel.address, passes.room, threads)
+
+    def sharpen(self, threads: int) -> None:
+        """The same in double-double for those that need it."""
         ill = self.chosen[self.status[self.chosen] == ILL]
         if len(ill):
             address = self.task.kernel.double_double_address
@@ -146,9 +157,55 @@ def fit_linear(task: ManyTask, curves: Curves, threads: int | None = None) -> Fi
     See ``tests/test_many_linear.py``; ``katamuki.fit_many`` comes here by itself.
     """
     lines = Lines(task, curves)
-    threads = threads or available_cores()
-    lines.run(threads)
+    lines.run(threads or available_cores())
     return fitted(lines, EXACT)
+
+
+def fit_unseen(task: ManyTask, curves: Curves, sure: Callable[[], bool]) -> Fitted | None:
+    """The same on one thread for curves that nobody has looked at: what is wrong with one shows in its sums.
+
+    Parameters
+    ----------
+    task : ManyTask
+        As in :func:`fit_linear`.
+    curves : Curves
+        Their rows; columns that :func:`telling` does not name are finite.
+    sure : function
+        Looks at them, if need be: whether each has as many rows as it must have, all finite and of a size whose squares
+        can be summed.
+
+    Returns
+    -------
+    Fitted or None
+        None where they are not what they should be.
+    """
+    lines = Lines(task, curves)
+    lines.solve(1)
+    if (lines.status < 0).any() and not sure():
+        return None
+    lines.sharpen(1)
+    return fitted(lines, EXACT)
+
+
+def telling(kernel: Kernel, free: tuple[str, ...]) -> frozenset[str]:
+    """The columns whose missing or infinite values make a derivative by a free parameter so, and with it its sums.
+
+    Example
+    -------
+    >>> from katamuki.backends.kernel import Kernel
+    >>> from katamuki.formula import parse
+    >>> kernel = Kernel(parse("y ~ a*x*z + b/u + c*(v if w > 0 else 1)", ["x", "y", "z", "u", "v", "w"]).graph)
+    >>> sorted(telling(kernel, kernel.parameters))
+    ['x', 'z']
+    """
+    graph, found = kernel.derivative, set[str]()
+    waiting = [graph.outputs[1 + kernel.parameters.index(name)] for name in free]
+    while waiting:
+        node = graph.nodes[waiting.pop()]
+        if node.op == "column":
+            found.add(str(node.value))
+        waiting += node.args[: PASSED_ON.get(node.op, 0)]
+    return frozenset(found)
 
 
 def fitted(lines: Lines, solved: int) -> Fitted:

@@ -56,29 +56,41 @@ def rows_of(
     pyarrow.Table
         b rows.
     """
-    import pyarrow as pa
-
-    arrays = list(keys)
-    for k in range(len(parameters)):
-        arrays += [_numbers(fitted.values[:, k]), _numbers(fitted.stderr[:, k])]
-    arrays += [_numbers(fitted.loss), pa.array(n), pa.array(fitted.dof, mask=fitted.dof < 0)]
+    numbers = [one[:, k] for k in range(len(parameters)) for one in (fitted.values, fitted.stderr)]
     words = ((VERDICTS, fitted.verdict), (STATES, fitted.state), (fitted.codes, fitted.code))
-    arrays += [_words(known, places) for known, places in words]
-    return pa.table(arrays, names=columns_of(by, parameters))
+    return assembled(columns_of(by, parameters), keys, [*numbers, fitted.loss], n, fitted.dof, words)
 
 
-def _numbers(values: Array) -> Any:
-    """Numbers; null where there is none."""
+def assembled(
+    names: Sequence[str], keys: Sequence[Any], numbers: Sequence[Array], n: NDArray[np.int64], dof: NDArray[np.int64],
+    words: Sequence[tuple[Sequence[str], NDArray[Any]]],
+) -> Any:  # fmt: skip
+    """The table of these columns: keys, numbers (b,) that may be NaN, rows, degrees of freedom, and words by place."""
     import pyarrow as pa
 
-    return pa.array(values, mask=np.isnan(values))
+    arrays = [*keys, *(_numbers(one) for one in numbers), _numbers(n), _numbers(dof, dof < 0)]
+    return pa.table([*arrays, *(_words(known, places) for known, places in words)], names=list(names))
+
+
+def _numbers(values: NDArray[Any], gaps: NDArray[np.bool_] | None = None) -> Any:
+    """Numbers as an Arrow array, in the same memory where they stand together; null where there is a gap, or NaN."""
+    import pyarrow as pa
+
+    values = np.ascontiguousarray(values)
+    if gaps is None and values.dtype.kind == "f":
+        gaps = np.isnan(values)
+    if gaps is None or not gaps.any():
+        return pa.array(values)
+    there = np.packbits(~gaps, bitorder="little")
+    buffers = [pa.py_buffer(there), pa.py_buffer(values)]
+    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), buffers)
 
 
 def _words(known: Sequence[str], places: NDArray[Any]) -> Any:
-    """Words by their places."""
+    """Words by their places as an Arrow array."""
     import pyarrow as pa
 
-    return pa.array(list(known), pa.string()).take(pa.array(places.astype(np.int64)))
+    return pa.array(list(known), pa.string()).take(pa.array(places))
 
 
 def empty(by: Sequence[str], kinds: Sequence[Any], parameters: Sequence[str]) -> Any:
