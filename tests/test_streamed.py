@@ -360,3 +360,19 @@ def test_the_rows_of_a_sample_are_those_that_win_whatever_the_batches():
     assert kept([1] * 1000, 70) == kept([333, 333, 334], 70) == whole
     assert kept([1000], 70, seed=1) != whole
     assert kept([1000], 2000) == list(range(1000))
+
+
+def test_a_start_that_leads_to_a_worse_minimum_is_compared_with_the_best(tmp_path):
+    """The best minimum of the sample was thrown away, and its loss given to the start's: 2.1 was said to be 4.2."""
+    draw = np.random.default_rng(1)
+    x = draw.uniform(0.0, 10.0, 40_000)
+    data = {"x": x, "y": 2.0 * np.sin(3.0 * x + 0.5) + 0.3 * draw.standard_normal(len(x))}
+    path = tmp_path / "waves.parquet"
+    write(path, data)
+    start = {"a": 1.0, "b": 5.0, "c": 0.0}
+    here, there = km.fit("y ~ a*sin(b*x+c)", data, start=start), streamed("y ~ a*sin(b*x+c)", path, start=start)
+    alike(here, there)
+    assert {"BETTER_MINIMUM", "START_WAS_KEPT"} <= {one.code for one in there.findings}
+    assert abs(there.minima[0].params["b"]) == pytest.approx(3.0, abs=0.01)
+    assert there.minima[0].loss == pytest.approx(here.minima[0].loss, rel=1e-9)
+    assert there.solution.search.given.loss == pytest.approx(there.loss, rel=1e-12)

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+import numpy as np
+
 from katamuki.api.distant_means import named, of_means, values_of
 from katamuki.api.searching import NEAR, TRIED
 from katamuki.api.values import Settings
@@ -18,6 +20,7 @@ from katamuki.messages import few
 from katamuki.problem.distant import Distant
 from katamuki.problem.large import LargeProblem
 from katamuki.records import Array, Minimum, Search
+from katamuki.search import SAME
 from katamuki.solvers.few_passes import settle
 from katamuki.solvers.levenberg_marquardt import Descent, minimise
 from katamuki.solvers.linear import ExactAnswer
@@ -58,19 +61,37 @@ def descend(
         return of_means(problem, search, start, best, down)
     if search is None or best.ending != "converged":
         return best, search
+    return _among_minima(problem, start, search, best, down)
+
+
+def _among_minima(
+    problem: Distant, start: Array, search: Search, first: Descent, down: Callable[[Array], Descent]
+) -> tuple[Descent, Search]:
+    """The best of the minima between which the sample cannot decide, and the search as a record about all rows.
+
+    ``first`` came from ``start``. Where that was below a start of the user's it stays the answer, and the sample's
+    best minimum is descended to for comparison.
+    """
     minima = [one for one in search.minima if one.converged]
-    first = minima[0] if minima else None
-    ended = {0: best}
-    for k, other in enumerate(minima[1:TRIED], 1):
-        if first is None or other.loss > first.loss * (1.0 + NEAR * problem.p / problem.sample.n):
+    own = search.given is not None and search.given.converged
+    here = next((k for k, one in enumerate(minima) if _is_at(problem, one, start)), None if own else 0)
+    best, ended = first, {} if here is None else {here: first}
+    for k, other in enumerate(minima[:TRIED]):
+        if other.loss > minima[0].loss * (1.0 + NEAR * problem.p / problem.sample.n):
             break
+        if k == here:
+            continue
         found = down(values_of(problem, other.params))
         if found.ending != "converged":
             continue
         ended[k] = found
-        if found.rss < best.rss:
+        if found.rss < best.rss and not own:
             best = found
-    return best, _about_all(problem, search, minima, ended)
+    return best, _about_all(problem, search, minima, ended, first if own else None)
+
+
+def _is_at(problem: Distant, one: Minimum, values: Array) -> bool:
+    return bool(np.allclose(values_of(problem, one.params), values, rtol=SAME, atol=0.0))
 
 
 def from_given(
@@ -89,19 +110,28 @@ def from_given(
     return minimise(problem, problem.values, *limits, max_steps=max_steps, max_seconds=max_seconds, progress=progress)
 
 
-def _about_all(problem: Distant, search: Search, minima: list[Minimum], ended: Mapping[int, Descent]) -> Search:
-    """The record with losses on all rows: of those descended to as they are, of others as far above the first."""
-    if not minima:
-        return search
-    shift = ended[0].rss / problem.n - minima[0].loss
+def _about_all(
+    problem: Distant, search: Search, minima: list[Minimum], ended: Mapping[int, Descent], own: Descent | None
+) -> Search:
+    """The record with losses on all rows: of those descended to as they are, of others as far above the best of these.
+
+    ``own`` is where the user's start ended on all rows, if it led to a minimum.
+    """
+    shift = min(((k, one.rss / problem.n - minima[k].loss) for k, one in ended.items() if minima), default=(0, 0.0))[1]
     moved = []
     for k, one in enumerate(minima):
         if k in ended:
-            moved.append(replace(one, params=named(problem, ended[k].values), loss=ended[k].rss / problem.n))
+            moved.append(_at(problem, ended[k], one.reached))
         else:
             moved.append(replace(one, loss=max(one.loss + shift, 0.0)))
     moved.sort(key=lambda one: one.loss)
     given = search.given
-    if given is not None:
+    if own is not None:
+        given = _at(problem, own, 1)
+    elif given is not None:
         given = replace(given, loss=max(given.loss + shift, 0.0))
     return replace(search, minima=tuple(moved), given=given)
+
+
+def _at(problem: Distant, descent: Descent, reached: int) -> Minimum:
+    return Minimum(named(problem, descent.values), descent.rss / problem.n, reached)
