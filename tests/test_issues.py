@@ -9,6 +9,7 @@ import pytest
 
 import katamuki as km
 from katamuki import messages, report
+from katamuki.problem.large import LARGE
 
 
 def test_a_gaussian_under_noise_as_large_as_itself_ends_at_its_minimum():
@@ -91,3 +92,10 @@ def test_the_check_of_zeros_finds_a_gradient_of_zero(formula: str) -> None:
         warnings.simplefilter("ignore", km.FitWarning)
         fit = km.fit(formula, {"x": x, "y": np.zeros(20)})
     assert fit.check().verdict != "FAIL"
+
+
+def test_a_negative_seed_draws_the_sample_of_many_rows() -> None:
+    # This used to end in a ValueError of NumPy's.
+    x = np.linspace(0.0, 1.0, LARGE)
+    fit = km.fit("y ~ a*x + b", {"x": x, "y": 2.0 * x + 1.0}, seed=-1)
+    assert fit.params["a"] == pytest.approx(2.0, rel=1e-12)

@@ -15,7 +15,7 @@ from katamuki.data.sql import Queried
 from katamuki.data.streams import ABREAST, Stream, batch_rows, batches_abreast
 from katamuki.data.streams_parts import File, RelationPart, TextPart
 from katamuki.data.table import Table
-from katamuki.errors import BoundsError, DataError
+from katamuki.errors import BackendError, BoundsError, DataError
 from katamuki.messages import Phrase
 from katamuki.problem import Problem
 from katamuki.problem.distant import SAMPLE, Distant, Elsewhere, Wanted
@@ -85,6 +85,14 @@ def refuse(problem: Problem, what: str) -> None:
         if problem.source.queried:
             raise DataError("E-ROWS", "sql.in_memory", what=Phrase(what))
         raise DataError("E-STREAM", "stream.in_memory", what=Phrase(what))
+
+
+def refuse_batches(rows: Elsewhere, size: int) -> None:
+    """Refuse mini-batches where nobody reads rows one after the other: databases and clusters sum them."""
+    if isinstance(rows, Queried):
+        raise BackendError("E-BACKEND", "batches.database", size=size, database=rows.database.dialect.name)
+    if isinstance(rows, ClusterTable):
+        raise BackendError("E-BACKEND", "batches.cluster", size=size)
 
 
 def refuse_sample(source: Source, what: str) -> None:

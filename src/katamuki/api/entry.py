@@ -160,7 +160,7 @@ def fit(
     how = computing(loss, backend, dtype, device, kind, weighted=sigma is not None or weights is not None)
     chosen = resolve(solver)
     about_rows = (sigma, sigma_is, weights, where, missing, threads, max_memory, seed)
-    given = Given(start, bounds, fixed, params, *about_rows)
+    given = Given(start, bounds, fixed, params, *about_rows, getattr(chosen, "batch_size", None))
     if kind == "formula":
         _refuse_columns(target, inputs)
         ready = prepare(model, data, given)

@@ -44,6 +44,7 @@ class Given(NamedTuple):
     threads: int | None = None
     max_memory: int | None = None
     seed: int = 0
+    batch_size: int | None = None
 
 
 @dataclass(slots=True)
@@ -60,7 +61,7 @@ class Prepared:
 
 def prepare(model: str | Callable[..., object], data: object, given: Given) -> Prepared:
     """Check arguments of ``katamuki.fit`` and make the problem that they describe; names are known to be names."""
-    start, bounds, fixed, params, sigma, sigma_is, weights, where, missing, threads, max_memory, _ = given
+    start, bounds, fixed, params, sigma, sigma_is, weights, where, missing, threads, max_memory, *_ = given
     weighing = check_sigma(sigma, sigma_is, weights)
     rows = sources.rows(data)
     plan = plan_for(model, rows.names, params, (*(start or ()), *(bounds or ()), *(fixed or ())))
@@ -128,6 +129,8 @@ def _prepare_distant(
 ) -> Prepared:
     """The problem of rows that stay where they are; one in memory where few of them count."""
     sigma, weights = (_name_or_number(what, getattr(given, what)) for what in ("sigma", "weights"))
+    if given.batch_size is not None:
+        elsewhere.refuse_batches(rows, given.batch_size)
     problem = elsewhere.distant(
         rows,
         Wanted(
@@ -145,6 +148,7 @@ def _prepare_distant(
             seed=given.seed,
             linear=plan.is_linear(said.free),
             sample=elsewhere.sample_rows(len(used), given.max_memory),
+            memory=elsewhere.memory(given.max_memory),
             left=partial(_response, plan),
             weigh=lambda arrays, n: weights_of(sigma, weights, arrays, n, None, n),
         ),

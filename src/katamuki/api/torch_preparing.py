@@ -38,7 +38,7 @@ def prepare_torch(
     given: Given,
 ) -> Prepared:
     """Check what ``katamuki.fit`` was given and make the problem; see the module."""
-    start, bounds, fixed, params, sigma, sigma_is, weights, where, missing, threads, max_memory, _ = given
+    start, bounds, fixed, params, sigma, sigma_is, weights, where, missing, threads, max_memory, *_ = given
     weighing = check_sigma(sigma, sigma_is, weights)
     if params is not None:
         raise BoundsError("E-USAGE", "torch.params")

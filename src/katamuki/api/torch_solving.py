@@ -22,15 +22,17 @@ from katamuki.api.computing import Computing, check_range
 from katamuki.api.options import Asked
 from katamuki.api.plan import Plan
 from katamuki.api.preparing import Prepared
-from katamuki.api.solving import Run, Solver, diagnosis, solve, unmoved
+from katamuki.api.solving import Run, Solver, batches_of, diagnosis, solve, unmoved
 from katamuki.api.torch_plan import TorchPlan, table_of
 from katamuki.backends.torch_ import Place, check_place, threads
+from katamuki.backends.torch_.door import check_batch
 from katamuki.backends.torch_.loop import Ended, Task, Watch, train
 from katamuki.backends.torch_.models import Formula, Model
 from katamuki.backends.torch_.printing import source
 from katamuki.covariance import Uncertainty
 from katamuki.errors import BackendError, BoundsError
 from katamuki.problem import Problem
+from katamuki.problem.batches import Dealt
 from katamuki.problem.tabulated import TabulatedProblem
 from katamuki.records import Array, State, Trace
 from katamuki.solvers import first_order_run
@@ -43,6 +45,7 @@ from katamuki.solvers.linear import Linear
 MOST = 1000  # parameters up to which there is a covariance
 STILL = 1e-6  # cosine between residuals and any column of J: a network's gradient has vanished
 CELLS = 50_000_000  # rows times parameters up to which that is looked at
+OURS = ("steps", "batch_size")  # options that no optimizer of PyTorch has: its user's loop does
 OUTER = 100  # steps of L-BFGS, each of up to 20 iterations, for a model of many parameters
 
 Progress = Callable[[int, float], None] | None
@@ -74,10 +77,11 @@ def solve_by_torch(
         return _as_far_as_it_came(run) if plan.network else run
     loop = Loop(model, how)
     if plan.network or many:
-        run = _without_reference(ready, loop, chosen, max_seconds, progress)
+        run = _without_reference(ready, loop, chosen, max_seconds, progress, asked.seed)
     else:
         linear = plan.is_linear(said.free)
-        run = solve(problem, linear, chosen, said, ready.weighing, max_seconds, progress, loop=loop.minimise)
+        how_solved = (said, ready.weighing, max_seconds, progress)
+        run = solve(problem, linear, chosen, *how_solved, loop=loop.minimise, asked=asked)
     return _why_not_finite(run, loop, problem, how)
 
 
@@ -123,10 +127,15 @@ class Loop:
         max_seconds: float | None = None,
         progress: Progress = None,
         accumulate: bool = False,
+        batches: Dealt | None = None,
     ) -> first_order_run.Run:
         """Take the solver's steps from ``start`` (all_p,)."""
         assert not accumulate  # that experiment is made with the compiled rules
-        p = problem.p
+        p, place = problem.p, Place(self.how.dtype, self.how.device)
+        if batches is not None and not self.model.alike:
+            for step in sorted({0, batches.per_epoch - 1}):  # the last batch of an epoch may be smaller
+                check_batch(self.model, problem.columns, start, batches.rows(step), place)
+        times = 1.0 if batches is None else problem.n / batches.size  # a batch's mean by that of all rows, at most
         memory = Memory(solver, p) if p <= MOST and hasattr(solver, "rule") else None
         kept = _kept(solver.steps, (4 if memory is not None and solver.divides else 3) * p + 1)
         task = Task(
@@ -137,15 +146,16 @@ class Loop:
             start=start.astype(np.float64),
             free=problem.free,
             optimizer=type(solver).__name__,
-            options={one.name: getattr(solver, one.name) for one in dataclasses.fields(solver) if one.name != "steps"},
+            options={one.name: getattr(solver, one.name) for one in dataclasses.fields(solver) if one.name not in OURS},
             defaults={one.name: one.default for one in dataclasses.fields(solver)},
             steps=solver.steps,
             kept=kept,
-            place=Place(self.how.dtype, self.how.device),
+            place=place,
             loss=self.how.loss,
-            limit=FAR * problem.tss_about_zero / problem.n,
-            lost=LOST,
+            limit=times * FAR * problem.tss_about_zero / problem.n,
+            lost=times * LOST,
             threads=problem.threads,
+            rows=None if batches is None else batches.rows,
         )
         watch: Watch | None = None if memory is None else memory.step
         ended = self.ended = train(task, watch, max_seconds, progress)
@@ -208,13 +218,16 @@ def _trace(names: tuple[str, ...], ended: Ended, memory: Memory | None, whole: b
     return Trace(names, ended.index, rows[:, :p], rows[:, 3 * p], rows[:, p : 2 * p], rows[:, 2 * p : 3 * p], extra)
 
 
-def _without_reference(ready: Prepared, loop: Loop, solver: Any, max_seconds: float | None, progress: Progress) -> Run:
+def _without_reference(
+    ready: Prepared, loop: Loop, solver: Any, max_seconds: float | None, progress: Progress, seed: int
+) -> Run:
     """A run of a network, or of a model of many parameters: where it ended, and whether the gradient vanishes there."""
     problem, name = ready.problem, type(solver).__name__
     if ready.said.bounds:
         raise BoundsError("E-BOUNDS", "api.first_order_bounds", solver=name)
-    ended = loop.minimise(solver, problem, problem.values, max_seconds=max_seconds, progress=progress)
-    found = diagnosis(solver, problem, ended, None)
+    batches = batches_of(solver, problem, seed)
+    ended = loop.minimise(solver, problem, problem.values, max_seconds=max_seconds, progress=progress, batches=batches)
+    found = diagnosis(solver, problem, ended, None, batches)
     facts = found.facts
     state: State = "interrupted" if ended.ending == "interrupted" else found.state
     failure = {"interrupted": "interrupted", "diverged": "diverged"}.get(state)
@@ -270,7 +283,7 @@ def _why_not_finite(run: Run, loop: Loop, problem: Problem, how: Computing) -> R
         return _failed(run, "torch.gradient_not_finite", name=name)
     if how.dtype == "float32" and np.isfinite(ended.values).all():
         loss = problem.rss(ended.values) / problem.n
-        start = first[3 * p] if ended.steps else math.inf
+        start = ended.first if ended.steps else math.inf
         if math.isfinite(loss) and loss <= max(LOST * start, FAR * problem.tss_about_zero / problem.n):
             return _failed(run, "torch.overflow_single", step=ended.steps + 1, loss=f"{loss:.3g}")
     return run

@@ -43,6 +43,10 @@ class Dealt(Protocol):
     def per_epoch(self) -> int:
         """Batches of an epoch."""
 
+    @property
+    def seed(self) -> int:
+        """What deals them."""
+
     def place(self, step: int) -> tuple[int, int]:
         """The epoch of a step and its batch in there, all from 0."""
 

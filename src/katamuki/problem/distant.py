@@ -22,9 +22,11 @@ from katamuki.backends.native import address_of
 from katamuki.data.selection import Columns, Missing
 from katamuki.formula import Model
 from katamuki.problem import DEPENDENT, FINE, ILL, Problem, layout_of, passes
+from katamuki.problem.batches import Dealt
 from katamuki.records import Array, CellSums, Source
 
 SAMPLE = 100_000  # rows of the sample, at most
+MEMORY = 1 << 30  # bytes of data, where nobody says how many
 GONE = 1e-7  # a diagonal of a scaled Cholesky factor this small is the rounding of normal equations in doubles
 Road = Literal["stream", "sql", "cluster"]
 
@@ -54,6 +56,7 @@ class Wanted:
     seed: int = 0
     linear: bool = False
     sample: int = SAMPLE
+    memory: int = MEMORY
     left: Callable[[Mapping[str, Array]], Array]
     weigh: Callable[[Mapping[str, Array], int], Array | None]
 
@@ -111,6 +114,11 @@ class Distant(Problem):
         self.n = 0
         self.tss = self.tss_about_zero = 0.0
         self._known: tuple[bytes, Array] | None = None
+
+    def batches(self, size: int, seed: int) -> Dealt:
+        """Mini-batches, where rows can be read one after the other."""
+        del size, seed
+        raise NotImplementedError
 
     @property
     def weighted(self) -> bool:

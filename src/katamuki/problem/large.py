@@ -67,7 +67,7 @@ class LargeProblem(Problem):
         """The one pass over all rows, at parameters (all_p,) near the answer; whether every value is finite."""
         size = 1 + self.p + self.p * (self.p + 1) // 2
         middle = float(self.sample.y.mean())
-        unseen = 0 if _passed_on(self.kernel.graph) else len(self.columns)
+        unseen = 0 if passed_on(self.kernel.graph) else len(self.columns)
         more = (self.layout.free_address, self.p, unseen, middle)
         values = np.ascontiguousarray(values)
         parts = self.over_rows(passes.first_pass, values, size + 7, more)
@@ -98,7 +98,7 @@ class LargeProblem(Problem):
         super().close()
 
 
-def _passed_on(graph: Graph) -> bool:
+def passed_on(graph: Graph) -> bool:
     """Whether only sums, products and whole powers happen to columns: what is not finite stays so to the end."""
     for node in graph.nodes:
         if node.op == "powi" and exponent(graph, node) < 1:
@@ -111,4 +111,4 @@ def _passed_on(graph: Graph) -> bool:
 def _spread(n: int, count: int, seed: int) -> NDArray[np.int64]:
     """One row by chance of each of ``count`` equal parts of n rows: an even spacing would meet what repeats itself."""
     ends = np.arange(count + 1) * n // count
-    return ends[:-1] + (np.random.default_rng(seed).random(count) * (ends[1:] - ends[:-1])).astype(np.int64)
+    return ends[:-1] + (np.random.default_rng(seed % 2**64).random(count) * (ends[1:] - ends[:-1])).astype(np.int64)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from decimal import Context, Decimal, localcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,14 +24,17 @@ import numpy as np
 from katamuki.backends.native import address_of
 from katamuki.data.names import printable
 from katamuki.data.selection import Columns
-from katamuki.data.streams import Batch, Stream
+from katamuki.data.streams import SPREAD, Batch, Stream
 from katamuki.data.streams_parts import ParquetPart
 from katamuki.errors import DataError
 from katamuki.problem import Problem, available_cores, passes
-from katamuki.problem.blocks import Block, Counts
+from katamuki.problem.blocks import Block, Counts, counted, counted_about
 from katamuki.problem.distant import Distant, Wanted
 from katamuki.problem.double_double import double_double_pass
+from katamuki.problem.large import passed_on
 from katamuki.problem.pages import doubles
+from katamuki.problem.rooms import Rooms
+from katamuki.problem.streamed_batches import StreamedBatches
 from katamuki.problem.thinning import Taken, Thinning, together
 from katamuki.records import Array
 
@@ -38,6 +42,11 @@ DIGITS = 64  # of the decimal arithmetic that adds double-doubles
 FIRST = 1 << 16  # rows from which a closed form takes where to begin
 BEGINNING = 1 << 15  # rows at the beginning of a piece that a sample may come from
 FEWEST = 1000  # rows that a sample from the beginnings of pieces must have
+Stopped = Callable[[], bool]
+
+
+class UnseenError(Exception):
+    """A batch holds a value that is not finite: nobody sees it but who makes the first pass."""
 
 
 class StreamedProblem(Distant):
@@ -54,9 +63,10 @@ class StreamedProblem(Distant):
     def __init__(self, stream: Stream, wanted: Wanted) -> None:
         super().__init__(wanted)
         self.stream = stream
+        reading = partial(doubles, rooms=Rooms())
         for part in stream.parts:
             if isinstance(part, ParquetPart):
-                part.doubles = doubles
+                part.doubles = reading
         self.reader = stream.reader(wanted.used, wanted.where, wanted.missing)
         self.source = stream.source
         self.counts: Counts | None = None
@@ -66,6 +76,7 @@ class StreamedProblem(Distant):
         pieces = len(self.reader.pieces)
         self.count = min(wanted.threads or available_cores(), max(pieces, 1), stream.abreast)
         self._pool: ThreadPoolExecutor | None = None
+        self._dealt: StreamedBatches | None = None  # in the middle of an epoch, perhaps
         if self.reader.spread() and self._from_beginnings():
             return
         if wanted.linear:
@@ -82,7 +93,7 @@ class StreamedProblem(Distant):
         index = np.concatenate([one.rows for one in taken])
         if not len(index):
             return 0
-        block = self._block(arrays, len(index))
+        block = self.block_of(arrays, len(index))
         source = replace(self.stream.source, rows=len(index), where=self.wanted.where)
         self.drawn = Columns(arrays, source, index)
         self.drawn_weights = block.weights
@@ -91,25 +102,34 @@ class StreamedProblem(Distant):
         return len(index)
 
     def _from_beginnings(self) -> bool:
-        """A sample of the rows at the beginnings of all pieces, seeded; whether there were enough."""
+        """A sample of the rows at the beginnings of all pieces, seeded; whether there were enough.
+
+        A closed form begins anywhere: it takes those of a few pieces, and its pass draws the sample.
+        """
         pieces = [one for one in self.reader.pieces if one.rows and not one.idle]
-        total, draw = sum(one.rows or 0 for one in pieces), np.random.default_rng(self.wanted.seed)
-        starts, taken = self._starts(), []
-        for k, piece in enumerate(pieces):
+        total = sum(one.rows or 0 for one in pieces)
+        if self.wanted.linear:
+            pieces = pieces[:: max(1, len(pieces) // SPREAD)]
+        starts, found = self.starts(), dict[int, Taken]()
+
+        def take(k: int, _: Stopped) -> None:
+            piece, draw = pieces[k], np.random.default_rng((self.wanted.seed % 2**64, k))
             batch = next(self.reader.batches(piece, min(BEGINNING, self.stream.batch)), None)
             share = (self.most * (k + 1)) // len(pieces) - (self.most * k) // len(pieces)
             if batch is None or not batch.n:
-                continue
+                return
             rows = np.sort(draw.choice(batch.n, min(share, batch.n), replace=False))
             arrays = {name: np.ascontiguousarray(one[rows]) for name, one in batch.arrays.items()}
             number = rows if batch.index is None else batch.index[rows]
-            taken.append(Taken(arrays, starts[(piece.part, piece.number)] + number))
-        return bool(taken) and self._draw(taken) >= min(FEWEST, total)
+            found[k] = Taken(arrays, starts[(piece.part, piece.number)] + number)
+
+        self._each(len(pieces), take)
+        return bool(found) and self._draw([found[k] for k in sorted(found)]) >= min(FEWEST, total)
 
     def _from_first(self) -> None:
         """The first rows that count: where a closed form begins. The sample itself is drawn in its pass."""
         taken: list[Taken] = []
-        starts = self._starts(known=False)
+        starts = self.starts(known=False)
         for piece in self.reader.pieces:
             first = starts[(piece.part, piece.number)]
             for batch in self.reader.batches(piece):
@@ -143,12 +163,12 @@ class StreamedProblem(Distant):
 
     def _sampled(self, thinnings: Sequence[Thinning]) -> None:
         """The sample of what a pass over all rows kept."""
-        starts = self._starts()
+        starts = self.starts()
         firsts = [starts[(one.part, one.number)] for one in self.reader.pieces]
         self._draw(together(thinnings, firsts, self.most))
         self.whole = self.sample.n == self.n
 
-    def _starts(self, known: bool = True) -> dict[tuple[int, int], int]:
+    def starts(self, known: bool = True) -> dict[tuple[int, int], int]:
         """The number of each piece's first row among all rows of the source, from 0."""
         found, first = {}, 0
         for k, piece in enumerate(self.reader.pieces):
@@ -159,7 +179,8 @@ class StreamedProblem(Distant):
 
     # Passes ------------------------------------------------------------------------------------------------------
 
-    def _block(self, arrays: dict[str, Array], n: int) -> Block:
+    def block_of(self, arrays: dict[str, Array], n: int) -> Block:
+        """Rows of used columns as passes take them."""
         wanted = self.wanted
         y = wanted.left(arrays)
         weights = wanted.weigh(arrays, n)
@@ -167,12 +188,33 @@ class StreamedProblem(Distant):
         pointers = np.array([address_of(one) for one in columns] or [0], dtype=np.int64)
         return Block(columns, y, weights, None if weights is None else np.sqrt(weights), pointers)
 
-    def _pass(self, look: Callable[[int, Batch, Block], None]) -> None:
-        """Show every batch that has rows to ``look``, with the number of its piece; the first pass counts them, too."""
+    def _pass(self, look: Callable[[int, Batch, Block], Counts | None]) -> None:
+        """Show every batch that has rows to ``look``, with the number of its piece; the first pass counts them, too,
+        where ``look`` did not."""
+        if self._dealt is not None:
+            self._dealt.rest()
         self.stream.unchanged()
         first, pieces = self.counts is None, self.reader.pieces
         counts = [Counts() for _ in pieces]
-        waiting, lock, stop = iter(range(len(pieces))), threading.Lock(), threading.Event()
+
+        def read(k: int, stopped: Stopped) -> None:
+            for batch in self.reader.batches(pieces[k]):
+                block = self.block_of(batch.arrays, batch.n) if batch.n else None
+                seen = None if block is None else look(k, batch, block)
+                if first:
+                    counts[k].add(seen or counted(batch, block))
+                else:
+                    counts[k].read += batch.read
+                if stopped():
+                    return
+
+        self._each(len(pieces), read)
+        self.evaluations += 1
+        self._close_pass(counts, first)
+
+    def _each(self, count: int, task: Callable[[int, Stopped], None]) -> None:
+        """Do a task for each number below ``count``, in all threads; it may ask whether nobody wants it any longer."""
+        waiting, lock, stop = iter(range(count)), threading.Lock(), threading.Event()
         failures: dict[int, BaseException] = {}
 
         def work() -> None:
@@ -182,16 +224,7 @@ class StreamedProblem(Distant):
                 if k is None:
                     return
                 try:
-                    for batch in self.reader.batches(pieces[k]):
-                        block = self._block(batch.arrays, batch.n) if batch.n else None
-                        if first:
-                            self._count(counts[k], batch, block)
-                        else:
-                            counts[k].read += batch.read
-                        if block is not None:
-                            look(k, batch, block)
-                        if stop.is_set() and not failures:
-                            return
+                    task(k, lambda: stop.is_set() and not failures)
                 except BaseException as error:  # the earliest of all is told, when all have ended
                     failures[k] = error
                     stop.set()
@@ -201,8 +234,6 @@ class StreamedProblem(Distant):
         self._in_threads(work, stop)
         if failures:
             raise failures[min(failures)]
-        self.evaluations += 1
-        self._close_pass(counts, first)
 
     def _in_threads(self, work: Callable[[], None], stop: threading.Event) -> None:
         """Run the same work in all threads; this one is one of them."""
@@ -224,10 +255,8 @@ class StreamedProblem(Distant):
         self.stream.unchanged()
         read = [one.read for one in counts]
         if not first:
-            for piece, now, before in zip(self.reader.pieces, read, self._read, strict=True):
-                if now != before:
-                    place = self.stream.parts[piece.part].place
-                    raise DataError("E-CHANGED", "stream.other_rows", place=place, before=before, now=now)
+            for k, now in enumerate(read):
+                self.same(k, now)
             return
         self._read, total = read, Counts()
         for one in counts:
@@ -243,6 +272,12 @@ class StreamedProblem(Distant):
         mark = "," if self.reader.comma else known.decimal  # the first lines may be whole numbers
         self.source = replace(known, rows=total.n, where=self.wanted.where, decimal=mark, **left_out)  # type: ignore[arg-type]
 
+    def same(self, k: int, read: int) -> None:
+        """See that a piece has as many rows as in the first pass."""
+        if read != self._read[k]:
+            place = self.stream.parts[self.reader.pieces[k].part].place
+            raise DataError("E-CHANGED", "stream.other_rows", place=place, before=self._read[k], now=read)
+
     def _nothing(self, read: int, total: Counts | None = None) -> DataError:
         place, where = self.stream.source.name, self.wanted.where
         if total is None or not read:
@@ -251,28 +286,19 @@ class StreamedProblem(Distant):
             return DataError("E-EMPTY", "data.where_none", condition=printable(where or ""), count=read, place=place)
         return DataError("E-EMPTY", "data.drop_none", count=total.dropped, place=place)
 
-    def _count(self, counts: Counts, batch: Batch, block: Block | None) -> None:
-        one = Counts(batch.read, batch.filtered, batch.dropped, batch.n)
-        if block is not None:
-            out, w = np.empty(3), block.weights
-            weighting = 0 if w is None else address_of(w)
-            passes.response_pass(address_of(block.y), weighting, int(w is not None), batch.n, address_of(out))
-            one.weight, one.square, one.spread = out.tolist()
-            one.mean = float(np.add.reduce(block.y) if w is None else w @ block.y) / one.weight
-        counts.add(one)
-
-    def _over_batches(self, run: Callable[[Block, int, Array], None], size: int) -> Iterator[Array]:
+    def _over_batches(self, run: Callable[[Block, int, Array], Counts | None], size: int) -> Iterator[Array]:
         """What ``run`` writes of each batch, in the order of the rows."""
         parts: list[list[Array]] = [[] for _ in self.reader.pieces]
         drawing = self.counts is None and not self._enough
         thinnings = self._thinnings() if drawing else []
 
-        def look(piece: int, batch: Batch, block: Block) -> None:
+        def look(piece: int, batch: Batch, block: Block) -> Counts | None:
             out = np.empty(size)
-            run(block, batch.n, out)
+            seen = run(block, batch.n, out)
             parts[piece].append(out)
             if drawing:
                 thinnings[piece].add(batch)
+            return seen
 
         self._pass(look)
         if drawing:
@@ -281,8 +307,8 @@ class StreamedProblem(Distant):
 
     @property
     def _enough(self) -> bool:
-        """Whether the sample is one of all rows, or still the first ones."""
-        return self.reader.spread()
+        """Whether the sample is one of all rows, or still a few to begin with."""
+        return self.reader.spread() and not self.wanted.linear
 
     def begin(self, values: Array) -> None:
         """The first full pass: rows are counted, and the sums at these parameters are made."""
@@ -296,8 +322,39 @@ class StreamedProblem(Distant):
     def sums(self, values: Array) -> Array:
         """rss, Jᵀr (p,) and the upper triangle of JᵀJ by rows, weighted."""
         size = 1 + self.p + self.p * (self.p + 1) // 2
-        parts = list(self._compiled(passes.normal_pass, values, size + 4, (self.layout.free_address, self.p)))
+        parts = self._first_sums(values, size) if self.counts is None else None
+        if parts is None:
+            parts = list(self._compiled(passes.normal_pass, values, size + 4, (self.layout.free_address, self.p)))
         return np.array([added(column) for column in np.array(parts)[:, :size].T.tolist()])
+
+    def _first_sums(self, values: Array, size: int) -> list[Array] | None:
+        """The sums of a first pass that itself looks at every value: None where one is not finite, or may be left out.
+
+        The careful way finds out then which rows these are.
+        """
+        wanted = self.wanted
+        if self.weighted or wanted.where is not None or wanted.missing != "error" or wanted.response is None:
+            return None
+        unseen = 0 if passed_on(self.kernel.graph) else len(self.kernel.columns)
+        middle, values, address = float(self.sample.y.mean()), np.ascontiguousarray(values), self.kernel.address
+        more = (self.layout.free_address, self.p, unseen, middle)
+
+        def run(block: Block, n: int, out: Array) -> Counts:
+            room = np.empty(256 * (1 + self.all_p))
+            columns, y, _ = block.shared
+            place = (address_of(room), address_of(out))
+            passes.first_pass(address, columns, address_of(values), y, 0, 0, 0, n, *more, *place)
+            if not np.isfinite(out[:size]).all() or out[size + 6] != 0.0:
+                raise UnseenError
+            return counted_about(n, middle, *out[size + 4 : size + 6].tolist())
+
+        self.reader.trusting = True
+        try:
+            return list(self._over_batches(run, size + 7))
+        except UnseenError:
+            return None
+        finally:
+            self.reader.trusting = False
 
     def folded(self, values: Array) -> Array:
         """rss and the triangle (p+1, p+1) of [J, r] by blocked QR, flat."""
@@ -344,6 +401,11 @@ class StreamedProblem(Distant):
 
         return self._over_batches(run, size)
 
+    def batches(self, size: int, seed: int) -> StreamedBatches:
+        """Mini-batches of the rows, in an order that the seed draws."""
+        self._dealt = StreamedBatches(self, size, seed)
+        return self._dealt
+
     def blocks(self) -> Callable[[], Iterator[tuple[Mapping[str, Array], Array | None]]]:
         """What gives all rows anew, in their order."""
 
@@ -359,6 +421,8 @@ class StreamedProblem(Distant):
 
     def close(self) -> None:
         """End the threads."""
+        if self._dealt is not None:
+            self._dealt.rest()
         if self._pool is not None:
             self._pool.shutdown()
             self._pool = None

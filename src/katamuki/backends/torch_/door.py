@@ -1,8 +1,8 @@
 """What a torch model must be to be fitted, looked at once, at the start: each mistake is an error of its own.
 
-The model is called with tensors that want gradients, three times. What comes back must be a tensor of floating numbers,
-one for each row, finite, the same each time, and attached by the graph to every parameter. Not looked at: what a model
-does at other parameters than the start.
+The model is called with tensors that want gradients, three times, and with the rows of a batch where steps take some.
+What comes back must be a tensor of floating numbers, one for each row, finite, the same each time, and attached by the
+graph to every parameter. Not looked at: what a model does at other parameters than the start.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from katamuki.backends.torch_ import Place, library, name_of
 from katamuki.backends.torch_.models import Model, Module, split, tensor
@@ -42,6 +43,16 @@ def check_model(model: Model, columns: Sequence[Array], values: Array, n: int, p
             key = "torch.weight_unused" if model.network else "torch.parameter_unused"
             raise FormulaError("E-MODEL", key, name=block.name)
     return bool(found.dim() == 2)
+
+
+def check_batch(model: Model, columns: Sequence[Array], values: Array, rows: NDArray[np.int64], place: Place) -> None:
+    """Call a callable or module with the rows of one batch alone and refuse what gives not one number for each."""
+    torch = library()
+    inputs = model.inputs([tensor(np.ascontiguousarray(one[rows]), place, own=True) for one in columns])
+    point = torch.from_numpy(np.array(values)).to(device=place.device, dtype=getattr(torch, place.dtype))
+    found = model.call(inputs, [one.clone().requires_grad_() for one in split(model, point)])
+    if len(rows) > 1 or tuple(getattr(found, "shape", (1,))):  # of one row, one number will do
+        _check_kind(model, found, len(rows), place)
 
 
 def _check_kind(model: Model, found: Any, n: int, place: Place) -> None:

@@ -3,8 +3,9 @@
 The optimizers are those of ``torch.optim``, used directly; a solver's class name names one, its options are passed on.
 A row of the trace is the state before a step: parameters, gradient, the step taken, the loss, and what the caller's
 ``watch`` says of the rule's memory (the divisors). Wide traces are thinned by the caller's choice of rows. Sums are
-PyTorch's; nothing here chooses a step. L-BFGS is stopped where its tolerances let nothing move any more. A step that
-Ctrl-C cuts is dropped.
+PyTorch's; nothing here chooses a step. Where steps take batches, a row holds loss and gradient of its step's batch, the
+last one those of all rows. L-BFGS is stopped where its tolerances let nothing move any more. A step that Ctrl-C cuts is
+dropped.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ class Task:
 
     ``options`` are the optimizer's, ``defaults`` what they are where nobody says otherwise.
     ``start`` (all_p,) all parameters, ``free`` (p,) the places of those that move; ``limit`` the loss that ends a run
-    unless a multiple of the first one, ``lost``, is larger; ``kept`` the steps whose rows the trace keeps.
+    unless a multiple of the first one, ``lost``, is larger; ``kept`` the steps whose rows the trace keeps; ``rows``
+    tells which rows a step (from 0) takes, None: all.
     """
 
     model: Model
@@ -55,6 +57,7 @@ class Task:
     limit: float = np.inf
     lost: float = np.inf
     threads: int | None = None
+    rows: Callable[[int], NDArray[np.int64]] | None = None
 
 
 @dataclass(slots=True)
@@ -69,6 +72,7 @@ class Ended:
     steps: int
     evaluations: int
     seconds: float  # of the loop, nothing before or after it
+    first: float  # the loss of all rows at the start
 
 
 def _known(optimizer: Any, options: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,9 +88,10 @@ class Training:
         torch = library()
         self.task, place = task, task.place
         own = not task.model.alike
-        self.inputs = task.model.inputs([tensor(one, place, own=own) for one in task.columns])
-        self.y = tensor(task.y, place)
-        self.weights = None if task.weights is None else tensor(task.weights, place)
+        self.columns = [tensor(one, place, own=own) for one in task.columns]
+        weights = None if task.weights is None else tensor(task.weights, place)
+        self.all = task.model.inputs(self.columns), tensor(task.y, place), weights
+        self.inputs, self.y, self.weights = self.all
         point = torch.from_numpy(task.start.copy()).to(device=place.device, dtype=getattr(torch, place.dtype))
         moving = np.zeros(len(task.start), dtype=bool)
         moving[task.free] = True
@@ -107,6 +112,15 @@ class Training:
         made = getattr(torch.optim, task.optimizer)
         self.optimizer = made(self.leaves, **_known(made, task.options, task.defaults))
         self.evaluations = 0
+
+    def deal(self, rows: NDArray[np.int64] | None) -> None:
+        """Go on with these rows alone, in their order; None: with all."""
+        self.inputs, self.y, self.weights = self.all
+        if rows is not None:
+            chosen = library().from_numpy(rows).to(self.task.place.device)
+            self.inputs = self.task.model.inputs([one[chosen] for one in self.columns])
+            self.y = self.y[chosen]
+            self.weights = None if self.weights is None else self.weights[chosen]
 
     def cost(self) -> Any:
         """The loss: the mean of w (ŷ − y)², as a tensor; y − ŷ would cost PyTorch a change of sign in every row."""
@@ -146,6 +160,17 @@ class Training:
     def look(self) -> tuple[float, Array]:
         """Loss and gradient (p,) at the present parameters."""
         return float(self.backward().detach()), self.gradient()
+
+    def look_at_all(self) -> tuple[float, Array]:
+        """Those of all rows, whatever the last step took."""
+        self.deal(None)
+        return self.look()
+
+    def before(self, step: int) -> tuple[float, Array]:
+        """Loss and gradient before a step, on its rows; of an optimizer that looks first the step, too."""
+        if self.task.rows is not None:
+            self.deal(self.task.rows(step))
+        return self.closure_step() if self.task.optimizer == "LBFGS" else self.look()
 
     def closure_step(self) -> tuple[float, Array]:
         """A step of an optimizer that looks at the loss itself; loss and gradient before it."""
@@ -219,7 +244,7 @@ class Trace:
         self._kept, self._p = iter(kept.tolist()), p
         self.wanted = next(self._kept, -1)
 
-    def state(self, values: Array, gradient: Array, loss: float) -> None:
+    def state(self, values: Array, loss: float, gradient: Array) -> None:
         """The state before a step, or at the end."""
         row, p = self.rows[len(self.marks)], self._p
         row[:p], row[p : 2 * p], row[2 * p : 3 * p], row[3 * p] = values, gradient, np.nan, loss
@@ -245,23 +270,24 @@ def _loop(
     task = run.task
     trace = Trace(task.kept, len(task.free))
     began = told = time.perf_counter()
-    limit, done, over, rested = task.limit, 0, False, 0
-    values, loss, ending = run.params(), math.nan, "steps_over"
+    values, loss, done, rested = run.params(), math.nan, 0, 0
     gradient = np.full(len(values), np.nan)
+    limit, ending, alike = task.limit, "steps_over", task.rows is None
+    first = math.nan if alike else run.look_at_all()[0]
+    over = not alike and not math.isfinite(first)
     try:
         while True:
             last = over or done == task.steps
-            if task.optimizer == "LBFGS" and not last:
-                loss, gradient = run.closure_step()  # it looks first, and steps
-            else:
-                loss, gradient = run.look()
+            loss, gradient = run.look_at_all() if last else run.before(done)
             if done == 0:
-                limit = max(limit, task.lost * loss)
+                first = loss if alike else first
+                limit = max(limit, task.lost * first)
             fine = math.isfinite(loss) and loss <= limit
-            if last or not fine or done == trace.wanted:
-                trace.state(values, gradient, loss)
             if last or not fine:
+                trace.state(values, *((loss, gradient) if alike or last else run.look_at_all()))
                 break
+            if done == trace.wanted:
+                trace.state(values, loss, gradient)
             if task.optimizer != "LBFGS":
                 run.step()
             after = run.params()
@@ -285,11 +311,11 @@ def _loop(
         ending = "interrupted"
         trace.drop(done)
         run.go_to(values)
-        loss, gradient = run.look()
-        trace.state(values, gradient, loss)
+        loss, gradient = run.look_at_all()
+        trace.state(values, loss, gradient)
     seconds = time.perf_counter() - began
     found = task.start.copy()
     found[task.free] = values
     index = np.array([*trace.marks, done], dtype=np.int64)
     rows = trace.rows[: len(index)]
-    return Ended(ending, found, rows, index, trace.watched, done, run.evaluations, seconds)  # type: ignore[arg-type]
+    return Ended(ending, found, rows, index, trace.watched, done, run.evaluations, seconds, first)  # type: ignore[arg-type]
