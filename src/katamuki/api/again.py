@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from katamuki.api.entry import judged, solution_of
+from katamuki.api.options import Asked
 from katamuki.api.preparing import Prepared
 from katamuki.api.result import Fit
 from katamuki.api.solving import solve, solver_of
@@ -25,7 +26,8 @@ def without_zero_grad(fit: Fit) -> Fit:
     columns = Columns(dict(fit.columns), fit.data, fit.index)
     ready = Prepared(plan, said, claim.sigma_is, claim.columns, columns, fit._problem())
     try:
-        run = solve(ready.problem, claim.linear, solver, said, claim.sigma_is, None, None, accumulate=True)
+        asked = Asked(seed=fit.seed)
+        run = solve(ready.problem, claim.linear, solver, said, claim.sigma_is, None, None, accumulate=True, asked=asked)
         return judged(plan, ready.problem, run, solution_of(ready, run), columns, fit.seed, depth=4)
     finally:
         ready.problem.close()

@@ -18,6 +18,7 @@ class Fitted:
     data: Source
     _columns: Mapping[str, Array]  # of rows that stayed in a database the ends of their ranges
     weights: Array | None
+    seed: int
     _plan: Plan
 
     if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from katamuki.api.elsewhere import refuse_sample
 from katamuki.api.fitted import Fitted
 from katamuki.problem import Problem
+from katamuki.problem.batches import Batches, Dealt
 
 if TYPE_CHECKING:
     from katamuki.api.result import Fit
@@ -183,4 +184,12 @@ class Stories(Fitted):
         graph = self._plan.kernel.graph
         solver = solver_of(self.solution)
         rest = (self._columns, self._observed, self.weights, self._problem)
-        return Subject(self.solution, self.trace, solver, graph, *rest)
+        return Subject(self.solution, self.trace, solver, graph, *rest, self._batches())
+
+    def _batches(self) -> Dealt | None:
+        """Which rows each step took; None where all."""
+        from katamuki.api.solving import solver_of
+
+        solver = solver_of(self.solution)
+        size = getattr(solver, "batch_size", None)
+        return None if size is None else Batches(self.solution.n, size, self.seed)

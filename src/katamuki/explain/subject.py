@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from katamuki.graph import Graph
 from katamuki.problem import Problem
+from katamuki.problem.batches import Dealt
 from katamuki.records import Array, Solution, Trace
 from katamuki.solvers.pace import Paced
 
@@ -17,7 +18,8 @@ class Subject:
 
     ``solver`` is the record of its options; ``graph`` the right side, None for a model that is no formula; ``columns``
     (n,) each; ``y`` (n,) the response as fitted; ``weights`` (n,) the w of Σ w r², None for 1; ``problem`` makes the
-    problem anew, to replay or to evaluate.
+    problem anew, to replay or to evaluate. ``batches`` says which rows each step took, None where all; ``loss_of`` is
+    the loss of a step's batch (steps from 0) at free parameters (p,), where another than the compiled kernel ran.
     """
 
     solution: Solution
@@ -28,6 +30,13 @@ class Subject:
     y: Array
     weights: Array | None
     problem: Callable[[], Problem]
+    batches: Dealt | None = None
+    loss_of: Callable[[Array, int], float] | None = None
+
+    @property
+    def noisy(self) -> bool:
+        """Whether steps took different rows: losses and gradients of its trace are of their batches."""
+        return self.batches is not None and self.batches.per_epoch > 1
 
     @property
     def walks(self) -> bool:

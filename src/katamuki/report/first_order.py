@@ -16,6 +16,7 @@ from katamuki.report.reported import Reported
 
 PULLS = ("weight_decay", "lambd")  # the options that pull parameters towards 0
 HANG = 10  # where the text of why, floor and remedy begins
+NAMED = 6  # parameters whose scatter is said
 HALF = 0.02  # how near to lr/2 a difference is called lr/2
 
 
@@ -54,8 +55,14 @@ def result(fit: Reported, lang: str = "en", columns: int = 80, style: Style = un
     lines = noted(table(rows, gap=3), notes, columns)
     lines[0] = style("strong", lines[0])
     if fit.trace is not None and len(fit.trace) > 1:
-        lines += ["", *_losses(fit.trace, lang, columns)]
+        lines += ["", *_losses(fit.trace, "losses.batch" if batched(claim) else "losses", lang, columns)]
     return lines
+
+
+def batched(claim: Solution) -> bool:
+    """Whether steps took batches of rows, so that losses before the last are those of batches."""
+    size = claim.options.get("batch_size")
+    return isinstance(size, int) and size < claim.n
 
 
 def _signed(difference: float) -> str:
@@ -73,13 +80,13 @@ def _distance(difference: float, lr: float, stderr: float | None, lang: str) -> 
     return "     ".join(parts)
 
 
-def _losses(trace: Trace, lang: str, columns: int) -> list[str]:
-    """The loss before steps 1, 10, 100, …, and before the last."""
+def _losses(trace: Trace, key: str, lang: str, columns: int) -> list[str]:
+    """The loss before steps 1, 10, 100, …, and before the last; of batches their own."""
     steps = [int(index) + 1 for index in trace.index[:-1]]
     wanted = [10**k for k in range(12) if 10**k < steps[-1]] + [steps[-1]]
     where = {step: row for row, step in enumerate(steps)}
     said = [f"{grouped(step)} {number(float(trace.loss[where[step]]))}" for step in wanted if step in where]
-    first = "  " + _say("losses", lang) + " "
+    first = "  " + _say(key, lang) + " "
     lines = flow(said, columns - width(first), gap=2)
     return [first + lines[0], *(" " * width(first) + line for line in lines[1:])]
 
@@ -109,16 +116,34 @@ def _slow(claim: Solution, lang: str, columns: int, style: Style) -> list[str]:
     if pulls:
         said = {"options": messages.Listing(tuple(f"{name} {value:g}" for name, value in pulls.items()))}
         say("why", _say("slow.why.pulled" if key == "pulled" else "slow.why.pull", lang, **said))
+    elif batched(claim):
+        say("why", _batches(claim, lang))
     elif "nearer" in facts:
         stability = _stability(claim, lang)
         say("why", _say("slow.why.nearer", lang, step=grouped(int(facts["nearer"])), stability=stability))
     above = claim.loss - (claim.reference.loss if claim.reference is not None else math.nan)
     say("floor", _say("slow.floor", lang, value=brief(above, 3)))
     ways = (f"slow.{one}.remedy" for one in ("pulled", "smallest", "nearer", "pull", "still") if one in facts)
-    remedy = next(ways, "slow.remedy") if claim.zero_grad else "accumulates.remedy"
+    usual = "slow.batches.remedy" if batched(claim) else "slow.remedy"
+    remedy = next(ways, usual) if claim.zero_grad else "accumulates.remedy"
     zeros = messages.Listing(tuple(f"{name} 0" for name in pulls))
     say("remedy", _say(remedy, lang, solver="linear" if claim.linear else "lm", zeros=zeros))
     return lines
+
+
+def _batches(claim: Solution, lang: str) -> str:
+    """That gradients are those of batches; and where the last epoch's steps lay, if that was measured."""
+    counts = {"size": grouped(int(claim.options["batch_size"])), "rows": grouped(claim.n)}
+    noise = claim.reason.get("noise")
+    if noise is None:
+        return _say("slow.why.batches", lang, **counts)
+    names = list(noise["middle"])
+    each = [f"{one} {_signed(noise['middle'][one])} ± {brief(noise['scatter'][one], 3)}" for one in names[:NAMED]]
+    if len(names) > NAMED:
+        each.append("…")
+    return _say(
+        "slow.why.batches.noise", lang, **counts, steps=grouped(noise["epoch"]), each=messages.Listing(tuple(each))
+    )
 
 
 def _pulls(claim: Solution) -> dict[str, float]:

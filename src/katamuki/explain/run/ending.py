@@ -58,7 +58,7 @@ def shape_of(subject: Subject, path: Path, curvature: Array | None) -> Shape:
     answer = claim.params if reference is None else reference.params
     if kappa is not None and kappa >= run_valley.NARROW:
         centring = run_valley.centring(subject, answer, kappa)
-    kept_away = not claim.zero_grad or any(claim.reason.get(one) is not None for one in KEPT_AWAY)
+    kept_away = not claim.zero_grad or subject.noisy or any(claim.reason.get(one) is not None for one in KEPT_AWAY)
     if claim.state == "slow" and subject.walks and reference is not None and not kept_away:
         rest = run_valley.rest(subject, path, reference.curvature, reference.stderr)
     return Shape(lowest, values, kappa, valley, centring, rest)
@@ -130,6 +130,8 @@ def _events(subject: Subject, path: Path, curvature: Array | None) -> Iterator[E
         if claim.state == "slow" and claim.reason.get(one) is not None:
             fact = claim.reason[one]
             yield Event(int(fact) if one == "nearer" else last + 1, one, {"value": fact})
+    if claim.state == "slow" and "noise" in claim.reason:
+        yield Event(last + 1, "noise", claim.reason["noise"])
     if claim.state == "interrupted":
         yield Event(last, "interrupted", {"asked": claim.options.get("steps")})
     asked = claim.options.get("steps")
@@ -223,7 +225,9 @@ def advice(subject: Subject, told: tuple[Event, ...], result: dict[str, Any]) ->
             return Phrase(key + one, solver=solver)
     if claim.state == "slow" and claim.solver != "levenbergmarquardt":
         near = result.get("shared_digits")
-        return Phrase(key + "converged") if near is not None and near >= SAME else _when_slow(result, solver)
+        if near is not None and near >= SAME:
+            return Phrase(key + "converged")
+        return Phrase(key + "batches", solver=solver) if subject.noisy else _when_slow(result, solver)
     if "burst" in codes:
         return Phrase(key + "burst")
     return Phrase(key + ("converged" if claim.state == "converged" else "slow"), solver=solver)

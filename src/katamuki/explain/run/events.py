@@ -13,6 +13,7 @@ from katamuki.explain.run.path import Path
 from katamuki.explain.run.record import Event
 from katamuki.explain.run.valley import Centring, Rest
 from katamuki.explain.subject import Subject
+from katamuki.problem.batches import Dealt
 from katamuki.records import Array, Solution
 
 ALIKE = 1e-3  # of their size: first moves that agree to this are called the same
@@ -48,12 +49,14 @@ def _events(subject: Subject, path: Path, shape: Shape) -> Iterator[Event]:
     claim, facts = subject.solution, subject.solution.reason
     diverged = claim.state == "diverged"
     yield from _start(subject, path)
+    if subject.batches is not None:
+        yield Event(1, "batches", _batches(subject, subject.batches))
     if not claim.zero_grad:
         yield Event(1, "accumulates", {"solver": claim.solver, "plain": _is_plain(claim.options)})
-    few = not diverged and len(path.names) <= FEW
+    few = not diverged and len(path.names) <= FEW and bool(np.isfinite(path.loss).all())
     turns = run_path.turning_points(path, steady_until(claim, path)) if few else ()
     arrived = [] if diverged else [one for one in run_path.arrivals(path) if one.all]
-    unsteady = () if diverged else tuple(_unsteady(subject, path))
+    unsteady = () if diverged or subject.noisy else tuple(_unsteady(subject, path))
     if arrived and shape.valley is not None and path.index[shape.valley] >= (arrived[0].all or 0):
         shape = replace(shape, valley=None)  # it swung across the valley until it was there
     yield from _valley(path, shape, turns, _end_of_way(path, arrived, unsteady))
@@ -72,7 +75,7 @@ def _events(subject: Subject, path: Path, shape: Shape) -> Iterator[Event]:
     if claim.cycle is not None:
         yield Event(claim.cycle.since, "cycle", _cycle(subject))
     yield from unsteady
-    flat = None if diverged else run_path.plateau(path, shape.lowest)
+    flat = None if diverged or subject.noisy else run_path.plateau(path, shape.lowest)
     if flat is not None:
         yield Event(int(path.index[flat.begin]) + 1, "plateau", _plateau(subject, path, flat))
 
@@ -118,6 +121,17 @@ def _start(subject: Subject, path: Path) -> Iterator[Event]:
             "slope": subject.solution.solver == "sgd",
         },
     )
+
+
+def _batches(subject: Subject, batches: Dealt) -> dict[str, Any]:
+    """How the rows were dealt."""
+    return {
+        "size": batches.size,
+        "rows": subject.solution.n,
+        "per_epoch": batches.per_epoch,
+        "epochs": subject.solution.steps / batches.per_epoch,
+        "seed": batches.seed,
+    }
 
 
 def _turn_of_valley(shape: Shape, turns: tuple[run_path.Turn, ...]) -> run_path.Turn | None:

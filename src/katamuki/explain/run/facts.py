@@ -16,9 +16,12 @@ from katamuki.explain.run import descent as run_descent
 from katamuki.explain.run import ending as run_ending
 from katamuki.explain.run import events as run_events
 from katamuki.explain.run import path as run_path
+from katamuki.explain.run.path import Path
 from katamuki.explain.run.record import RunStory
 from katamuki.explain.subject import Subject
 from katamuki.records import HAS_AN_ANSWER, Array, Solution
+
+MOST = 200_000_000  # rows times states at which the loss of all rows is looked at
 
 
 def story_of_run(subject: Subject, lang: str = "en") -> RunStory:
@@ -43,7 +46,7 @@ def story_of_run(subject: Subject, lang: str = "en") -> RunStory:
     """
     spoken(lang)
     best = _best(subject)
-    path = run_path.path_of(subject.trace, best)
+    path = _of_all_rows(subject, run_path.path_of(subject.trace, best))
     curvature = run_ending.curvature_of(subject)
     header = _header(subject)
     shape = run_ending.shape_of(subject, path, curvature)
@@ -51,6 +54,22 @@ def story_of_run(subject: Subject, lang: str = "en") -> RunStory:
     result = run_ending.result(subject, path, shape)
     events = tuple(sorted((*events, *run_ending.events(subject, path, curvature)), key=lambda one: one.step))
     return RunStory(header, events, result, run_ending.advice(subject, events, result), lang)
+
+
+def _of_all_rows(subject: Subject, path: Path) -> Path:
+    """A path whose losses are those of all rows, where the trace has those of batches: these are not one curve.
+
+    Where that is too much to compute only the first and the last row have one; NaN between, and nothing is told of it.
+    """
+    if not subject.noisy or not len(path):
+        return path
+    rows = np.arange(len(path)) if len(path) * subject.solution.n <= MOST else np.array([0, len(path) - 1])
+    loss, problem = np.full(len(path), np.nan), subject.problem()
+    try:
+        loss[rows] = problem.losses(np.ascontiguousarray(path.params[rows]))
+    finally:
+        problem.close()
+    return dataclasses.replace(path, loss=loss)
 
 
 def _best(subject: Subject) -> Array | None:

@@ -232,8 +232,21 @@ def _saturated(values: Mapping[str, Any], lang: str) -> str:
     return say("saturated", lang, loss=size(values["loss"]))
 
 
+def _batches(values: Mapping[str, Any], lang: str) -> str:
+    key = "batches" if values["per_epoch"] > 1 else "batches.whole"
+    told = {name: grouped(values[name]) for name in ("size", "rows", "per_epoch")}
+    return say(key, lang, **told, epochs=brief(values["epochs"], 3), seed=values["seed"])
+
+
+def _noise(values: Mapping[str, Any], lang: str) -> str:
+    each = [f"{name} {_signed(middle)} ± {size(values['scatter'][name])}" for name, middle in values["middle"].items()]
+    return say("noise", lang, steps=grouped(values["epoch"]), each=few(each, lang))
+
+
 WORDS: Mapping[str, Callable[[Mapping[str, Any], str], str]] = {
     "start": _start,
+    "batches": _batches,
+    "noise": _noise,
     "accumulates": _accumulates,
     "valley": _valley,
     "floor": _floor,
@@ -268,5 +281,5 @@ LABELS = {
     "cycle": "from", "plateau": "from", "swings": "from", "interrupted": "after", "time_over": "after",
     "solved": "method", "refused": "from", "converged": "end", "attempts_over": "end", "stalled": "end",
     "saturated": "end", "not_finite": "after", "pulled": "end", "smallest": "end", "undetermined": "end",
-    "at_bound": "end", "stopped": "after",
+    "at_bound": "end", "stopped": "after", "batches": "every", "noise": "end",
 }  # fmt: skip

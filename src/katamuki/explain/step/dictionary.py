@@ -10,6 +10,7 @@ import dataclasses
 from typing import Any
 
 from katamuki.explain.graph.tape import Flow, Tape
+from katamuki.explain.step.batch import shown
 from katamuki.explain.step.record import Attempt, Equation, Helped, Step
 from katamuki.explain.story.figures import lettered
 from katamuki.explain.story.forward import rule_of
@@ -60,6 +61,7 @@ def as_dict(step: Step) -> dict[str, Any]:
         "iterations": [jsonable(dataclasses.asdict(one)) for one in step.iterations],
         "helped": _helped(step.helped),
         "remarks": [{"code": one.key, "values": jsonable(one.values)} for one in step.remarks],
+        "batch": None if step.batch is None else jsonable(shown(step.batch)),
     }
 
 

@@ -16,9 +16,11 @@ import numpy as np
 from katamuki.errors import BoundsError
 from katamuki.explain.graph.sketch import sketch_of
 from katamuki.explain.graph.tape import Tape, opaque, predicted, record
+from katamuki.explain.step import batch as batched
 from katamuki.explain.step import curvature
 from katamuki.explain.step import remarks as step_remarks
 from katamuki.explain.step.attempt import attempt_at
+from katamuki.explain.step.batch import narrowed
 from katamuki.explain.step.differences import differences, losses_of, turns_of
 from katamuki.explain.step.iterations import iterations_of
 from katamuki.explain.step.record import Attempt, Differences, Helped, Iteration, Step, Update
@@ -70,7 +72,7 @@ class _Maker:
     """Everything about one step, in the order in which it is needed."""
 
     def __init__(self, subject: Subject, k: int) -> None:
-        self.subject = subject
+        self.whole, self.subject = subject, narrowed(subject, k)
         self.k = k
         self.claim = subject.solution
         self.free = subject.trace.names
@@ -92,7 +94,8 @@ class _Maker:
             near = [grouped(int(trace.index[at]) + 1) for at in (before, place)]
             raise BoundsError("E-STEP", "step.left_out", given=grouped(k), before=near[0], after=near[1])
         if isinstance(self.subject.solver, FIRST_ORDER):
-            return first_order_run.window(self.subject.solver, self.subject.problem(), trace, k, 1), 0
+            whole = self.whole
+            return first_order_run.window(self.subject.solver, whole.problem(), trace, k, 1, whole.batches), 0
         return trace, place
 
     def step(self) -> Step:
@@ -106,6 +109,8 @@ class _Maker:
         loss_after = float(self.trace.loss[self.row + 1])
         if attempt is not None and not attempt.accepted:
             loss_after = loss - attempt.came / claim.n
+        if subject.batches is not None:  # the trace goes on with another batch
+            loss_after = batched.loss_after(self.whole, self.k, self.trace.params[self.row + 1])
         made = Step(
             number=self.k,
             steps=int(subject.trace.index[-1]),
@@ -114,7 +119,7 @@ class _Maker:
             dtype=claim.dtype,
             formula=claim.formula,
             response=claim.response,
-            n=claim.n,
+            n=len(subject.y),
             weighted=subject.weights is not None,
             before=self.params,
             after=self.params | new,
@@ -132,6 +137,7 @@ class _Maker:
             iterations=self._iterations(),
             helped=self._helped(loss, loss_after),
             remarks=(),
+            batch=batched.batch_of(self.whole, self.k, *self.trace.params[self.row : self.row + 2]),
             subject=subject,
         )
         return replace(made, remarks=step_remarks.remarks(made, self.trace, self.row))

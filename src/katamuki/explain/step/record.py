@@ -130,6 +130,24 @@ class Helped:
 
 
 @dataclass(frozen=True, slots=True)
+class Batch:
+    """The rows that a step took: batch ``number`` of ``per_epoch`` in an ``epoch``, both counted from 1.
+
+    ``seed`` dealt them. ``rows`` are their numbers among the ``all_rows`` that were fitted, from 1, in the batch's
+    order; ``loss`` and ``loss_after`` are Σ w e² / n over all of these, before and after the step.
+    """
+
+    epoch: int
+    number: int
+    per_epoch: int
+    seed: int
+    rows: tuple[int, ...]
+    all_rows: int
+    loss: float
+    loss_after: float
+
+
+@dataclass(frozen=True, slots=True)
 class Remark:
     """Something to see in this step: a key of the catalogue under ``step.remark.`` and what fills its sentence."""
 
@@ -154,7 +172,7 @@ class Step:
     formula, response : str
         As the fit was asked.
     n : int
-        Rows.
+        Rows that the step took.
     weighted : bool
         Whether rows have weights.
     before, after : dict
@@ -162,7 +180,7 @@ class Step:
     free : tuple of str
         The fitted ones.
     loss, loss_after : float
-        Σ w e² / n before and after; for an attempt that was refused, after is at the point tried.
+        Σ w e² / n of the step's rows before and after; for an attempt that was refused, after is at the point tried.
     tape : Tape
         The nodes of formula and loss, forward and backward.
     gradient : dict
@@ -183,6 +201,8 @@ class Step:
         Promise, bend, and what came.
     remarks : tuple of Remark
         What there is to see.
+    batch : Batch or None
+        Which rows the step took, where it took a mini-batch; everything else is of these rows alone.
 
     Example
     -------
@@ -220,6 +240,7 @@ class Step:
     iterations: tuple[Iteration, ...]
     helped: Helped
     remarks: tuple[Remark, ...]
+    batch: Batch | None
     subject: Subject = field(repr=False, compare=False)
 
     def explain(self, level: Level = "numbers", row: int = 1, lang: str = "en") -> str:
@@ -230,7 +251,7 @@ class Step:
         level : "glance", "numbers" or "rules"
             Six lines; every number with its arithmetic; or the rules in letters.
         row : int
-            The row (counted from 1) whose numbers go backward.
+            The row (counted from 1; where a step took a mini-batch, within it) whose numbers go backward.
         lang : str
             "en" or "ja".
 

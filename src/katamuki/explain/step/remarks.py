@@ -44,9 +44,22 @@ def remarks(step: Step, trace: Trace, row: int) -> tuple[Remark, ...]:
         Perhaps none.
     """
     found: list[Remark] = []
-    for one in (_equal_steps, _lost, _refused, _rose, _nothing_gained, _away, _repeats, _floor):
+    for one in (_equal_steps, _lost, _refused, _rose, _nothing_gained):
+        found += one(step)
+    if step.subject.noisy:  # what follows compares with a minimum and a curvature that are not the batch's
+        return (*found, *_only_here(step))
+    for one in (_away, _repeats, _floor):
         found += one(step)
     return (*found, *_stability(step, trace, row))
+
+
+def _only_here(step: Step) -> Iterator[Remark]:
+    """A step that helped its batch, and not all rows."""
+    batch = step.batch
+    if batch is None or not step.helped.change < -ROUNDING * step.loss:
+        return
+    if batch.loss_after - batch.loss > ROUNDING * batch.loss:
+        yield Remark("batch_only", {})
 
 
 def _moves(step: Step) -> Array:

@@ -11,6 +11,7 @@ from katamuki.explain.story import torch_lines
 from katamuki.explain.story.blocks import Block, Head, Line, Table
 from katamuki.explain.story.figures import plainly
 from katamuki.explain.story.notation import short, written
+from katamuki.report.numbers import grouped
 
 ALL_ROWS = 20  # up to so many rows a table shows each
 FIRST_ROWS = 10  # of more rows
@@ -80,6 +81,11 @@ def values_table(step: Step, tape: Tape, shown: Sequence[int], lang: str) -> Tab
     order = [*leaves, *others]
     titles = [_title(tape, tape.nodes[k]) for k in order]
     rows = [(str(row), *(short(tape.number(k, row)) for k in order)) for row in shown]
+    if step.batch is not None:  # where each row stands in the data
+        word = _say("batch.row", lang)
+        titles = [f"#{word}" if word in titles else word, *titles]
+        rows = [(first, grouped(step.batch.rows[int(first) - 1]), *rest) for first, *rest in rows]
+        order = [-1, *order]
     foot = []
     for k in (tape.error, tape.square):
         name = tape.nodes[k].name

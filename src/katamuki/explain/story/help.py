@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from katamuki import messages
-from katamuki.explain.step.record import Remark, Step
+from katamuki.explain.step.record import Batch, Remark, Step
 from katamuki.explain.story.blocks import Block, Head, Line, Words, flow
 from katamuki.explain.story.figures import decimals, fixed, plainly
 from katamuki.explain.story.forward import MOST_PARAMS
@@ -30,6 +30,8 @@ def helped(step: Step, level: str, lang: str) -> list[Block]:
         ]
     blocks.append(Line(_change(step, lang)))
     blocks += [Line(line) for line in _shares(step, lang)]
+    if step.batch is not None and step.batch.per_epoch > 1:
+        blocks.append(Line(_of_all(step.batch, lang)))
     distance = step.helped.distance
     if distance is not None:
         places = decimals([*step.before.values(), *step.after.values()], DISTANCE_DIGITS)
@@ -60,6 +62,18 @@ def _change(step: Step, lang: str) -> str:
     places = _places(step)
     change = share(step, step.helped.change)
     return f"L: {fixed(step.loss, places)} → {fixed(step.loss_after, places)}     {_say('change', lang)} {change}"
+
+
+def _of_all(batch: Batch, lang: str) -> str:
+    """What the step did to the loss of all rows."""
+    places = decimals([batch.loss, batch.loss_after], LOSS_DIGITS)
+    before, after = (fixed(one, places) for one in (batch.loss, batch.loss_after))
+    change = batch.loss_after - batch.loss
+    text = fixed(change, places, signed=True)
+    if 0.0 < abs(change) < FEW * 10.0**-places:
+        text = short(change) if change < 0.0 else "+" + short(change)
+    said = _say("all_rows", lang, rows=grouped(batch.all_rows), before=before, after=after)
+    return f"{said}     {_say('change', lang)} {text}"
 
 
 def _shares(step: Step, lang: str) -> list[str]:

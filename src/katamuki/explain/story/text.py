@@ -13,7 +13,7 @@ import numpy as np
 from katamuki import messages
 from katamuki.errors import BoundsError, spoken
 from katamuki.explain.graph.tape import Tape, opaque, predicted, record
-from katamuki.explain.step.record import Step
+from katamuki.explain.step.record import Batch, Step
 from katamuki.explain.story import help as story_help
 from katamuki.explain.story.backward import backward
 from katamuki.explain.story.blocks import INDENT, Block, Gap, Line, as_text, flow, left, width
@@ -88,7 +88,17 @@ def title(step: Step, lang: str) -> list[Block]:
     said = [f"{first}   ", solver_name(step), *options(step), f"   {step.dtype}"]
     if step.subject.solution.state == "diverged":
         said.append("   " + messages.sentence("step.diverged", lang, step=grouped(step.steps + 1)))
-    return [Line(line, indent=0) for line in flow(said, 80, gap=2)]
+    lines: list[Block] = [Line(line, indent=0) for line in flow(said, 80, gap=2)]
+    return [*lines, *([] if step.batch is None else [Line(_batch(step.batch, lang), indent=0, hang=INDENT)])]
+
+
+def _batch(batch: Batch, lang: str) -> str:
+    """Which rows the step took."""
+    key = "step.batch" if batch.per_epoch > 1 else "step.batch.whole"
+    counts = {"epoch": batch.epoch, "number": batch.number, "of": batch.per_epoch}
+    values = {name: grouped(value) for name, value in counts.items()}
+    rows = {"rows": grouped(len(batch.rows)), "all": grouped(batch.all_rows)}
+    return messages.sentence(key, lang, **values, **rows, seed=batch.seed)
 
 
 def _glance(step: Step, lang: str) -> list[Block]:

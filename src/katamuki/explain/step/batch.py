@@ -1,0 +1,79 @@
+"""A step that took a mini-batch: which rows, and the subject narrowed to them, so that its story is that of the batch.
+
+What stands in the story of such a step (tape, gradient, differences, promise, bend) is made of the batch's rows alone;
+the loss after the step is the same batch's. What the step did to the loss of all rows stands beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from katamuki.explain.step.record import Batch
+from katamuki.explain.subject import Subject
+from katamuki.problem import Problem
+from katamuki.records import Array
+
+
+def narrowed(subject: Subject, k: int) -> Subject:
+    """The subject whose data are the rows of step ``k``'s batch (counted from 1); itself where steps take all rows."""
+    if subject.batches is None:
+        return subject
+    rows = subject.batches.rows(k - 1)
+    columns = {name: column[rows] for name, column in subject.columns.items()}
+    weights = None if subject.weights is None else subject.weights[rows]
+    problem = partial(_part, subject, k)
+    return replace(subject, columns=columns, y=subject.y[rows], weights=weights, problem=problem)
+
+
+def _part(subject: Subject, k: int) -> Problem:
+    """The batch's problem."""
+    assert subject.batches is not None  # by narrowed()
+    whole = subject.problem()
+    try:
+        return whole.gathered(subject.batches.rows(k - 1))
+    finally:
+        whole.close()
+
+
+def loss_after(subject: Subject, k: int, params: Array) -> float:
+    """The loss of step ``k``'s batch at free parameters (p,): as whoever ran the steps computes it."""
+    if subject.loss_of is not None:
+        return subject.loss_of(params, k - 1)
+    part = _part(subject, k)
+    try:
+        return part.loss(params)
+    finally:
+        part.close()
+
+
+def batch_of(subject: Subject, k: int, before: Array, after: Array) -> Batch | None:
+    """Which rows step ``k`` took, and the loss of all rows at the free parameters before and after it (p,)."""
+    if subject.batches is None:
+        return None
+    epoch, number = subject.batches.place(k - 1)
+    whole = subject.problem()
+    try:
+        loss, later = (whole.loss(np.asarray(one, dtype=np.float64)) for one in (before, after))
+    finally:
+        whole.close()
+    rows = tuple((subject.batches.rows(k - 1) + 1).tolist())
+    batches = subject.batches
+    return Batch(epoch + 1, number + 1, batches.per_epoch, batches.seed, rows, len(subject.y), loss, later)
+
+
+def shown(batch: Batch) -> Mapping[str, object]:
+    """The batch as JSON knows it."""
+    return {
+        "epoch": batch.epoch,
+        "number": batch.number,
+        "of": batch.per_epoch,
+        "seed": batch.seed,
+        "rows": list(batch.rows),
+        "all_rows": batch.all_rows,
+        "loss": batch.loss,
+        "loss_after": batch.loss_after,
+    }

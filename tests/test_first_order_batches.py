@@ -1,0 +1,224 @@
+"""First-order runs on mini-batches: PyTorch's own loop, row for row, and replays of it bit for bit."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import katamuki as km
+from katamuki import formula
+from katamuki.backends.kernel import Kernel
+from katamuki.problem import Problem, batches
+from katamuki.records import Array
+from katamuki.solvers import first_order_batches, first_order_run
+from katamuki.solvers.first_order import FIRST_ORDER, SGD, Adam, FirstOrder, RMSprop, Rprop
+from katamuki.solvers.first_order_run import minimise, window
+from test_first_order_replay import same
+from torch_optim import options_of
+
+RNG = np.random.default_rng(12)
+X = RNG.uniform(0.0, 4.0, 90)
+Y = 2.0 * np.exp(-0.7 * X) + 0.1 * RNG.standard_normal(90)
+W = RNG.uniform(0.5, 2.0, 90)
+START = np.array([1.0, 0.5])
+
+
+def decay(weights: Array | None = None, n: int = 90) -> Problem:
+    model = formula.parse("y ~ a*exp(-b*x)", ("x", "y"))
+    w = None if weights is None else weights[:n]
+    return Problem(Kernel(model.rhs), [X[:n]], Y[:n], w, {"a": 1.0, "b": 0.5}, ("a", "b"))
+
+
+def loader(n: int, size: int, seed: int) -> Any:
+    """Rows as PyTorch's loader deals them, for ever."""
+    generator = torch.Generator().manual_seed(seed)
+    data = torch.utils.data.TensorDataset(torch.arange(n))
+    dealt = torch.utils.data.DataLoader(data, batch_size=size, shuffle=True, generator=generator)
+    while True:
+        yield from (rows for (rows,) in dealt)
+
+
+def pytorch(solver: FirstOrder, seed: int, weights: Array | None, n: int = 90) -> tuple[Array, Array]:
+    """Parameters before each step and after the last (steps + 1, 2), and the losses of the batches, by PyTorch."""
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    x, y = torch.tensor(X[:n]), torch.tensor(Y[:n])
+    a, b = (torch.tensor(value, requires_grad=True) for value in START.tolist())
+    optim = getattr(torch.optim, type(solver).__name__)([a, b], foreach=False, **options_of(solver))
+    found, losses = np.empty((solver.steps + 1, 2)), np.empty(solver.steps)
+    assert solver.batch_size is not None
+    for k, rows in zip(range(solver.steps), loader(n, solver.batch_size, seed), strict=False):
+        found[k] = a.item(), b.item()
+        squares = (a * torch.exp(-b * x[rows]) - y[rows]) ** 2
+        loss = squares.mean() if weights is None else (torch.tensor(weights[:n])[rows] * squares).mean()
+        optim.zero_grad()
+        loss.backward()
+        optim.step()
+        losses[k] = loss.item()
+    found[-1] = a.item(), b.item()
+    torch.set_default_dtype(default)
+    return found, losses
+
+
+def ran(solver: FirstOrder, problem: Problem, seed: int, **more: Any) -> first_order_run.Run:
+    assert solver.batch_size is not None
+    return minimise(solver, problem, problem.values, batches=problem.batches(solver.batch_size, seed), **more)
+
+
+@pytest.mark.parametrize("kind", FIRST_ORDER)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_each_rule_takes_pytorchs_steps(kind: type[FirstOrder], weighted: bool) -> None:
+    solver = kind(lr=0.01, steps=150, batch_size=16)
+    weights = W if weighted else None
+    params, losses = pytorch(solver, 5, weights)
+    trace = ran(solver, decay(weights), 5).trace
+    assert np.abs(trace.params - params).max() <= 1e-12
+    assert np.abs(trace.loss[:-1] - losses).max() <= 1e-12
+    wrong = ran(solver, decay(weights), 6).trace
+    assert np.abs(wrong.params - params).max() > 1e-6
+
+
+@pytest.mark.parametrize(("n", "size"), [(90, 90), (90, 1000), (90, 1), (7, 3), (1, 1)])
+def test_any_size_of_batch_is_pytorchs(n: int, size: int) -> None:
+    solver = RMSprop(lr=0.003, steps=40, batch_size=size)
+    params, losses = pytorch(solver, 0, W, n)
+    trace = ran(solver, decay(W, n), 0).trace
+    assert np.abs(trace.params - params).max() <= 1e-12
+    assert np.abs(trace.loss[:-1] - losses).max() <= 1e-12
+
+
+def test_the_last_row_has_loss_and_gradient_of_all_rows() -> None:
+    problem = decay(W)
+    trace = ran(Adam(lr=0.02, steps=37, batch_size=8), problem, 1).trace
+    values = trace.params[-1]
+    e = values[0] * np.exp(-values[1] * X) - Y
+    slopes = np.array([np.exp(-values[1] * X), -values[0] * X * np.exp(-values[1] * X)])
+    assert abs(trace.loss[-1] - np.mean(W * e * e)) <= 1e-14
+    assert np.abs(trace.gradient[-1] - 2.0 / 90 * slopes @ (W * e)).max() <= 1e-13
+    assert np.isnan(trace.step[-1]).all()
+
+
+@pytest.mark.parametrize(
+    "solver", [Adam(lr=0.01, steps=3000, batch_size=7), SGD(lr=0.01, momentum=0.5, steps=3000, batch_size=7)]
+)
+@pytest.mark.parametrize("accumulate", [False, True])
+def test_thinned_runs_slices_and_windows_are_the_whole_runs_bit_for_bit(
+    solver: FirstOrder, accumulate: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if accumulate:
+        solver = type(solver)(lr=1e-5, steps=3000, batch_size=7)
+    problem, dealt = decay(W), decay().batches(7, 3)
+    whole = ran(solver, problem, 3, accumulate=accumulate).trace
+    monkeypatch.setattr(first_order_run, "SLICE", 1e-5)
+    for name, value in (("FIRST", 100), ("KEPT", 300)):
+        monkeypatch.setattr(batches, name, value)
+    assert ran(solver, problem, 3, accumulate=accumulate).trace.params.tobytes() == whole.params.tobytes()
+    monkeypatch.setattr(first_order_run, "WHOLE", 30_000)
+    monkeypatch.setattr(first_order_run, "FURTHER", 1.1)
+    thin = ran(solver, problem, 3, accumulate=accumulate).trace
+    assert len(thin) < 600
+    assert thin.params.tobytes() == whole.params[thin.index].tobytes()
+    assert thin.loss.tobytes() == whole.loss[thin.index].tobytes()
+    for first, count in ((1, 5), (1500, 13), (2990, 11), (777, 1)):
+        part = window(solver, problem, thin, first, count, dealt)
+        same(part, whole, slice(first - 1, first + count))
+    other = decay().batches(7, 4)
+    wrong = window(solver, problem, thin, 1500, 13, other)
+    assert wrong.params.tobytes() != whole.params[1499:1513].tobytes()
+
+
+def test_gathered_rows_are_a_problem_of_their_own() -> None:
+    problem = decay(W)
+    dealt = problem.batches(16, 2)
+    part = first_order_batches.gathered(problem, dealt, 7)
+    rows = dealt.rows(7)
+    assert part.n == len(rows) == 16
+    assert part.y.tolist() == Y[rows].tolist()
+    assert abs(part.loss(START) - np.mean(W[rows] * (np.exp(-0.5 * X[rows]) - Y[rows]) ** 2)) <= 1e-15
+
+
+def test_a_start_without_a_value_is_none_though_its_first_batch_has_one() -> None:
+    x = np.linspace(-0.05, 4.0, 82)
+    model = formula.parse("y ~ a*log(x + b)", ("x", "y"))
+    problem = Problem(Kernel(model.rhs), [x], np.log(x + 0.5), None, {"a": 1.0, "b": 0.0}, ("a", "b"))
+    dealt = problem.batches(2, 0)
+    assert (x[dealt.rows(0)] > 0.0).all()
+    with np.errstate(all="ignore"):
+        run = minimise(Adam(lr=0.01, steps=50, batch_size=2), problem, problem.values, batches=dealt)
+    assert (run.ending, run.steps) == ("no_start", 0)
+
+
+def fitted(solver: Any, **more: Any) -> km.Fit:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", km.FitWarning)
+        return km.fit("y ~ a*exp(-b*x)", {"x": X, "y": Y}, start={"a": 1.0, "b": 0.5}, solver=solver, **more)
+
+
+def test_a_run_on_batches_is_slow_says_how_it_scattered_and_never_cycles() -> None:
+    fit = fitted(km.SGD(lr=0.3, steps=4000, batch_size=45), seed=2)
+    facts = fit.solution.reason
+    assert fit.state == "slow"
+    assert fit.solution.cycle is None
+    path = fit.trace.params[-2:]  # after the last two steps, an epoch
+    best = np.array([fit.solution.reference.params[name] for name in "ab"])
+    assert facts["noise"]["epoch"] == 2
+    assert np.allclose(list(facts["noise"]["middle"].values()), path.mean(axis=0) - best, rtol=1e-12, atol=1e-15)
+    assert np.allclose(list(facts["noise"]["scatter"].values()), path.std(axis=0), rtol=1e-12)
+    assert abs(facts["floor"] - (fit.loss - fit.solution.reference.loss)) <= 1e-15
+    assert not {"stability", "passed", "zigzag"} & facts.keys()
+    text = str(fit)
+    assert "each step saw 45 of 90 rows" in text
+    assert "larger batch_size" in text
+    whole = fitted(km.SGD(lr=0.3, steps=4000), seed=2)
+    assert "batch" not in str(whole)
+    assert whole.state == "converged"
+
+
+def test_a_batch_of_all_rows_is_judged_as_all_rows_are() -> None:
+    fit = fitted(km.SGD(lr=0.3, steps=4000, batch_size=90))
+    assert fit.state == "converged"
+    assert fitted(km.RMSprop(lr=0.001, steps=6000, batch_size=500)).state == "cycle"
+    assert fitted(km.RMSprop(lr=0.001, steps=6000, batch_size=50)).state == "slow"
+
+
+def test_without_residuals_a_run_on_batches_converges() -> None:
+    data = {"x": X, "y": 2.0 * np.exp(-0.7 * X)}
+    fit = km.fit("y ~ a*exp(-b*x)", data, start={"a": 1.0, "b": 0.5}, solver=km.SGD(lr=0.3, steps=4000, batch_size=10))
+    assert fit.state == "converged"
+    assert abs(fit.params["a"] - 2.0) <= 2e-6
+
+
+def test_too_large_a_learning_rate_diverges_and_says_so() -> None:
+    with pytest.raises(km.NotConverged, match="loss of a batch passed 1e12") as caught:
+        km.fit("y ~ a*x + b", {"x": X, "y": Y}, solver=km.SGD(lr=3.0, steps=500, batch_size=8), start={"a": 0, "b": 0})
+    assert "batch_size" in caught.value.remedy
+    assert len(caught.value.fit.trace) < 500
+
+
+def test_the_seed_decides_and_threads_do_not() -> None:
+    solver = km.Adam(lr=0.01, steps=200, batch_size=8)
+    one, two = fitted(solver, seed=4), fitted(solver, seed=4, threads=2)
+    assert one.params == two.params
+    assert fitted(solver, seed=5).params != one.params
+
+
+@pytest.mark.parametrize("given", [0, -1, 2.5, "x", True, np.int64(4)])
+def test_a_batch_size_that_is_none_is_refused_by_name(given: Any) -> None:
+    for kind in FIRST_ORDER:
+        with pytest.raises(km.BoundsError, match="batch_size must be a whole number, 1 or more, or None"):
+            kind(batch_size=given)
+
+
+@pytest.mark.parametrize("kind", [km.LBFGS, km.LevenbergMarquardt, km.Linear])
+def test_solvers_that_need_all_rows_have_no_batches(kind: Any) -> None:
+    with pytest.raises(TypeError, match="batch_size"):
+        kind(batch_size=4)
+
+
+def test_rprop_and_its_smallest_step_are_judged_without_a_false_reason() -> None:
+    fit = fitted(Rprop(steps=3000, batch_size=9))
+    assert "smallest" not in fit.solution.reason
