@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from katamuki.backends.native import address_of
+from katamuki.problem import passes
 from katamuki.records import Array
+
+if TYPE_CHECKING:
+    from katamuki.data.streams import Batch
 
 
 @dataclass(slots=True)
@@ -51,3 +56,21 @@ class Counts:
         self.read, self.n = self.read + other.read, self.n + other.n
         self.filtered, self.dropped = self.filtered + other.filtered, self.dropped + other.dropped
         self.square += other.square
+
+
+def counted(batch: Batch, block: Block | None) -> Counts:
+    """What is counted of a batch, whose rows that count make the block, if there are any."""
+    found = Counts(batch.read, batch.filtered, batch.dropped, batch.n)
+    if block is not None:
+        out, w = np.empty(3), block.weights
+        weighting = 0 if w is None else address_of(w)
+        passes.response_pass(address_of(block.y), weighting, int(w is not None), batch.n, address_of(out))
+        found.weight, found.square, found.spread = out.tolist()
+        found.mean = float(np.add.reduce(block.y) if w is None else w @ block.y) / found.weight
+    return found
+
+
+def counted_about(n: int, middle: float, apart: float, squares: float) -> Counts:
+    """The same of n rows without weights that all count, from Σ (y − middle) and Σ (y − middle)²."""
+    square = squares + 2.0 * middle * apart + n * middle * middle
+    return Counts(n, 0, 0, n, float(n), middle + apart / n, square, squares - apart * apart / n)

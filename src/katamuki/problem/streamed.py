@@ -24,29 +24,24 @@ import numpy as np
 from katamuki.backends.native import address_of
 from katamuki.data.names import printable
 from katamuki.data.selection import Columns
-from katamuki.data.streams import SPREAD, Batch, Stream
+from katamuki.data.streams import Batch, Stream
 from katamuki.data.streams_parts import ParquetPart
 from katamuki.errors import DataError
 from katamuki.problem import Problem, available_cores, passes
-from katamuki.problem.blocks import Block, Counts, counted, counted_about
+from katamuki.problem.blocks import Block, Counts, counted
 from katamuki.problem.distant import Distant, Wanted
 from katamuki.problem.double_double import double_double_pass
-from katamuki.problem.large import passed_on
 from katamuki.problem.pages import doubles
 from katamuki.problem.rooms import Rooms
 from katamuki.problem.streamed_batches import StreamedBatches
+from katamuki.problem.streamed_first import beginnings, first_sums
 from katamuki.problem.thinning import Taken, Thinning, together
 from katamuki.records import Array
 
 DIGITS = 64  # of the decimal arithmetic that adds double-doubles
 FIRST = 1 << 16  # rows from which a closed form takes where to begin
-BEGINNING = 1 << 15  # rows at the beginning of a piece that a sample may come from
 FEWEST = 1000  # rows that a sample from the beginnings of pieces must have
 Stopped = Callable[[], bool]
-
-
-class UnseenError(Exception):
-    """A batch holds a value that is not finite: nobody sees it but who makes the first pass."""
 
 
 class StreamedProblem(Distant):
@@ -102,29 +97,9 @@ class StreamedProblem(Distant):
         return len(index)
 
     def _from_beginnings(self) -> bool:
-        """A sample of the rows at the beginnings of all pieces, seeded; whether there were enough.
-
-        A closed form begins anywhere: it takes those of a few pieces, and its pass draws the sample.
-        """
-        pieces = [one for one in self.reader.pieces if one.rows and not one.idle]
-        total = sum(one.rows or 0 for one in pieces)
-        if self.wanted.linear:
-            pieces = pieces[:: max(1, len(pieces) // SPREAD)]
-        starts, found = self.starts(), dict[int, Taken]()
-
-        def take(k: int, _: Stopped) -> None:
-            piece, draw = pieces[k], np.random.default_rng((self.wanted.seed % 2**64, k))
-            batch = next(self.reader.batches(piece, min(BEGINNING, self.stream.batch)), None)
-            share = (self.most * (k + 1)) // len(pieces) - (self.most * k) // len(pieces)
-            if batch is None or not batch.n:
-                return
-            rows = np.sort(draw.choice(batch.n, min(share, batch.n), replace=False))
-            arrays = {name: np.ascontiguousarray(one[rows]) for name, one in batch.arrays.items()}
-            number = rows if batch.index is None else batch.index[rows]
-            found[k] = Taken(arrays, starts[(piece.part, piece.number)] + number)
-
-        self._each(len(pieces), take)
-        return bool(found) and self._draw([found[k] for k in sorted(found)]) >= min(FEWEST, total)
+        """A sample of the rows at the beginnings of pieces; whether there were enough."""
+        taken = beginnings(self)
+        return bool(taken) and self._draw(taken) >= min(FEWEST, sum(one.rows or 0 for one in self.reader.pieces))
 
     def _from_first(self) -> None:
         """The first rows that count: where a closed form begins. The sample itself is drawn in its pass."""
@@ -208,11 +183,11 @@ class StreamedProblem(Distant):
                 if stopped():
                     return
 
-        self._each(len(pieces), read)
+        self.each(len(pieces), read)
         self.evaluations += 1
         self._close_pass(counts, first)
 
-    def _each(self, count: int, task: Callable[[int, Stopped], None]) -> None:
+    def each(self, count: int, task: Callable[[int, Stopped], None]) -> None:
         """Do a task for each number below ``count``, in all threads; it may ask whether nobody wants it any longer."""
         waiting, lock, stop = iter(range(count)), threading.Lock(), threading.Event()
         failures: dict[int, BaseException] = {}
@@ -286,7 +261,7 @@ class StreamedProblem(Distant):
             return DataError("E-EMPTY", "data.where_none", condition=printable(where or ""), count=read, place=place)
         return DataError("E-EMPTY", "data.drop_none", count=total.dropped, place=place)
 
-    def _over_batches(self, run: Callable[[Block, int, Array], Counts | None], size: int) -> Iterator[Array]:
+    def over_batches(self, run: Callable[[Block, int, Array], Counts | None], size: int) -> Iterator[Array]:
         """What ``run`` writes of each batch, in the order of the rows."""
         parts: list[list[Array]] = [[] for _ in self.reader.pieces]
         drawing = self.counts is None and not self._enough
@@ -322,39 +297,10 @@ class StreamedProblem(Distant):
     def sums(self, values: Array) -> Array:
         """rss, Jᵀr (p,) and the upper triangle of JᵀJ by rows, weighted."""
         size = 1 + self.p + self.p * (self.p + 1) // 2
-        parts = self._first_sums(values, size) if self.counts is None else None
+        parts = first_sums(self, values, size) if self.counts is None else None
         if parts is None:
             parts = list(self._compiled(passes.normal_pass, values, size + 4, (self.layout.free_address, self.p)))
         return np.array([added(column) for column in np.array(parts)[:, :size].T.tolist()])
-
-    def _first_sums(self, values: Array, size: int) -> list[Array] | None:
-        """The sums of a first pass that itself looks at every value: None where one is not finite, or may be left out.
-
-        The careful way finds out then which rows these are.
-        """
-        wanted = self.wanted
-        if self.weighted or wanted.where is not None or wanted.missing != "error" or wanted.response is None:
-            return None
-        unseen = 0 if passed_on(self.kernel.graph) else len(self.kernel.columns)
-        middle, values, address = float(self.sample.y.mean()), np.ascontiguousarray(values), self.kernel.address
-        more = (self.layout.free_address, self.p, unseen, middle)
-
-        def run(block: Block, n: int, out: Array) -> Counts:
-            room = np.empty(256 * (1 + self.all_p))
-            columns, y, _ = block.shared
-            place = (address_of(room), address_of(out))
-            passes.first_pass(address, columns, address_of(values), y, 0, 0, 0, n, *more, *place)
-            if not np.isfinite(out[:size]).all() or out[size + 6] != 0.0:
-                raise UnseenError
-            return counted_about(n, middle, *out[size + 4 : size + 6].tolist())
-
-        self.reader.trusting = True
-        try:
-            return list(self._over_batches(run, size + 7))
-        except UnseenError:
-            return None
-        finally:
-            self.reader.trusting = False
 
     def folded(self, values: Array) -> Array:
         """rss and the triangle (p+1, p+1) of [J, r] by blocked QR, flat."""
@@ -380,7 +326,7 @@ class StreamedProblem(Distant):
 
         total = [Decimal(0)] * terms
         with localcontext(Context(prec=DIGITS)):
-            for one in self._over_batches(run, 2 * terms):
+            for one in self.over_batches(run, 2 * terms):
                 if not np.isfinite(one).all():
                     return None
                 pairs = zip(one[::2].tolist(), one[1::2].tolist(), strict=True)
@@ -399,7 +345,7 @@ class StreamedProblem(Distant):
             columns, y, root = block.shared
             function(kernel, columns, address, y, root, int(root != 0), 0, n, *more, address_of(room), address_of(out))
 
-        return self._over_batches(run, size)
+        return self.over_batches(run, size)
 
     def batches(self, size: int, seed: int) -> StreamedBatches:
         """Mini-batches of the rows, in an order that the seed draws."""

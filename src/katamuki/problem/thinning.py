@@ -19,6 +19,7 @@ from katamuki.data.streams import Batch
 from katamuki.records import Array
 
 Whole = NDArray[np.int64]
+AHEAD = 1024  # blocks whose winners are decided at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,11 @@ class Thinning:
         self.salt = int(np.random.default_rng([abs(one) for one in seed]).integers(1 << 62))
         self.parts: list[Taken] = []
         self.counted: list[Whole] = []  # the same rows by their numbers among those that count
+        self.ahead: tuple[int, int, Whole] = (
+            -1,
+            0,
+            np.empty(0, np.int64),
+        )  # rounds, a first block, and winners from it
 
     def winners(self, blocks: Whole, rounds: int) -> Whole:
         """The rows that win their blocks of 2**``rounds``."""
@@ -54,6 +60,14 @@ class Thinning:
         for one in range(rounds, 0, -1):
             found = 2 * found + self.decided(found, one)
         return found
+
+    def decided_of(self, first: int, last: int) -> Whole:
+        """The winners of the blocks from ``first`` to before ``last``."""
+        rounds, begin, known = self.ahead
+        if rounds != self.rounds or first < begin or last > begin + len(known):
+            begin, known = first, self.winners(np.arange(first, max(last, first + AHEAD)), self.rounds)
+            self.ahead = self.rounds, begin, known
+        return known[first - begin : last - begin]
 
     def decided(self, match: Whole, played: int) -> Whole:
         """Which side wins a match of a round: 0 or 1."""
@@ -66,8 +80,7 @@ class Thinning:
         """The next rows."""
         first, last = self.seen, self.seen + batch.n
         self.seen = last
-        blocks = np.arange(first >> self.rounds, (last - 1 >> self.rounds) + 1)
-        counted = self.winners(blocks, self.rounds)
+        counted = self.decided_of(first >> self.rounds, (last - 1 >> self.rounds) + 1)
         counted = counted[(counted >= first) & (counted < last)]
         if not len(counted):
             return
