@@ -26,6 +26,7 @@ from katamuki.solvers.levenberg_marquardt import Descent, minimise
 from katamuki.solvers.linear import ExactAnswer
 from katamuki.solvers.linear_passes import closed_form, near_by
 
+NEARER = 8  # steps on rows in memory before the first pass
 Progress = Callable[[int, float], None]
 
 
@@ -55,13 +56,22 @@ def descend(
     def left() -> float | None:
         return None if max_seconds is None else max(max_seconds - (time.perf_counter() - began), 1e-9)
 
-    problem.begin(start)
-    best = down(start)
+    near = _nearer(problem, start, limits)
+    problem.begin(near)
+    best = down(near)
     if search is not None and not problem.travelled:
         return of_means(problem, search, start, best, down)
     if search is None or best.ending != "converged":
         return best, search
     return _among_minima(problem, start, search, best, down)
+
+
+def _nearer(problem: Distant, start: Array, limits: tuple[Array | float, Array | float]) -> Array:
+    """Where undamped steps on more rows than the sample's, in memory, lead from its answer."""
+    if problem.wider is None:
+        return start
+    found = minimise(problem.wider, start, *limits, linear=True, max_steps=NEARER)
+    return found.values if found.ending == "converged" else start
 
 
 def _among_minima(

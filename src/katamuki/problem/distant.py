@@ -26,6 +26,8 @@ from katamuki.problem.batches import Dealt
 from katamuki.records import Array, CellSums, Source
 
 SAMPLE = 100_000  # rows of the sample, at most
+WIDER = 1 << 20  # rows in memory for descents alone, at most
+ROOM = 16  # times their columns' bytes that these may take of the memory for data
 MEMORY = 1 << 30  # bytes of data, where nobody says how many
 GONE = 1e-7  # a diagonal of a scaled Cholesky factor this small is the rounding of normal equations in doubles
 Road = Literal["stream", "sql", "cluster"]
@@ -92,6 +94,7 @@ class Distant(Problem):
     compiled: ClassVar[bool] = False  # no compiled loop may call the kernel on columns
     sample: Problem  # at most ``SAMPLE`` rows in memory, its values the start
     drawn: Columns  # the sample's columns by name, and the numbers of its rows in the source, from 0
+    wider: Problem | None = None  # more rows in memory than the sample's, for descents and curvature alone
     source: Source  # what was read: rows fitted, left out and dropped
     drawn_weights: Array | None = None  # w of the sample's rows
     whole: bool = False  # the sample is all rows that count
@@ -119,6 +122,18 @@ class Distant(Problem):
         """Mini-batches, where rows can be read one after the other."""
         del size, seed
         raise NotImplementedError
+
+    @property
+    def deals(self) -> bool:
+        """Whether it has mini-batches."""
+        return type(self).batches is not Distant.batches
+
+    @property
+    def widest(self) -> int:
+        """How many rows ``wider`` may have; 0 where they would hardly be more than the sample's."""
+        wanted = self.wanted
+        rows = min(WIDER, wanted.memory // (8 * ROOM * max(len(wanted.used), 1)))
+        return 0 if wanted.linear or rows < 2 * wanted.sample else rows
 
     @property
     def weighted(self) -> bool:
@@ -219,6 +234,9 @@ class Distant(Problem):
     def close(self) -> None:
         """Let go of files, threads and connections that were opened here; the sample stays."""
         self.sample.close()
+        if self.wider is not None:
+            self.wider.close()
+            self.wider = None
 
 
 def rooted(sums: Array, p: int) -> Array:

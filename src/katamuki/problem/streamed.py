@@ -98,8 +98,15 @@ class StreamedProblem(Distant):
 
     def _from_beginnings(self) -> bool:
         """A sample of the rows at the beginnings of pieces; whether there were enough."""
-        taken = beginnings(self)
-        return bool(taken) and self._draw(taken) >= min(FEWEST, sum(one.rows or 0 for one in self.reader.pieces))
+        taken, more = beginnings(self)
+        if not taken or self._draw(taken) < min(FEWEST, sum(one.rows or 0 for one in self.reader.pieces)):
+            return False
+        if sum(len(next(iter(one.values()))) for one in more) > self.sample.n:
+            arrays = {name: np.concatenate([one[name] for one in more]) for name in self.reader.used}
+            block = self.block_of(arrays, len(arrays[self.reader.used[0]]))
+            model = (self.kernel, block.columns, block.y, block.weights)
+            self.wider = Problem(*model, self.wanted.values, self.free_names, self.threads)
+        return True
 
     def _from_first(self) -> None:
         """The first rows that count: where a closed form begins. The sample itself is drawn in its pass."""

@@ -27,8 +27,8 @@ class UnseenError(Exception):
     """A batch holds a value that is not finite, which the pass that sums was the first to see."""
 
 
-def beginnings(problem: StreamedProblem) -> list[Taken]:
-    """Rows at the beginnings of all pieces, drawn by the seed, as many as a sample may have.
+def beginnings(problem: StreamedProblem) -> tuple[list[Taken], list[dict[str, Array]]]:
+    """Rows at the beginnings of all pieces, drawn by the seed, as many as a sample may have; and more, for descents.
 
     A closed form begins anywhere: it takes those of a few pieces, and its pass draws the sample.
     """
@@ -36,7 +36,8 @@ def beginnings(problem: StreamedProblem) -> list[Taken]:
     pieces = [one for one in reader.pieces if one.rows and not one.idle]
     if wanted.linear:
         pieces = pieces[:: max(1, len(pieces) // SPREAD)]
-    starts, found = problem.starts(), dict[int, Taken]()
+    starts, found, widest = problem.starts(), dict[int, Taken](), problem.widest
+    more: dict[int, dict[str, Array]] = {}
 
     def take(k: int, _: Stopped) -> None:
         piece, draw = pieces[k], np.random.default_rng((wanted.seed % 2**64, k))
@@ -48,9 +49,11 @@ def beginnings(problem: StreamedProblem) -> list[Taken]:
         arrays = {name: np.ascontiguousarray(one[rows]) for name, one in batch.arrays.items()}
         number = rows if batch.index is None else batch.index[rows]
         found[k] = Taken(arrays, starts[(piece.part, piece.number)] + number)
+        if share := (widest * (k + 1)) // len(pieces) - (widest * k) // len(pieces):
+            more[k] = {name: one[:share].copy() for name, one in batch.arrays.items()}
 
     problem.each(len(pieces), take)
-    return [found[k] for k in sorted(found)]
+    return [found[k] for k in sorted(found)], [more[k] for k in sorted(more)]
 
 
 def first_sums(problem: StreamedProblem, values: Array, size: int) -> list[Array] | None:
