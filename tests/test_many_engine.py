@@ -16,10 +16,10 @@ from katamuki.api.options import Asked
 from katamuki.api.plan import plan_for
 from katamuki.api.values import settings
 from katamuki.many import curved_passes, engine
-from katamuki.many.curved_passes import HOW, TRY
 from katamuki.many.curves import STATES, VERDICTS, Curves, Fitted, ManyTask
 from katamuki.many.descent import CLEAN
 from katamuki.many.engine import Descents, fit_curves
+from katamuki.many.relay import HOW, TRY
 from katamuki.many.straight_slots import WHOLE
 from katamuki.records import Array, SigmaIs
 

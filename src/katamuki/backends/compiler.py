@@ -101,10 +101,15 @@ def translate(python: FunctionType, sums: bool, done: dict[FunctionType, Any]) -
             scope[name] = call_rows
         elif value is native.call_rule:
             scope[name] = call_rule
+        elif value is native.call_products:
+            scope[name] = call_products
         elif isinstance(value, Operation):
             from katamuki.backends import compiler_vectors  # only loops over curves need it
 
-            scope[name] = compiler_vectors.INTRINSICS[value.name]
+            inlined = value.name == "exp" and native.machine().fuses
+            scope[name] = (
+                translate(exponential.exp_of_eight, sums, done) if inlined else compiler_vectors.INTRINSICS[value.name]
+            )
         elif name == "exp" and isinstance(value, native.Placeholder) and native.machine().fuses:
             scope[name] = translate(exponential.exp, sums, done)
         elif name in INTRINSICS and (value is None or isinstance(value, native.Placeholder)):
@@ -133,6 +138,14 @@ def call_rows(
 ) -> Any:
     """Call a model's rows function by its address."""
     return _by_address(native.ROWS)
+
+
+@intrinsic
+def call_products(
+    typing: Any, address: Any, free: Any, block: Any, y: Any, root: Any, weighted: Any, m: Any, sums: Any
+) -> Any:
+    """Call the sums of products by their address."""
+    return _by_address(native.PRODUCTS)
 
 
 @intrinsic

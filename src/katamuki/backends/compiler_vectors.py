@@ -10,6 +10,7 @@ from numba import types
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
+from katamuki.backends import native, vectormath
 from katamuki.backends.vectors import LANES
 
 
@@ -48,17 +49,29 @@ class MaskModel(models.PrimitiveModel):  # type: ignore[misc]
         super().__init__(manager, kind, BITS)
 
 
+def widened(builder: Any, value: Any) -> Any:
+    """A number eight times; eight numbers as they are."""
+    if isinstance(value.type, ir.VectorType):
+        return value
+    vector = ir.VectorType(value.type, LANES)
+    first = builder.insert_element(ir.Constant(vector, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
+    lanes = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+    return builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), lanes)
+
+
 def _operator(what: Any, result: Any, code: Any) -> None:
-    """Teach Numba a binary operator of eight numbers."""
+    """Teach Numba a binary operator of eight numbers; a single one stands for eight."""
+    pairs = (NUMBERS, NUMBERS), (NUMBERS, types.float64), (types.float64, NUMBERS)
 
     @infer_global(what)
     class Typing(AbstractTemplate):  # type: ignore[misc]
         def generic(self, arguments: Any, _: Any) -> Any:
-            if tuple(arguments) == (NUMBERS, NUMBERS):
-                return signature(result, NUMBERS, NUMBERS)
-            return None
+            return signature(result, *arguments) if tuple(arguments) in pairs else None
 
-    lower_builtin(what, NUMBERS, NUMBERS)(lambda context, builder, kind, values: code(builder, *values))
+    for pair in pairs:
+        lower_builtin(what, *pair)(
+            lambda context, builder, kind, values: code(builder, *(widened(builder, value) for value in values))
+        )
 
 
 for _what, _name in (
@@ -68,8 +81,15 @@ for _what, _name in (
     (operator.truediv, "fdiv"),
 ):
     _operator(_what, NUMBERS, lambda builder, a, b, name=_name: getattr(builder, name)(a, b))
-for _what, _sign in ((operator.lt, "<"), (operator.le, "<="), (operator.gt, ">"), (operator.ge, ">=")):
+for _what, _sign in (
+    (operator.lt, "<"),
+    (operator.le, "<="),
+    (operator.gt, ">"),
+    (operator.ge, ">="),
+    (operator.eq, "=="),
+):
     _operator(_what, MASK, lambda builder, a, b, sign=_sign: builder.fcmp_ordered(sign, a, b))
+_operator(operator.ne, MASK, lambda builder, a, b: builder.fcmp_unordered("!=", a, b))
 
 
 @infer_global(operator.neg)
@@ -106,11 +126,11 @@ def store(typing: Any, memory: Any, place: Any, value: Any) -> Any:
     """Write eight numbers."""
 
     def code(context: Any, builder: Any, _: Any, values: Any) -> Any:
-        written = builder.store(values[2], _place(builder, *values[:2]))
+        written = builder.store(widened(builder, values[2]), _place(builder, *values[:2]))
         written.align = 8
         return context.get_dummy_value()
 
-    return types.void(memory, types.int64, NUMBERS), code
+    return types.void(memory, types.int64, value), code
 
 
 @intrinsic
@@ -149,23 +169,70 @@ def turn(typing: Any, target: Any, place: Any, source: Any, begins: Any, row: An
 @intrinsic
 def splat(typing: Any, value: Any) -> Any:
     """The same number eight times."""
-
-    def code(context: Any, builder: Any, _: Any, values: Any) -> Any:
-        first = builder.insert_element(ir.Constant(VECTOR, ir.Undefined), values[0], ir.Constant(ir.IntType(32), 0))
-        lanes = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-        return builder.shuffle_vector(first, ir.Constant(VECTOR, ir.Undefined), lanes)
-
-    return NUMBERS(types.float64), code
+    return NUMBERS(types.float64), lambda context, builder, _, values: widened(builder, values[0])
 
 
 @intrinsic
 def choose(typing: Any, mask: Any, one: Any, other: Any) -> Any:
-    """One or the other."""
+    """One or the other; a single truth value or number stands for eight."""
 
     def code(context: Any, builder: Any, _: Any, values: Any) -> Any:
-        return builder.select(*values)
+        return builder.select(*(widened(builder, value) for value in values))
 
-    return NUMBERS(MASK, NUMBERS, NUMBERS), code
+    return NUMBERS(mask, one, other), code
+
+
+@intrinsic
+def two_to_last(typing: Any, shifted: Any) -> Any:
+    """2^k of a whole k between −1022 and 1023, from k + 1.5·2**52 + 1023."""
+
+    def code(context: Any, builder: Any, _: Any, values: Any) -> Any:
+        words = ir.VectorType(ir.IntType(64), LANES)
+        by = ir.Constant(words, [52] * LANES)
+        return builder.bitcast(builder.shl(builder.bitcast(values[0], words), by), VECTOR)
+
+    return NUMBERS(NUMBERS), code
+
+
+def _by_fours(name: str, arity: int) -> Any:
+    """A function of libm's: libmvec's version for four numbers, twice, or eight calls."""
+    many = 4 if name in native.machine().vector_functions and "d" in native.machine().lanes else 1
+    kind = ir.VectorType(ir.DoubleType(), many) if many > 1 else ir.DoubleType()
+    called = f"_ZGVdN4{'v' * arity}_{name}" if many > 1 else name
+    number = ir.IntType(32)
+
+    def part(builder: Any, value: Any, first: int) -> Any:
+        if many == 1:
+            return builder.extract_element(value, ir.Constant(number, first))
+        places = ir.Constant(ir.VectorType(number, many), list(range(first, first + many)))
+        return builder.shuffle_vector(value, ir.Constant(VECTOR, ir.Undefined), places)
+
+    def code(context: Any, builder: Any, _: Any, values: Any) -> Any:
+        function = _declared(builder.module, called, ir.FunctionType(kind, [kind] * arity))
+        eight = [widened(builder, value) for value in values]
+        parts = [
+            builder.call(function, [part(builder, value, first) for value in eight]) for first in range(0, LANES, many)
+        ]
+        if many > 1:
+            return builder.shuffle_vector(*parts, ir.Constant(ir.VectorType(number, LANES), list(range(LANES))))
+        whole = ir.Constant(VECTOR, ir.Undefined)
+        for k, value in enumerate(parts):
+            whole = builder.insert_element(whole, value, ir.Constant(number, k))
+        return whole
+
+    if arity == 1:
+
+        @intrinsic
+        def unary(typing: Any, a: Any) -> Any:
+            return NUMBERS(a), code
+
+        return unary
+
+    @intrinsic
+    def binary(typing: Any, a: Any, b: Any) -> Any:
+        return NUMBERS(a, b), code
+
+    return binary
 
 
 def _call(name: str, arity: int) -> Any:
@@ -173,13 +240,14 @@ def _call(name: str, arity: int) -> Any:
 
     def code(context: Any, builder: Any, _: Any, values: Any) -> Any:
         kind = ir.FunctionType(VECTOR, [VECTOR] * arity)
-        return builder.call(_declared(builder.module, f"llvm.{name}.v{LANES}f64", kind), values)
+        eight = [widened(builder, value) for value in values]
+        return builder.call(_declared(builder.module, f"llvm.{name}.v{LANES}f64", kind), eight)
 
     if arity == 1:
 
         @intrinsic
         def unary(typing: Any, a: Any) -> Any:
-            return NUMBERS(NUMBERS), code
+            return NUMBERS(a), code
 
         return unary
 
@@ -236,4 +304,7 @@ INTRINSICS: dict[str, Any] = {
     "neither": neither,
     "somewhere": somewhere,
     "turn": turn,
+    "two_to_last": two_to_last,
+    **{name: _by_fours(name, 1) for name in vectormath.UNARY},
+    **{name: _by_fours(name, 2) for name in vectormath.BINARY},
 }

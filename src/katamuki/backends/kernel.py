@@ -8,6 +8,7 @@ generic and compiled once (:mod:`katamuki.problem.passes`).
 
 from __future__ import annotations
 
+import ast
 import math
 import threading
 from collections import OrderedDict
@@ -21,6 +22,7 @@ from katamuki.backends import double_double as arithmetic
 from katamuki.backends import native
 from katamuki.backends.native import Native, Placeholder, address_of
 from katamuki.backends.vectormath import BINARY, UNARY
+from katamuki.backends.vectors import FUNCTIONS, LANES, choose, load, root_of, size_of, store
 from katamuki.graph import LEAVES, Graph, Node, depends, derivative, needed
 from katamuki.ops import TABLE
 from katamuki.records import Array
@@ -33,6 +35,9 @@ DOUBLE_DOUBLE: dict[str, Any] = {
     for one in (arithmetic.dd_add, arithmetic.dd_sub, arithmetic.dd_mul, arithmetic.dd_neg, arithmetic.dd_powi)
 }
 SCOPE |= {"sqrt": math.sqrt, "get": native.get, "put": native.put, "at": native.at, "fma": native.fma}
+OF_EIGHT: dict[str, Any] = {
+    **FUNCTIONS, "sqrt": root_of, "abs": size_of, "choose": choose, "load": load, "store": store, "at": native.at,
+}  # fmt: skip
 
 
 class Kernel:
@@ -75,8 +80,11 @@ class Kernel:
 
     @cached_property
     def each(self) -> Native:
-        """The same ``rows`` with parameters of its own for each row: parameter k of row i stands at 256k + i."""
-        return compile_source(rows_source(self.derivative, each=True), "rows", native.ROWS, SCOPE)
+        """``rows`` of eight curves at a time, each with parameters of its own.
+
+        Place k of ``params`` holds parameter k of each of the eight; ``start`` counts doubles, ``m`` places.
+        """
+        return compile_source(rows_of_eight_source(self.derivative), "rows_of_eight", native.ROWS, OF_EIGHT)
 
     @cached_property
     def double_double(self) -> Native:
@@ -127,18 +135,12 @@ def compile_source(source: str, name: str, signature: str, scope: dict[str, Any]
     return Native(space[name], signature, sums=sums, source=source)
 
 
-def rows_source(graph: Graph, each: bool = False) -> str:
-    """The source of ``rows``: outputs of the graph are the value and one partial per parameter.
-
-    With ``each`` every row has parameters of its own.
-    """
-    varying = depends(graph, graph.parameters if each else (), columns=graph.columns)
+def rows_source(graph: Graph) -> str:
+    """The source of ``rows``: outputs of the graph are the value and one partial per parameter."""
+    varying = depends(graph, (), columns=graph.columns)
     lines = ["def rows(columns, params, start, m, values, partials, want):"]
     lines += [f"    c{k} = at(columns[{k}], start)  # {name!a}" for k, name in enumerate(graph.columns)]
-    if each:
-        lines += [f"    q{k} = at(params, {BLOCK * k})  # {name!a}" for k, name in enumerate(graph.parameters)]
-    else:
-        lines += [f"    p{k} = params[{k}]  # {name!a}" for k, name in enumerate(graph.parameters)]
+    lines += [f"    p{k} = params[{k}]  # {name!a}" for k, name in enumerate(graph.parameters)]
     everything = needed(graph.nodes, graph.outputs)
     lines += [f"    t{k} = {expression(graph, k)}" for k in everything if k not in varying and is_computed(graph, k)]
     lines.append("    if want == 0:")
@@ -151,6 +153,52 @@ def rows_source(graph: Graph, each: bool = False) -> str:
     lines += loop(graph, everything, varying, stores, "    ")
     lines.append("    return 0")
     return "\n".join(lines) + "\n"
+
+
+def rows_of_eight_source(graph: Graph) -> str:
+    """The source of ``rows_of_eight``: the same operations on eight numbers side by side.
+
+    What depends on parameters alone is computed before the rows, reciprocals of divisors among it: a row multiplies.
+    """
+    varying = depends(graph, (), columns=graph.columns)
+    everything = needed(graph.nodes, graph.outputs)
+    over = sorted({node.args[1] for node in map(graph.nodes.__getitem__, everything) if node.op == "div"} - varying)
+    lines = ["def rows_of_eight(columns, params, start, m, values, partials, want):"]
+    lines += [f"    c{k} = at(columns[{k}], start)  # {name!a}" for k, name in enumerate(graph.columns)]
+    lines += [f"    p{k} = load(params, {k})  # {name!a}" for k, name in enumerate(graph.parameters)]
+    lines += [f"    t{k} = {of_eight(graph, k)}" for k in everything if k not in varying and is_computed(graph, k)]
+    lines += [f"    i{k} = 1.0 / {operand(graph, k)}" for k in over]
+    places = [("values", "i"), *(("partials", f"{BLOCK // LANES * k} + i") for k in range(len(graph.parameters)))]
+    for outputs, indent in ((graph.outputs[:1], "        "), (graph.outputs, "    ")):
+        if outputs == graph.outputs[:1]:
+            lines.append("    if want == 0:")
+        lines.append(f"{indent}for i in range(m):")
+        for k in needed(graph.nodes, outputs):
+            if k in varying:
+                lines.append(f"{indent}    t{k} = {of_eight(graph, k, over)}")
+        for (target, place), out in zip(places, outputs, strict=False):
+            lines.append(f"{indent}    store({target}, {place}, {operand(graph, out)})")
+        lines.append(f"{indent}return 0")
+    return "\n".join(lines) + "\n"
+
+
+class Choices(ast.NodeTransformer):
+    """Python's choice between two numbers becomes one between vectors of them."""
+
+    def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
+        """``a if test else b`` → ``choose(test, a, b)``."""
+        parts = [self.visit(part) for part in (node.test, node.body, node.orelse)]
+        return ast.Call(ast.Name("choose", ast.Load()), parts, [])
+
+
+def of_eight(graph: Graph, k: int, over: Collection[int] = ()) -> str:
+    """The right side of a node's line for eight numbers; divisors in ``over`` have their reciprocals."""
+    node = graph.nodes[k]
+    if node.op == "column":
+        return f"load(c{graph.columns.index(str(node.value))}, i)"
+    if node.op == "div" and node.args[1] in over:
+        return f"({operand(graph, node.args[0])}*i{node.args[1]})"
+    return ast.unparse(Choices().visit(ast.parse(expression(graph, k), mode="eval")))
 
 
 def double_double_source(graph: Graph) -> str:
@@ -182,11 +230,7 @@ def loop(
 ) -> list[str]:
     """The loop over a block's rows."""
     lines = [f"{indent}for i in range(m):"]
-    for k in nodes:
-        if k in varying:
-            own = graph.nodes[k].op == "parameter"
-            name = operand(graph, k) if own else f"t{k}"
-            lines.append(f"{indent}    {name} = {expression(graph, k)}")
+    lines += [f"{indent}    t{k} = {expression(graph, k)}" for k in nodes if k in varying]
     lines += [f"{indent}    put({target}, {index}, {operand(graph, out)})" for target, index, out in stores]
     return lines
 
@@ -217,8 +261,6 @@ def expression(graph: Graph, k: int, letter: str = "t") -> str:
     node = graph.nodes[k]
     if node.op == "column":
         return f"get(c{graph.columns.index(str(node.value))}, i)"
-    if node.op == "parameter":
-        return f"get(q{graph.parameters.index(str(node.value))}, i)"
     operands = [operand(graph, a, letter) for a in node.args]
     if node.op == "powi":
         return power(operands[0], exponent(graph, node))

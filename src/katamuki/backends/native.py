@@ -39,6 +39,8 @@ CTYPES: dict[str, Any] = {
 ENTRY = "katamuki_entry"
 # A model's rows function: columns, params, start, m, values, partials, want.
 ROWS = "int64(double**, double*, int64, int64, double*, double*, int64)"
+# Sums of products over rows of eight curves: free, block, y, root, weighted, m, sums.
+PRODUCTS = "int64(int64*, double*, double*, double*, int64, int64, double*)"
 # A first-order solver's rule: params, gradient, state, options, p, t.
 RULE = "void(double*, double*, double*, double*, int64, double)"
 
@@ -69,6 +71,11 @@ def call_rows(
 ) -> int:
     """Call a model's ``rows`` function by its address; only compiled functions can."""
     raise TypeError("a compiled function is needed to call a kernel by its address")
+
+
+def call_products(address: int, free: Any, block: Any, y: Any, root: Any, weighted: int, m: int, sums: Any) -> int:
+    """Call a ``products`` function by its address; only compiled functions can."""
+    raise TypeError("a compiled function is needed to call another by its address")
 
 
 def call_rule(address: int, params: Any, gradient: Any, state: Any, options: Any, p: int, t: float) -> None:

@@ -7,9 +7,12 @@ doubles, and place k of it holds the numbers 8k to 8k + 7. A comparison gives a 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
+
+from katamuki.backends.vectormath import BINARY, UNARY
 
 LANES = 8
 
@@ -69,3 +72,5 @@ OPERATIONS = {
     one.name: one
     for one in (load, store, splat, choose, root_of, size_of, fused, both, either, neither, somewhere, turn)
 }
+two_to_last = Operation("two_to_last", lambda x: np.exp2(np.fmod(x, 2048.0) - 1023.0))  # see exponential.exp_of_eight
+FUNCTIONS = {name: Operation(name, np.vectorize(getattr(math, name))) for name in (*UNARY, *BINARY)}

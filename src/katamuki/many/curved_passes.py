@@ -1,44 +1,38 @@
 """Whole fits of many curves of a formula that is not linear, eight at a time, compiled.
 
-Rows side by side, descents from the best starts (:mod:`katamuki.many.descent`), one more step from the orthogonal
-columns of J at the answer, which has all its digits, what the residuals say (:mod:`katamuki.many.straight_remarks`),
-and how much the formula bends between the ends of its error bars. A curve without a clean answer, or whose formula
-bends much there, is left for the whole road: other minima stand near such.
+Descents from the best starts (:mod:`katamuki.many.relay`); then, curves side by side in their order, one more step from
+the orthogonal columns of J at the answer, which has all its digits, what the residuals say
+(:mod:`katamuki.many.straight_remarks`), and how much the formula bends between the ends of its error bars. A curve
+without a clean answer, or whose formula bends much there, is left for the whole road: other minima stand near such.
 """
 
 from __future__ import annotations
 
-import math
-
 from katamuki.backends.native import at, call_rows, function, inline
 from katamuki.backends.vectors import choose, fused, load, root_of, size_of, splat, store
-from katamuki.many.descent import CLEAN, ENDED, EVALUATIONS, STATE, descend, larger, spread_out
+from katamuki.many.descent import CLEAN, larger
 from katamuki.many.descent import room as descent_room
+from katamuki.many.relay import BEND, HOW, TOLD, descend_all
 from katamuki.many.straight_passes import orthogonalise, side_by_side, substitute, sum_up
 from katamuki.many.straight_remarks import ROUNDING, conclude
 from katamuki.many.straight_slots import DOF, FACTS, LEVEL, ROUGH, RSS, WHOLE, WORKING
 
-# What is told of each curve's descents: how the best ended, evaluations, its start, and the bend at its answer.
-HOW, TAKEN, TRY, BEND = range(4)
-TOLD = 4
-NONE, OUTSIDE = 0.0, 5.0  # how descents ended, besides what :mod:`katamuki.many.descent` says
-BETTER = 1e-6  # of the rss: a start that is so much lower than the end leads elsewhere
 BENT = 0.3  # of the way between the ends of an error bar: below it no second minimum was seen on 1,200 noisy curves
 
 
 def room(p: int, all_p: int, columns: int, rows: int) -> int:
     """How many doubles a thread works in."""
     straight = 8 * rows * (columns + 2 + p + 1 + WORKING) + 256 * (1 + all_p) + 8 * (2 * p * p + 5 * p + FACTS)
-    return straight + descent_room(p, all_p) + 8 * (3 * all_p + STATE + 3 + p * p + 4 * p + 32)
+    return straight + descent_room(p, all_p) + 8 * (2 * all_p + 2 + 4 * p + 32)
 
 
 @inline
-def look(kernel, columns, expanded, y, root, masked, n, free, p, block, w, stride):  # type: ignore[no-untyped-def]
+def look(each, columns, x, y, root, masked, n, free, p, block, w, stride):  # type: ignore[no-untyped-def]
     """Weighted residuals and weighted derivatives of n rows of eight curves, as columns of ``w``."""
     start = 0
     while start < n:
         m = min(32, n - start)
-        call_rows(kernel, columns, expanded, 8 * start, 8 * m, block, at(block, 256), 1)
+        call_rows(each, columns, x, 8 * start, m, block, at(block, 256), 1)
         own = at(w, 8 * start)
         for r in range(m):
             value = load(y, start + r) - load(block, r)
@@ -76,7 +70,7 @@ def ends_of(x, all_p, free, p, k, g, d, reach, moved, sign):  # type: ignore[no-
 
 @inline
 def bends(  # type: ignore[no-untyped-def]
-    each, columns, y, root, masked, n, free, p, all_p, curved, count, x, g, d, reach, block, expanded, moved, sums
+    each, columns, y, root, masked, n, free, p, all_p, curved, count, x, g, d, reach, block, moved, sums
 ):  # fmt: skip
     """How much the formula bends between the ends of its error bars, as a share of the way between them.
 
@@ -89,14 +83,12 @@ def bends(  # type: ignore[no-untyped-def]
     start = 0
     while start < n:
         m = min(32, n - start)
-        spread_out(x, all_p, m, expanded)
-        call_rows(each, columns, expanded, 8 * start, 8 * m, middle, block, 0)
+        call_rows(each, columns, x, 8 * start, m, middle, block, 0)
         for one in range(count):
             for sign in range(2):
                 ends_of(x, all_p, free, p, curved[one], g, d, reach, moved, sign)
-                spread_out(moved, all_p, m, expanded)
                 # Values at one end stand in the block's first column, at the other in its second.
-                call_rows(each, columns, expanded, 8 * start, 8 * m, at(block, 256 * sign), block, 0)
+                call_rows(each, columns, moved, 8 * start, m, at(block, 256 * sign), block, 0)
             along, itself = load(sums, 4 * one), load(sums, 4 * one + 1)
             across, velocity = load(sums, 4 * one + 2), load(sums, 4 * one + 3)
             for r in range(m):
@@ -121,81 +113,12 @@ def bends(  # type: ignore[no-untyped-def]
 
 
 @inline
-def begin(starts, levels, tries, one, chosen, group, last, all_p, best_rss, x, waits):  # type: ignore[no-untyped-def]
-    """Bring the next start of each curve that wants one to ``x``; how many do.
-
-    A start is left out where an end is known below its level.
-    """
-    count = 0
-    for lane in range(8):
-        k = chosen[min(group + lane, last - 1)]
-        level = levels[k * tries + one]
-        goes = group + lane < last and level < math.inf and not level >= best_rss[lane] * (1.0 - BETTER)
-        waits[lane] = 0.0 if goes else 1.0
-        count += 1 if goes else 0
-        for j in range(all_p):
-            x[8 * j + lane] = starts[(k * tries + one) * all_p + j]
-    return count
-
-
-@inline
-def keep(state, rss, x, waits, one, chosen, group, all_p, free, p, lower, upper, best, best_rss, told):  # type: ignore[no-untyped-def]
-    """Take the ends that are the best so far."""
-    for lane in range(8):
-        if waits[lane] != 0.0:
-            continue
-        said = at(told, chosen[group + lane] * TOLD)
-        how = state[8 * ENDED + lane]
-        said[TAKEN] += state[8 * EVALUATIONS + lane]
-        if how == CLEAN and not rss[lane] < best_rss[lane]:
-            continue
-        for j in range(p):
-            if how == CLEAN and not lower[j] < x[8 * free[j] + lane] < upper[j]:
-                how = OUTSIDE
-        if how == CLEAN:
-            best_rss[lane] = rss[lane]
-            said[TRY] = one
-            for j in range(all_p):
-                best[8 * j + lane] = x[8 * j + lane]
-        if how == CLEAN or said[HOW] != CLEAN:
-            said[HOW] = how
-
-
-@inline
-def nothing_yet(chosen, group, last, best_rss, told):  # type: ignore[no-untyped-def]
-    """No descents so far."""
-    for lane in range(8):
-        best_rss[lane] = math.inf
-        said = at(told, chosen[min(group + lane, last - 1)] * TOLD)
-        said[HOW], said[TAKEN], said[TRY], said[BEND] = NONE, 0.0, -1.0, math.nan
-
-
-@inline
-def answers(  # type: ignore[no-untyped-def]
-    each, columns, y, root, masked, n, free, p, all_p, tries, max_steps, starts, levels, lower, upper, chosen, group,
-    last, x, waits, state, best, best_rss, block, below, told
-):  # fmt: skip
-    """Descend from each curve's starts until the best end is below the levels of those that are left."""
-    rss = at(below, 8 * ((p + 1) * (p + 2) // 2 - 1))
-    for one in range(tries):
-        if begin(starts, levels, tries, one, chosen, group, last, all_p, best_rss, x, waits) == 0:
-            return
-        waiting = load(waits, 0) > splat(0.5)
-        descend(each, columns, y, root, masked, n, free, p, all_p, max_steps, x, waiting, block, below, state)
-        if one == 0:
-            for j in range(all_p):
-                store(best, j, load(x, j))
-        keep(state, rss, x, waits, one, chosen, group, all_p, free, p, lower, upper, best, best_rss, told)
-
-
-@inline
 def at_answers(  # type: ignore[no-untyped-def]
     each, columns, y, root, masked, n, free, p, all_p, curved, count_curved, known, best, w, stride, g, inverse, d, z,
-    norm, theta, spread, facts, waits, block, expanded, moved, sums
+    norm, theta, spread, facts, waits, block, moved, sums
 ):  # fmt: skip
     """Orthogonal columns of J at the answers, a last step from them, error bars; ``waits``: t, then the bends."""
-    spread_out(best, all_p, min(32, n), expanded)
-    look(each, columns, expanded, y, root, masked, n, free, p, block, w, stride)
+    look(each, columns, best, y, root, masked, n, free, p, block, w, stride)
     orthogonalise(w, stride, n, p, g, d, z, norm, facts)
     substitute(p, g, d, z, theta, inverse, spread)
     sum_up(w, y, root, masked, n, facts)
@@ -206,7 +129,7 @@ def at_answers(  # type: ignore[no-untyped-def]
         reach = reach * root_of(load(facts, RSS) / load(facts, DOF))
     worst = bends(
         each, columns, y, root, masked, n, free, p, all_p, curved, count_curved, best, inverse, d, reach, block,
-        expanded, moved, sums,
+        moved, sums,
     )  # fmt: skip
     store(waits, 0, worst)
 
@@ -229,14 +152,14 @@ def leave(chosen, group, last, p, theta, norm, facts, bent, told, status):  # ty
 
 
 @function(
-    "int64(int64, int64, double**, int64, double**, double*, double*, int64, int64*, int64, int64*, int64, int64,"
-    " int64*, int64, int64, double*, int64, int64, int64, double*, double*, double*, double*, int64*, int64, double*,"
-    " int64, double*, double*, int64, int64*, double*, double*, double*, double*, int32*, double*)",
+    "int64(int64, int64, int64, double**, int64, double**, double*, double*, int64, int64*, int64, int64*, int64,"
+    " int64, int64*, int64, int64, double*, int64, int64, int64, double*, double*, double*, double*, int64*, int64,"
+    " double*, int64, double*, double*, int64, int64*, double*, double*, double*, double*, int32*, double*)",
 )
 def curved_pass(  # type: ignore[no-untyped-def]
-    each, kernel, columns, k_columns, pointers, y, root, weighted, offsets, shared, chosen, first, last, free, p, all_p,
-    params, known, tries, max_steps, starts, levels, lower, upper, curved, count_curved, reaches, stride, limits,
-    few, most, order, work, values, stderr, loss, status, told
+    each, kernel, products, columns, k_columns, pointers, y, root, weighted, offsets, shared, chosen, first, last, free,
+    p, all_p, params, known, tries, max_steps, starts, levels, lower, upper, curved, count_curved, reaches, stride,
+    limits, few, most, order, work, values, stderr, loss, status, told
 ):  # fmt: skip
     """Fit the curves ``chosen[first]`` to ``chosen[last]``; ``status`` as in ``straight_pass``, ``told`` (b, TOLD).
 
@@ -252,28 +175,32 @@ def curved_pass(  # type: ignore[no-untyped-def]
     d = at(inverse, 8 * p * p)
     z, norm, theta, spread = at(d, 8 * p), at(d, 16 * p), at(d, 24 * p), at(d, 32 * p)
     facts = at(d, 40 * p)
-    x = at(facts, 8 * FACTS)
-    best, moved, state = at(x, 8 * all_p), at(x, 16 * all_p), at(x, 24 * all_p)
-    waits = at(state, 8 * STATE)
-    best_rss, sums = at(waits, 8), at(waits, 24)
+    best, moved = at(facts, 8 * FACTS), at(facts, 8 * (FACTS + all_p))
+    waits = at(moved, 8 * all_p)
+    sums = at(waits, 8)
     below = at(sums, 32 * p + 256)
-    expanded = at(below, 8 * (p + 1) * (p + 2) + 8 * p * p + 16 * p + 8 * all_p)
     counts = at(order, stride // 8 + 8)
+    few_rows, most_rows = chosen[first], chosen[last - 1]  # curves stand by their numbers of rows
+    ragged = offsets[few_rows + 1] - offsets[few_rows] != offsets[most_rows + 1] - offsets[most_rows]
+    descend_all(
+        each, products, columns, k_columns, pointers, y, root, weighted, 1 if weighted == 1 or ragged else 0, offsets,
+        shared, chosen, first, last, free, p, all_p, tries, max_steps, starts, levels, lower, upper, stride, order,
+        work, block, below, values, told,
+    )  # fmt: skip
     for group in range(first, last, 8):
         n, masked = side_by_side(
             columns, k_columns, y, root, weighted, offsets, shared, chosen, group, first, last, p, stride, order, work,
             facts,
         )  # fmt: skip
-        nothing_yet(chosen, group, last, best_rss, told)
-        answers(
-            each, pointers, own_y, own_root, masked, n, free, p, all_p, tries, max_steps, starts, levels, lower, upper,
-            chosen, group, last, x, waits, state, best, best_rss, block, below, told,
-        )  # fmt: skip
+        for lane in range(8):
+            k = chosen[min(group + lane, last - 1)]
+            for j in range(all_p):
+                best[8 * j + lane] = values[k * all_p + j]
         for lane in range(8):
             waits[lane] = reaches[counts[lane]]
         at_answers(
             each, pointers, own_y, own_root, masked, n, free, p, all_p, curved, count_curved, known, best, w, stride, g,
-            inverse, d, z, norm, theta, spread, facts, waits, block, expanded, moved, sums,
+            inverse, d, z, norm, theta, spread, facts, waits, block, moved, sums,
         )  # fmt: skip
         conclude(
             kernel, 0, columns, k_columns, work, y, own_y, root, own_root, weighted, masked, offsets, shared, chosen,

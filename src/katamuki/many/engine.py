@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from katamuki.backends.native import address_of
 from katamuki.findings.profiles import reach
-from katamuki.many import curved_passes
+from katamuki.many import curved_passes, relay
 from katamuki.many.curves import STATES, Curves, Fitted, ManyTask
+from katamuki.many.products import products
 from katamuki.many.starts import Starts, Supply
 from katamuki.many.straight import Lines, fit_linear, fitted, share
 from katamuki.problem import available_cores
@@ -55,7 +56,7 @@ def fit_curves(task: ManyTask, curves: Curves, threads: int | None = None) -> Fi
 class Descents(Lines):
     """The descents of one task and its curves.
 
-    ``told`` (b, TOLD) is what :mod:`katamuki.many.curved_passes` tells of each.
+    ``told`` (b, TOLD) is what :mod:`katamuki.many.relay` tells of each.
 
     Parameters
     ----------
@@ -75,10 +76,11 @@ class Descents(Lines):
         nonlinear = [k for k, name in enumerate(task.free) if name not in recipe.linear]
         self.curved = np.array(nonlinear or [0], dtype=np.int64)
         self.count = len(nonlinear)
-        self.told = np.full((len(curves), curved_passes.TOLD), np.nan)
+        self.told = np.full((len(curves), relay.TOLD), np.nan)
         self.reaches = np.full(int(self.sizes.max(initial=0)) + 1, np.nan)
         for n in np.unique(self.sizes[self.chosen]).tolist():
             self.reaches[n] = reach(math.inf if self.known else n - self.p)
+        self.products = products(self.p)
         self.starts: Starts | None = None
 
     def run(self, threads: int) -> None:
@@ -86,7 +88,7 @@ class Descents(Lines):
         if not (self.supply.able and len(self.chosen)):
             return
         self.starts = self.starts or self.supply.starts(self.curves)
-        _ = curved_passes.curved_pass.address, self.task.kernel.each.address
+        _ = curved_passes.curved_pass.address, self.task.kernel.each.address, self.products.address
         share(self.some, range(0, len(self.chosen), SLICE), threads)
 
     def some(self, first: int) -> None:
@@ -102,9 +104,9 @@ class Descents(Lines):
         pointers = address_of(work) + 8 * self.stride * np.arange(max(k, 1))
         points, levels = self.starts.points, self.starts.levels
         curved_passes.curved_pass(
-            kernel.each.address, kernel.address, address_of(self.columns), k, address_of(pointers),
-            address_of(curves.y), 0 if self.root is None else address_of(self.root), int(self.root is not None),
-            address_of(curves.offsets), int(curves.shared), address_of(chosen), 0, len(chosen),
+            kernel.each.address, kernel.address, self.products.address, address_of(self.columns), k,
+            address_of(pointers), address_of(curves.y), 0 if self.root is None else address_of(self.root),
+            int(self.root is not None), address_of(curves.offsets), int(curves.shared), address_of(chosen), 0, len(chosen),
             self.layout.free_address, self.p, self.all_p, address_of(params), self.known, levels.shape[1], STEPS,
             address_of(points), address_of(levels), address_of(self.lower), address_of(self.upper),
             address_of(self.curved), self.count, address_of(self.reaches), self.stride, address_of(self.limits),
