@@ -16,19 +16,28 @@ from typing import Any
 import numpy as np
 
 Function = Callable[..., Any]
+LONG = np.dtype(np.longdouble)
 WHOLE = 64  # largest exponent that is worked out by squaring
+
+
+def is_complex(z: Any) -> bool:
+    """Whether a number or array is complex; ``np.iscomplexobj``, ten times as fast."""
+    kind = getattr(z, "dtype", None)
+    return isinstance(z, complex) if kind is None else bool(kind.kind == "c")
 
 
 def value(z: Any) -> Any:
     """The real part."""
-    return z.real if np.iscomplexobj(z) else z
+    return z.real if is_complex(z) else z
 
 
 def joined(real: Any, imaginary: Any) -> Any:
     """A complex number or array from its parts; ``a + 1j*b`` would spread infinities."""
-    both = np.asarray(real + imaginary)
-    found = np.empty(both.shape, np.clongdouble if both.dtype == np.longdouble else np.complex128)
-    found.real, found.imag = real, imaginary
+    one, other = np.asarray(real), np.asarray(imaginary)
+    wide = LONG in (one.dtype, other.dtype)
+    shape = one.shape if one.shape == other.shape else np.broadcast(one, other).shape
+    found = np.empty(shape, np.clongdouble if wide else np.complex128)
+    found.real, found.imag = one, other
     return found[()]
 
 
@@ -36,7 +45,7 @@ def sloped(function: Function, slope: Function) -> Function:
     """A function of one argument from its value and its slope, both of real numbers."""
 
     def apply(z: Any) -> Any:
-        if not np.iscomplexobj(z):
+        if not is_complex(z):
             return function(z)
         return joined(function(z.real), slope(z.real) * z.imag)
 
@@ -48,7 +57,7 @@ def analytic(function: Function, extended: Function | None = None) -> Function:
     beyond = extended or function
 
     def apply(z: Any) -> Any:
-        if not np.iscomplexobj(z):
+        if not is_complex(z):
             return function(z)
         return joined(function(z.real), beyond(z).imag)
 
@@ -57,7 +66,7 @@ def analytic(function: Function, extended: Function | None = None) -> Function:
 
 def raised(x: Any, p: Any) -> Any:
     """x**p of real numbers; whole powers of long doubles by squaring, a hundred times faster than C's ``powl``."""
-    if np.asarray(x).dtype != np.longdouble or np.ndim(p) or not (p == np.floor(p) and abs(p) <= WHOLE):
+    if getattr(x, "dtype", None) != LONG or np.ndim(p) or not (p == np.floor(p) and abs(p) <= WHOLE):
         return np.power(x, p)
     found, square, left = np.ones_like(x), x, int(abs(p))
     while left:
@@ -73,12 +82,14 @@ def power(base: Any, exponent: Any) -> Any:
     """base**exponent; a negative base may have whole exponents only."""
     x, p = value(base), value(exponent)
     found = raised(x, p)
-    if not (np.iscomplexobj(base) or np.iscomplexobj(exponent)):
+    if not (is_complex(base) or is_complex(exponent)):
         return found
+    if not (is_complex(exponent) or np.ndim(p) or p == 0.0):
+        return joined(found, p * raised(x, p - 1.0) * base.imag)
     step: Any = 0.0
-    if np.iscomplexobj(base):
+    if is_complex(base):
         step = step + np.where(p == 0.0, 0.0, p * raised(x, np.where(p == 0.0, 1.0, p - 1.0)[()]) * base.imag)
-    if np.iscomplexobj(exponent):
+    if is_complex(exponent):
         flat = (exponent.imag == 0.0) | ((x == 0.0) & (p >= 0.0))
         step = step + np.where(flat, 0.0, found * np.log(x) * exponent.imag)
     return joined(found, step)
@@ -86,22 +97,22 @@ def power(base: Any, exponent: Any) -> Any:
 
 def product(a: Any, b: Any) -> Any:
     """a·b; a real factor multiplies both parts, so that an infinite one spoils only what it must."""
-    if np.iscomplexobj(a) and np.iscomplexobj(b):
+    if is_complex(a) and is_complex(b):
         return joined(a.real * b.real, a.real * b.imag + a.imag * b.real)
-    if np.iscomplexobj(a):
+    if is_complex(a):
         return joined(a.real * b, a.imag * b)
-    if np.iscomplexobj(b):
+    if is_complex(b):
         return joined(a * b.real, a * b.imag)
     return np.multiply(a, b)
 
 
 def quotient(a: Any, b: Any) -> Any:
     """a/b, to first order in the imaginary parts."""
-    if not np.iscomplexobj(b):
-        return joined(a.real / b, a.imag / b) if np.iscomplexobj(a) else np.divide(a, b)
+    if not is_complex(b):
+        return joined(a.real / b, a.imag / b) if is_complex(a) else np.divide(a, b)
     found = value(a) / b.real
     step = -found * (b.imag / b.real)
-    return joined(found, step + a.imag / b.real if np.iscomplexobj(a) else step)
+    return joined(found, step + a.imag / b.real if is_complex(a) else step)
 
 
 def choose(condition: Any, one: Any, other: Any) -> Any:

@@ -82,6 +82,11 @@ class Closure(Case):
             values[moved] += by
         return self.whole(values)[rows].astype(values.dtype)
 
+    def together(self, points: int) -> bool:
+        """The function gives predictions and nothing beside them."""
+        del points
+        return False
+
     def jacobian(self, values: Any, rows: slice = slice(None)) -> Any:
         """√w ∂ŷ/∂parameters, (m, p): by differences, of all rows at once where there is room."""
         key = np.asarray(values, np.float64).tobytes()
@@ -99,6 +104,10 @@ class Closure(Case):
         self.slopes.clear()
         self.slopes[key] = found
         return found[rows].astype(values.dtype)
+
+    def _slopes(self, values: Any, rows: slice) -> Any:
+        """The same, for whoever wants residuals too."""
+        return self.jacobian(values, rows)
 
     def slope(self, values: Any, k: int, rows: slice) -> Array:
         """∂ŷ/∂parameter k (m,)."""

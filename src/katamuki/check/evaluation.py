@@ -26,6 +26,7 @@ STEP = 2.0**-200  # into the imaginary direction: its square vanishes beside eve
 REAL_STEP = 1e-3  # relative, where the imaginary step fails; its fourth power is the error
 BEND = 1e-4  # of the prediction's size: how far a parameter moves to measure curvature
 EPS = float(np.finfo(np.float64).eps)
+TOGETHER = 1 << 14  # slopes that one evaluation of the formula gives; of more rows, one evaluation for each parameter
 OPERATIONS = 8.0  # roundings of a prediction, each of them eps of its parts
 
 
@@ -106,8 +107,59 @@ class Case:
         found = self.y[rows] - self.predict(values, rows)
         return found if self.root is None else self.root[rows] * found
 
+    def several(self, points: Any, rows: slice = slice(None)) -> tuple[Any, Any]:
+        """√w(y − ŷ) (s, m) and √w ∂ŷ/∂parameters (s, m, p) at free values (s, p): of few rows in one evaluation."""
+        found = self._together(points, rows) if self.together(len(points)) else None
+        if found is None:
+            one_by_one = [(self.residuals(one, rows), self._slopes(one, rows)) for one in points]
+            return np.stack([one for one, _ in one_by_one]), np.stack([one for _, one in one_by_one])
+        predicted, slopes = found
+        residuals = self.y[rows] - predicted
+        if self.root is None:
+            return residuals, slopes
+        return self.root[rows] * residuals, self.root[rows][:, None] * slopes
+
+    def both(self, values: Any, rows: slice = slice(None)) -> tuple[Any, Any]:
+        """√w(y − ŷ) (m,) and √w ∂ŷ/∂parameters (m, p) at free values (p,)."""
+        residuals, slopes = self.several(values[None, :], rows)
+        return residuals[0], slopes[0]
+
     def jacobian(self, values: Any, rows: slice = slice(None)) -> Any:
         """√w ∂ŷ/∂parameters, (m, p)."""
+        return self.both(values, rows)[1]
+
+    def together(self, points: int) -> bool:
+        """Whether all rows are so few that residuals and slopes at some points come from one evaluation."""
+        p = len(self.free)
+        return 0 < points * p * p * len(self.y) <= TOGETHER
+
+    def _together(self, points: Any, rows: slice) -> tuple[Any, Any] | None:
+        """ŷ (s, m) and its slopes (s, m, p), all steps into the imaginary direction side by side.
+
+        Every number is what one evaluation for each parameter gives; None where that would have to help itself
+        otherwise, because some number is none.
+        """
+        s, p = points.shape
+        wide = points.dtype == np.longdouble
+        moved = np.zeros((p, s, p, 1), np.clongdouble if wide else np.complex128)  # parameter, point, who moves
+        moved.real = points.T[:, :, None, None]
+        steps = np.abs(points) * STEP
+        steps[points == 0.0] = STEP
+        for k in range(p):
+            moved.imag[k, :, k, 0] = steps[:, k]
+        named: dict[str, Any] = {**self.held, **dict(zip(self.free, moved, strict=True))}
+        for name, column in self.columns.items():
+            named[name] = column[rows].astype(np.longdouble) if wide else column[rows]
+        found, shape = self.right(named), (s, p, len(self.y[rows]))
+        if found.shape != shape:
+            found = np.broadcast_to(found, shape)
+        predicted, slopes = found[:, 0].real, found.imag / steps[:, :, None]
+        if not np.isfinite(slopes.sum() + predicted.sum()):
+            return None
+        return predicted, slopes.swapaxes(1, 2)
+
+    def _slopes(self, values: Any, rows: slice) -> Any:
+        """√w ∂ŷ/∂parameters, (m, p), one parameter after the other."""
         found = np.empty((len(self.y[rows]), len(values)), values.dtype)
         unit = np.clongdouble(1j) if values.dtype == np.longdouble else np.complex128(1j)
         for k, value in enumerate(values):
@@ -202,7 +254,7 @@ def look(case: Case, values: Any, precise: bool = False, idle: NDArray[np.bool_]
     triangle = np.zeros((0, p + 1), values.dtype)
     rss, slope, squares, size, bulk = values.dtype.type(0.0), np.zeros(p), np.zeros(p), 0.0, 0.0
     for part, rows in case.parts:
-        jacobian, residuals = part.jacobian(values, rows), part.residuals(values, rows)
+        residuals, jacobian = part.both(values, rows)
         if not (np.isfinite(residuals).all() and np.isfinite(jacobian).all()):
             nothing = np.full(p, np.nan)
             return Local(values, np.nan, nothing, nothing, nothing, np.full((p, p), np.nan), None, nothing, np.nan, 0.0)
@@ -276,19 +328,16 @@ def curvature(case: Case, here: Local) -> tuple[Array, float]:
     p = len(case.free)
     values = np.asarray(here.values, np.float64)
     unit = np.where(here.lengths > 0.0, here.lengths, 1.0)
-    found, noise = np.empty((p, p)), 0.0
-    for k in range(p):
-        reach = BEND * here.size / unit[k]
-        by = min(reach, REAL_STEP * abs(values[k])) if values[k] != 0.0 else reach
-        by = by or BEND
-        slopes = []
-        for sign in (1.0, -1.0):
-            moved = values.copy()
-            moved[k] += sign * by
-            total = np.zeros(p)
-            for part, rows in case.parts:
-                total += part.residuals(moved, rows) @ part.jacobian(moved, rows)
-            slopes.append(total)
-        found[:, k] = (slopes[1] - slopes[0]) / (2.0 * by) / unit / unit[k]
-        noise = max(noise, 16.0 * EPS * here.bulk / (by * unit[k]))
-    return (found + found.T) / 2.0, noise
+    reach = BEND * here.size / unit
+    by = np.where(values != 0.0, np.minimum(reach, REAL_STEP * np.abs(values)), reach)
+    by = np.where(by == 0.0, BEND, by)
+    moved = np.concatenate([values + np.diag(by), values - np.diag(by)])
+    slopes = np.zeros((2 * p, p))
+    each = 2 * p if case.together(2 * p) else 2  # points at a time: slopes of many rows take room
+    for start in range(0, 2 * p, each):
+        some = slice(start, start + each)
+        for part, rows in case.parts:
+            residuals, jacobian = part.several(moved[some], rows)
+            slopes[some] += (residuals[:, None, :] @ jacobian)[:, 0]
+    found = ((slopes[p:] - slopes[:p]) / (2.0 * by * unit)[:, None]).T / unit[:, None]
+    return (found + found.T) / 2.0, float((16.0 * EPS * here.bulk / (by * unit)).max(initial=0.0))

@@ -185,22 +185,30 @@ def _elsewhere(
     if solution.start is not None:
         starts["start"] = np.array([solution.start.get(name, 1.0) for name in spelt])
     for origin, start in starts.items():
-        ended = routes.by_scipy(case, start, limits, bend)
+        ended = routes.end_of_scipy(case, start, limits)
         if ended is None:
             found.facts["from_" + origin] = "failed"
             continue
-        back = routes.polished(case, ended, bend) if limits else ended
-        shared = _digits(solution, here, back, spelt, linear=False)
-        if min(shared.values(), default=comparing.MOST) >= ENOUGH:
+        if _same(solution, here, ended, spelt):  # as SciPy left it, before any step of ours
             found.facts["from_" + origin] = "same"
-            found.digits = {name: min(value, shared[name]) for name, value in found.digits.items()}
             continue
+        back = routes.polished(case, ended, bend)
+        if _same(solution, here, back, spelt):
+            found.facts["from_" + origin] = "same"
+            continue
+        ended = ended if limits else back
         found.facts["from_" + origin] = "elsewhere"
         inside = all(low <= value <= high for value, (low, high) in _limited(case, ended, limits))
         best = found.facts.get("better", {"rss": here.rss})["rss"]
         if inside and ended.rss < best * (1.0 - routes.LOWER) - here.rounding:
             params = dict(zip(spelt, map(float, ended.values), strict=True))
             found.facts["better"] = {"params": params, "rss": ended.rss}
+
+
+def _same(solution: Solution, here: Local, there: Local, spelt: list[str]) -> bool:
+    """Whether an answer shares enough digits with the claim."""
+    shared = _digits(solution, here, there, spelt, linear=False)
+    return min(shared.values(), default=comparing.MOST) >= ENOUGH
 
 
 def _limited(

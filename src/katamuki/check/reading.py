@@ -14,6 +14,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -43,13 +44,17 @@ class Expression:
                 stack.append(what)
             elif kind == "name":
                 stack.append(values[what])
+            elif count == 1:
+                stack[-1] = what(stack[-1])
+            elif count == 2:
+                last = stack.pop()
+                stack[-1] = what(stack[-1], last)
             else:
-                found = what(*stack[-count:])
-                del stack[-count:]
-                stack.append(found)
+                stack[-count:] = [what(*stack[-count:])]
         return stack[0]
 
 
+@lru_cache(maxsize=64)
 def read(text: str) -> tuple[Expression, Expression]:
     """Both sides of a formula: ``~`` or ``=`` stands between them.
 

@@ -37,10 +37,10 @@ def is_linear(case: Case, values: Any) -> bool:
     case = case.sample() if case.many else case
     nothing = np.zeros_like(here)
     for rows in case.blocks:
-        slopes = case.jacobian(nothing, rows)
+        _, (slopes, one, other) = case.several(np.stack([nothing, here, -here]), rows)
         lengths = np.abs(slopes).max(axis=0, initial=0.0)
-        for other in (here, -here):
-            if not (np.abs(case.jacobian(other, rows) - slopes) <= SAME * lengths).all():
+        for there in (one, other):
+            if not (np.abs(there - slopes) <= SAME * lengths).all():
                 return False
     return True
 
@@ -60,7 +60,21 @@ def by_qr(case: Case, condition: float) -> Local:
 
 
 def by_scipy(case: Case, start: Array, limits: Mapping[str, tuple[float, float]], bend: Array | None) -> Local | None:
-    """SciPy's answer from a point, polished; None where it ends at no number.
+    """SciPy's answer from a point, polished where there are no bounds; None where it ends at no number.
+
+    Parameters
+    ----------
+    case, start, limits
+        As for :func:`end_of_scipy`.
+    bend : (p, p) float64 or None
+        Scaled curvature near the answer, for Newton's steps.
+    """
+    here = end_of_scipy(case, start, limits)
+    return here if here is None or limits else polished(case, here, bend)
+
+
+def end_of_scipy(case: Case, start: Array, limits: Mapping[str, tuple[float, float]]) -> Local | None:
+    """Where SciPy ends from a point; None where that is no number.
 
     Parameters
     ----------
@@ -70,42 +84,47 @@ def by_scipy(case: Case, start: Array, limits: Mapping[str, tuple[float, float]]
         Where to begin.
     limits : mapping of name to (low, high)
         Bounds.
-    bend : (p, p) float64 or None
-        Scaled curvature near the answer, for Newton's steps.
     """
-    from scipy.optimize import least_squares
+    from scipy.optimize import least_squares, leastsq
+
+    seen: dict[bytes, tuple[Any, Any]] = {}  # residuals and slopes where they were asked for last
+
+    def both(values: Array) -> tuple[Any, Any]:
+        place = values.tobytes()
+        if place not in seen:
+            seen.clear()
+            seen[place] = case.both(values)
+        return seen[place]
 
     def residuals(values: Array) -> Array:
-        found = case.residuals(values)
+        found = both(values)[0] if case.together(1) else case.residuals(values)
         return np.asarray(np.where(np.isfinite(found), found, FAR))
 
     def slopes(values: Array) -> Array:
-        return np.asarray(-np.nan_to_num(case.jacobian(values), nan=0.0, posinf=0.0, neginf=0.0))
+        found = both(values)[1] if case.together(1) else case.jacobian(values)
+        return np.asarray(np.where(np.isfinite(found), -found, 0.0))
 
-    options: dict[str, Any] = {"ftol": TIGHT, "xtol": TIGHT, "gtol": TIGHT, "max_nfev": TRIES, "x_scale": "jac"}
-    if limits:
-        low = np.array([limits.get(name, (-np.inf, np.inf))[0] for name in case.free])
-        high = np.array([limits.get(name, (-np.inf, np.inf))[1] for name in case.free])
-        high = np.where(high > low, high, np.nextafter(low, np.inf))
-        start = np.clip(start, low, high)
-        options |= {"bounds": (low, high), "method": "trf"}
-    else:
-        options["method"] = "lm"
+    options: dict[str, Any] = {"ftol": TIGHT, "xtol": TIGHT, "gtol": TIGHT}
     try:
-        values = least_squares(residuals, start, slopes, **options).x
-    except (ValueError, np.linalg.LinAlgError):  # its way of saying that a start or a slope is no number
+        if limits:
+            low = np.array([limits.get(name, (-np.inf, np.inf))[0] for name in case.free])
+            high = np.array([limits.get(name, (-np.inf, np.inf))[1] for name in case.free])
+            high = np.where(high > low, high, np.nextafter(low, np.inf))
+            options |= {"bounds": (low, high), "method": "trf", "max_nfev": TRIES, "x_scale": "jac"}
+            values = least_squares(residuals, np.clip(start, low, high), slopes, **options).x
+        else:  # MINPACK, as least_squares(method="lm") calls it
+            values = leastsq(residuals, start, Dfun=slopes, maxfev=TRIES, full_output=True, **options)[0]
+    except (TypeError, ValueError, np.linalg.LinAlgError):  # its ways of saying that rows are few, or no numbers
         return None
     here = look(case, values)
-    if not here.finite:
-        return None
-    return here if limits else polished(case, here, bend)
+    return here if here.finite else None
 
 
 def polished(case: Case, here: Local, bend: Array | None) -> Local:
     """Steps of Gauss–Newton, or of Newton where they do not contract, until rounding stops them."""
-    best = here
+    best, least = here, _length(here)
     for use in (None, bend):
-        here = best
+        here, length = best, least
         if use is not None and not _solid(use):
             break
         for k in range(ROUNDS):
@@ -116,13 +135,13 @@ def polished(case: Case, here: Local, bend: Array | None) -> Local:
             there = look(case, here.values + step, precise)
             if not there.finite or not there.rss <= 4.0 * here.rss + here.rounding:
                 break
-            shorter = _length(there) < 0.9 * _length(here)
+            before, length = length, _length(there)
             here = there
-            if _length(here) < _length(best) or best.values.dtype != here.values.dtype:
-                best = here
-            if not shorter and k > 1:
+            if length < least or best.values.dtype != here.values.dtype:
+                best, least = here, length
+            if not length < 0.9 * before and k > 1:
                 break
-        if _length(best) <= STILL * best.rss**0.5 or _length(best) ** 2 <= EPS**2 * best.bulk**2:
+        if least <= STILL * best.rss**0.5 or least**2 <= EPS**2 * best.bulk**2:
             break
     return best
 
