@@ -9,7 +9,7 @@ import pytest
 
 import katamuki as km
 from katamuki.api import preparing
-from katamuki.problem import large
+from katamuki.problem import CHUNK, large
 
 ROWS = 30_000
 RNG = np.random.default_rng(3)
@@ -90,7 +90,7 @@ def test_the_answer_is_that_of_numpy() -> None:
 
 @pytest.mark.usefixtures("many")
 def test_bits_do_not_depend_on_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    n = 3 * large.LargeProblem.chunk + 17
+    n = 3 * CHUNK + 17
     x = np.random.default_rng(1).random(n)
     data = {"x": x, "y": 2.0 * x + np.sin(1e4 * x)}
     one, two = (km.fit("y ~ a*x + b", data, threads=k) for k in (1, 2))

@@ -10,7 +10,7 @@ import pytest
 
 from katamuki import graph, losses
 from katamuki.backends.kernel import Kernel
-from katamuki.problem import CHUNK, SMALL, Problem, passes
+from katamuki.problem import CHUNK, MANY, SMALL, Problem, passes
 
 
 def decay() -> Kernel:
@@ -175,3 +175,21 @@ def test_the_compiled_cholesky_says_what_it_cannot_do():
     assert passes.factor(dependent.ctypes.data, 2, 1e-5, out.ctypes.data) == 1
     assert passes.factor(overflown.ctypes.data, 2, 1e-5, out.ctypes.data) == 2
     assert np.isnan(out).all()
+
+
+def test_tasks_are_longer_where_there_are_many_rows_and_sums_stay_the_same() -> None:
+    n = MANY + 5
+    x = np.random.default_rng(4).uniform(0.0, 3.0, n)
+    b = graph.Builder()
+    one = b.leaf("parameter", "a")
+    kernel = Kernel(b.graph([b("mul", one, b("exp", b("neg", b.leaf("column", "x"))))]))
+    sums = []
+    for threads in (1, 2):
+        problem = Problem(kernel, [x], np.sin(x), None, {"a": 0.7}, "a", threads)
+        assert problem.chunk > CHUNK
+        sums.append(problem.normal(problem.full(0.7)))
+        problem.close()
+    np.testing.assert_array_equal(sums[0], sums[1])
+    r, slope = np.sin(x) - 0.7 * np.exp(-x), np.exp(-x)
+    for found, want in zip(sums[0], (r @ r, r @ slope, slope @ slope), strict=True):
+        assert found == pytest.approx(want, rel=1e-12)

@@ -23,6 +23,8 @@ from katamuki.records import Array, Linearisation
 
 BLOCK = passes.BLOCK
 CHUNK = 64 * BLOCK  # rows of one task: its partial result is a leaf of the fixed tree of sums
+MANY = 1 << 22  # rows from which a call costs more than what is gained by small tasks
+LONG = 512 * BLOCK  # rows of one task then
 SMALL = 4 * CHUNK  # rows up to which a whole fit runs compiled
 THREADED = 16 * CHUNK  # rows from which threads are used unasked: below, waking them costs what they gain
 DEPENDENT = 1  # what ``passes.factor`` says of columns that depend on each other
@@ -78,7 +80,6 @@ class Problem:
 
     compiled: ClassVar[bool] = True  # compiled loops may call the kernel on the columns themselves
     named = True  # combinations of parameters are worth a name
-    chunk: ClassVar[int] = CHUNK
 
     def __init__(
         self,
@@ -113,6 +114,11 @@ class Problem:
         self._pool: ThreadPoolExecutor | None = None
         self.tss_about_zero = self.tss = 0.0  # Σ w y², Σ w (y − ȳ_w)²
         self.measure()
+
+    @property
+    def chunk(self) -> int:
+        """Rows of one task, by the number of rows alone."""
+        return CHUNK if self.n < MANY else LONG
 
     def measure(self) -> None:
         """Sum what depends on the response alone."""
@@ -215,7 +221,8 @@ class Problem:
     def over_rows(self, function: Callable[..., int], values: Array, size: int, more: tuple[float, ...]) -> Array:
         """Run a pass over all chunks: its results (chunks, size), in the order of the rows."""
         self.evaluations += 1
-        starts = range(0, self.n, self.chunk)
+        chunk = self.chunk
+        starts = range(0, self.n, chunk)
         parts = np.empty((len(starts), size))
         root = self.root_address
         shared = (self.kernel.address, self.columns_address, address_of(values), self.y_address, root)
@@ -229,7 +236,7 @@ class Problem:
                 if stop.is_set():
                     return
                 start = starts[k]
-                ends = (int(root != 0), start, min(start + self.chunk, self.n))
+                ends = (int(root != 0), start, min(start + chunk, self.n))
                 function(*shared, *ends, *more, address_of(block), address_of(parts[k]))
 
         if count == 1:

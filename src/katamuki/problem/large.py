@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +36,6 @@ class LargeProblem(Problem):
         Of the sample.
     """
 
-    chunk: ClassVar[int] = 512 * passes.BLOCK  # a call costs more than rows that stand ready
     sample: Problem
     rows: NDArray[np.int64]  # the sample's, (sample.n,), ascending
     finite = False  # every value of the columns and of y, once the rows were looked at
