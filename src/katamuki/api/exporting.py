@@ -74,6 +74,7 @@ class Exports(Fitted):
             weights=self.weights,
             start=solution.start or solution.params,
             version=version("katamuki"),
+            seed=self.seed,
         )
         kernel = self._plan.kernel
         columns = [self.columns[name] for name in kernel.columns]

@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from katamuki.plot import Ran
+    from katamuki.records import Trace
 
 WHAT = ("fit", "surface", "steps", "stability")
 METHODS = ("slice", "profile")
+MOST = 100_000_000  # rows times steps at which a picture looks at the loss of all rows
 
 
 class Pictures:
@@ -35,7 +37,7 @@ class Pictures:
 
         ``"fit"``: data, curve, band and residuals. ``"surface"``: contours of log(L − L*) over two parameters, with the
         path of the run. ``"steps"``: loss and parameters by step. ``"stability"``: the largest eigenvalue of learning
-        rate × curvature by step, with its limit.
+        rate × curvature by step, with its limit. Of a run on mini-batches every loss is that of all rows.
 
         Parameters
         ----------
@@ -146,4 +148,20 @@ class Pictures:
             return kernel.evaluate(arrays, values, len(next(iter(columns.values()))))
 
         marks = plot.marks_of(fit.explain().events if fit.trace is not None else ())
-        return plot.Ran(claim, fit.trace, solver_of(claim), fit._problem, kernel.graph, model, marks)
+        trace, solver = fit.trace, solver_of(claim)
+        size = getattr(solver, "batch_size", None)
+        batched = size is not None and size < claim.n
+        if batched:
+            trace = self._of_all_rows()
+        return plot.Ran(claim, trace, solver, fit._problem, kernel.graph, model, marks, batched)
+
+    def _of_all_rows(self) -> Trace:
+        """The trace of a run on batches with the losses of all rows, which are one curve."""
+        from katamuki.solvers.first_order_noise import of_all_rows
+
+        fit: Any = self
+        problem = fit._problem()
+        try:
+            return of_all_rows(fit.trace, problem, MOST)
+        finally:
+            problem.close()

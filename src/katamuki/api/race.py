@@ -167,6 +167,7 @@ def race(
     where: str | None = None,
     missing: Missing = "error",
     tolerances: Sequence[float] = TOLERANCES,
+    seed: int = 0,
     max_seconds: float | None = None,
     progress: Callable[[int, float], None] | None = None,
 ) -> Race:
@@ -194,6 +195,8 @@ def race(
         As in :func:`katamuki.fit`.
     tolerances : sequence of float
         How near counts, unit of the parameters.
+    seed : int
+        Deals the mini-batches of lanes with a ``batch_size``; each lane begins anew with it.
     max_seconds : float, optional
         For the whole race, shared by the lanes; those that are not through then are rows that say so.
     progress : function, optional
@@ -226,7 +229,7 @@ def race(
     [122, 197, 272, 496]
     """
     began = time.perf_counter()
-    check_options(1, 0, None, None, max_seconds, progress)
+    check_options(1, seed, None, None, max_seconds, progress)
     check_names(start, None, fixed, params)
     if kind_of(model, None) != "formula":
         raise BackendError("E-BACKEND", "race.module", given=type(model).__name__)
@@ -236,7 +239,7 @@ def race(
     ready = prepare(model, data, Given(start, None, fixed, params, sigma, sigma_is, weights, where, missing))
     refuse(ready.problem, "stream.what.race")
     try:
-        return _run(ready, solvers, int(steps), near, max_seconds, progress, began)
+        return _run(ready, solvers, int(steps), near, seed, max_seconds, progress, began)
     finally:
         ready.problem.close()
 
@@ -246,6 +249,7 @@ def _run(
     solvers: object,
     steps: int,
     tolerances: tuple[float, ...],
+    seed: int,
     max_seconds: float | None,
     progress: Callable[[int, float], None] | None,
     began: float,
@@ -254,12 +258,12 @@ def _run(
     free = ready.said.free
     linear = ready.plan.is_linear(free)
     given = None if solvers is None else race_lanes.given_lanes(solvers, steps, linear, free)
-    answer, reference = _answer(ready, linear, max_seconds)
+    answer, reference = _answer(ready, linear, seed, max_seconds)
     bends = np.asarray(np.linalg.eigvalsh(reference.curvature), dtype=np.float64)
     entries = race_lanes.default_lanes(linear, bends) if given is None else given
     best = np.array([reference.params[name] for name in free])
     ends = None if max_seconds is None else began + max_seconds
-    course = Course(ready.problem, linear, reference, best, steps, tolerances, ends, progress)
+    course = Course(ready.problem, linear, reference, best, steps, tolerances, ends, progress, seed)
     start = {name: ready.said.start[name] for name in free}
     lanes: list[Lane] = []
     interrupted = False
@@ -285,7 +289,7 @@ def _tolerances(given: object) -> tuple[float, ...]:
     return tuple(sorted({float(one) for one in values}, reverse=True))
 
 
-def _answer(ready: Prepared, linear: bool, max_seconds: float | None) -> tuple[Fit, Reference]:
+def _answer(ready: Prepared, linear: bool, seed: int, max_seconds: float | None) -> tuple[Fit, Reference]:
     """The fit that the lanes run to, also as the record that runs are compared with; an error where there is none."""
     problem = ready.problem
     run = solve(problem, linear, None, ready.said, ready.weighing, max_seconds, None)
@@ -295,6 +299,6 @@ def _answer(ready: Prepared, linear: bool, max_seconds: float | None) -> tuple[F
         what = failures.undetermined(parts[0]) if parts else Phrase("api.undetermined_group", names=list(solution.free))
         last = parts[0].names[-1] if parts else solution.free[-1]
         raise NotConverged("E-IDENT", "race.undetermined", what=what, last=last)
-    fit = judged(ready.plan, problem, run, solution, ready.columns, 0)
+    fit = judged(ready.plan, problem, run, solution, ready.columns, seed)
     curvature = 2.0 / problem.n * (run.answer.triangle.T @ run.answer.triangle)
     return fit, Reference(solution.params, solution.stderr, solution.loss, curvature)

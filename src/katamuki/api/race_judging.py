@@ -45,6 +45,7 @@ class Course:
     tolerances: tuple[float, ...]
     ends: float | None  # when the time is over, by time.perf_counter; None: never
     progress: Progress | None
+    seed: int = 0  # of lanes that take mini-batches
 
 
 @dataclass(frozen=True, slots=True)

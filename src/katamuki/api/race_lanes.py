@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from katamuki.api import race_judging as judging
 from katamuki.api.options import shown
 from katamuki.api.race_judging import Course, Ran
-from katamuki.api.solving import Solver, Stepping, diagnosis, resolve, run_steps
+from katamuki.api.solving import Solver, Stepping, batches_of, diagnosis, resolve, run_steps
 from katamuki.errors import BoundsError
 from katamuki.messages import Phrase
+from katamuki.problem.batches import Dealt
 from katamuki.records import Array, Lane, Reached, Trace
 from katamuki.report.numbers import brief, grouped, plain
 from katamuki.solvers import first_order_run, lbfgs
@@ -159,26 +160,27 @@ def _stepping(label: str | Phrase, solver: Stepping, course: Course, left: float
     solver = dataclasses.replace(solver, steps=steps)
     if left is not None and steps > CHUNK:
         left /= 2.0  # the other half is for doing the steps of a thinned trace again
-    run = run_steps(solver, problem, problem.values, max_seconds=left, progress=course.progress)
+    batches = batches_of(solver, problem, course.seed)
+    run = run_steps(solver, problem, problem.values, max_seconds=left, progress=course.progress, batches=batches)
     if run.ending == "interrupted":
         raise KeyboardInterrupt
     facts: dict[str, Any] = {"lr": solver.lr}
     if run.ending != "no_start":
-        told = diagnosis(solver, problem, run, course.reference)
+        told = diagnosis(solver, problem, run, course.reference, batches)
         facts |= {"cycle": told.cycle, "diverged": told.state == "diverged", **told.facts}
-    errors, at = _every_error(solver, course, run.trace)
+    errors, at = _every_error(solver, course, run.trace, batches)
     ran = Ran(run.trace.params, run.trace.index, errors, at, run.ending)
     return _judged(label, solver, course, ran, run.values, float(run.trace.loss[-1]), run.evaluations, facts)
 
 
-def _every_error(solver: Any, course: Course, trace: Trace) -> tuple[Array, NDArray[np.int64]]:
+def _every_error(solver: Any, course: Course, trace: Trace, batches: Dealt | None) -> tuple[Array, NDArray[np.int64]]:
     """The errors and their steps; where the trace was thinned, its steps are done again and the telling ones kept."""
     steps = int(trace.index[-1])
     if steps == len(trace) - 1:
         return judging.errors_of(trace.params, course.answer), trace.index
     parts: list[tuple[Array, NDArray[np.int64]]] = []
     for first in range(1, steps + 1, CHUNK):
-        part = first_order_run.window(solver, course.problem, trace, first, min(CHUNK, steps + 1 - first))
+        part = first_order_run.window(solver, course.problem, trace, first, min(CHUNK, steps + 1 - first), batches)
         errors = judging.errors_of(part.params, course.answer)
         kept = judging.telling(errors, part.index, course.tolerances)
         kept = kept if first == 1 else kept[kept > 0]  # the row that two stretches share

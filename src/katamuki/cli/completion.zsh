@@ -370,6 +370,7 @@ _shtab_katamuki_race_options=(
   "*--solver[NAME\[OPTION\=VALUE,\…\]]:NAME[OPTION=VALUE,…]:(auto linear lm sgd asgd adagrad adadelta rmsprop rprop adam adamw adamax nadam radam lbfgs)"
   "--steps[NUMBER]:NUMBER:"
   "--max-seconds[SECONDS]:SECONDS:"
+  "--seed[NUMBER]:NUMBER:"
   "--where[CONDITION]:CONDITION:_katamuki_columns"
   "--missing[error\|drop]:error|drop:(error drop)"
   "--sep[CHARACTER]:CHARACTER:"

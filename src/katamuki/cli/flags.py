@@ -75,7 +75,7 @@ FLAGS = (
     Flag(("--starts",), "N|auto", "solver", FITTING | {"many"}, choices=("auto",)),
     Flag(("--max-seconds",), "SECONDS", "solver", MODELLED),
     Flag(("--max-memory",), "BYTES", "data", FITTING | {"many"}),
-    Flag(("--seed",), "NUMBER", "solver", FITTING | {"many", "selftest"}),
+    Flag(("--seed",), "NUMBER", "solver", FITTING | {"many", "race", "selftest"}),
     Flag(("--threads",), "N", "solver", only("many")),
     Flag(("--by",), "COLUMN[,COLUMN]", "data", only("many"), complete=COLUMNS),
     Flag(("--where",), "CONDITION", "data", MODELLED, complete=COLUMNS),

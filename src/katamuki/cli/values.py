@@ -191,6 +191,8 @@ def race_options(chosen: Namespace) -> dict[str, Any]:
     options = model_options(chosen)
     if chosen.steps is not None:
         options["steps"] = whole("--steps", chosen.steps)
+    if chosen.seed is not None:
+        options["seed"] = whole("--seed", chosen.seed)
     return options | {"solvers": lanes(chosen)}
 
 
@@ -236,7 +238,7 @@ def _made(text: str, short: Mapping[str, str | None]) -> Any:
     for option, value in given.items():
         if option not in fields:
             near = nearest(option, fields)
-            key = "cli.option" + ("_near" if near else "")
+            key = "cli.option" + ("_near" if near else "_batch" if option == "batch_size" and fields else "")
             raise usage(key, option=option, solver=name, near=near, all=", ".join(fields) or "-")
         flag = f"--{option}" if short.get(option) is not None else f"--solver {name}:{option}"
         values[option] = _typed(flag, value, str(fields[option].type))

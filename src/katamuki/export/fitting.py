@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from katamuki.export.batches import size_of
 from katamuki.export.data import array, comment
 from katamuki.export.parts import Exported, call, optimizer, say
 from katamuki.records import Array
@@ -34,6 +35,8 @@ def katamuki_fit(facts: Exported) -> str:
     if facts.weights is not None:
         lines += _weighing(facts.weights, solution.sigma_is, data)
     lines.append(f"solver={_solver(facts)}")
+    if facts.runs and size_of(facts) is not None:
+        lines.append(f"seed={facts.seed}")
     lines += _computing(facts)
     inside = "".join(f"    {line},\n" for line in [repr(solution.formula), "data", *lines])
     imports = ["import base64", ""] if any("base64." in one for one in data) else []

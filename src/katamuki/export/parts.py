@@ -32,7 +32,8 @@ class Exported:
     """The facts that a program repeats.
 
     ``solver`` is the record of its options; ``left`` and ``right`` the formula's sides; ``columns`` (n,) each;
-    ``weights`` (n,) the w of Σ w r², None for 1; ``start`` where the program begins, all parameters.
+    ``weights`` (n,) the w of Σ w r², None for 1; ``start`` where the program begins, all parameters; ``seed`` deals
+    mini-batches.
     """
 
     solution: Solution
@@ -43,6 +44,7 @@ class Exported:
     weights: Array | None
     start: Mapping[str, float]
     version: str
+    seed: int = 0
 
     @property
     def free(self) -> tuple[str, ...]:
@@ -105,7 +107,9 @@ def vectors(text: str) -> list[str]:
 
 def imports(text: str) -> list[str]:
     """The parts of Python's library that a program's text uses, as its first lines."""
-    found = [f"import {name}" for name in ("array", "base64", "math") if re.search(rf"(?<!\w){name}\.", text)]
+    found = [
+        f"import {name}" for name in ("array", "base64", "itertools", "math") if re.search(rf"(?<!\w){name}\.", text)
+    ]
     return [*found, ""] if found else []
 
 

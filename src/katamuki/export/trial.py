@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 
 from katamuki.backends import numpy_
+from katamuki.export.batches import size_of
 from katamuki.export.parts import Exported, sources
 from katamuki.graph import derivative
+from katamuki.problem.batches import Batches
 from katamuki.records import Array
 from katamuki.solvers.first_order import FirstOrder
 
@@ -33,18 +35,25 @@ def other_end(facts: Exported, solver: FirstOrder, y: Array) -> tuple[str, float
     params = np.array([float(facts.start[name]) for name in free])
     state, options = np.zeros(solver.blocks * len(free)), solver.packed()
     total = np.zeros(len(free))
+    size = size_of(facts)
+    dealt = None if size is None else Batches(solution.n, size, facts.seed)
+    columns, part, weights = facts.columns, y, facts.weights
     with np.errstate(all="ignore"):
         for step in range(1, solution.steps + 1):
+            if dealt is not None:
+                rows = dealt.rows(step - 1)
+                columns, part = {name: one[rows] for name, one in facts.columns.items()}, y[rows]
+                weights = None if facts.weights is None else facts.weights[rows]
             values = {**facts.held, **dict(zip(free, params, strict=True))}
-            outputs = numpy_.evaluate(graph, facts.columns, values)
-            residual = y - outputs[0]
-            weighted = residual if facts.weights is None else facts.weights * residual
-            fresh = -2 / solution.n * np.array([(weighted * outputs[k]).sum() for k in places])
+            outputs = numpy_.evaluate(graph, columns, values)
+            residual = part - outputs[0]
+            weighted = residual if weights is None else weights * residual
+            fresh = -2 / len(part) * np.array([(weighted * outputs[k]).sum() for k in places])
             total = fresh if solution.zero_grad else total + fresh
             update(params, total, state, options, len(free), float(step))
     for name, found in zip(free, params.tolist(), strict=True):
-        size = max(abs(solution.params[name]), (solution.stderr[name] or 0.0) / 1000)
-        if abs(found - solution.params[name]) > SAME * size:  # two that are no numbers are not apart
+        unit = max(abs(solution.params[name]), (solution.stderr[name] or 0.0) / 1000)
+        if abs(found - solution.params[name]) > SAME * unit:  # two that are no numbers are not apart
             return name, found
     return None
 

@@ -20,6 +20,7 @@ from katamuki.plot.surface import chosen
 from katamuki.plot.thinning import outline
 from katamuki.records import Array, Trace
 from katamuki.report import number
+from katamuki.report.numbers import grouped
 from katamuki.report.numbers import plain as typed
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ def steps_figure(ran: Ran, of: Sequence[str] | None = None, lang: str = "en") ->
                 _window(axes, y[rows], found[name])
             axes.set_ylabel(name, rotation=0, ha="right", va="center", parse_math=False)
         lines = [claim.formula, ran_by(ran, lang)]
+        if ran.batched:
+            lines.append(messages.sentence("plot.batched", lang, rows=grouped(claim.n)))
         if len(names) < len(claim.free):
             lines.append(messages.sentence("plot.some", lang, shown=len(names), all=len(claim.free)))
         _marks([top, *panels], ran, lang)

@@ -35,7 +35,8 @@ class Ran:
 
     ``trace`` is None where there were no steps; ``solver`` is the record of its options; ``problem`` makes the problem
     anew; ``graph`` is the right side, None for a model that is no formula; ``model`` gives ŷ (m,) at free parameters
-    (p,) and columns of m rows; ``marks`` is what happened when, in order.
+    (p,) and columns of m rows; ``marks`` is what happened when, in order. ``batched``: steps took batches of rows; the
+    trace's losses and gradients are those of all rows nevertheless.
     """
 
     solution: Solution
@@ -45,6 +46,7 @@ class Ran:
     graph: Graph | None
     model: Callable[[Array, Mapping[str, Array]], Array]
     marks: tuple[Mark, ...] = ()
+    batched: bool = False
 
 
 def answer(claim: Solution) -> dict[str, float] | None:

@@ -29,6 +29,7 @@ from katamuki.plot.surface import Method, surface
 from katamuki.plot.thinning import Index, geometric, key_rows
 from katamuki.records import Array
 from katamuki.report import number
+from katamuki.report.numbers import grouped
 
 KEYS = 500  # states in a page
 NAMED = 24  # parameters with a row of the table
@@ -83,6 +84,8 @@ def page(
     about = [ran_by(ran, lang), say("replay.rows", rows=claim.n)]
     if len(rows) < len(trace):
         about.append(say("replay.thinned", shown=len(rows), all=len(trace)))
+    if ran.batched:
+        about.append(say("batched", rows=grouped(claim.n)))
     labels = {f"label.{key}": escape(say("replay." + key)) for key in LABELS}
     return _filled(
         labels

@@ -69,6 +69,8 @@ def stability(ran: Ran, rows: Index | None = None) -> Stability:
         return Stability("damping", kept, np.asarray(trace.extra["damping"])[kept], None)
     if not isinstance(ran.solver, FIRST_ORDER):
         raise BoundsError("E-USAGE", "plot.stability.solver", solver=type(ran.solver).__name__)
+    if ran.batched:
+        raise BoundsError("E-USAGE", "plot.stability.batches", solver=type(ran.solver).__name__)
     if claim.reference is None or not np.isfinite(claim.reference.curvature).all():
         raise BoundsError("E-USAGE", "plot.stability.answer")
     curvature = curved(ran)

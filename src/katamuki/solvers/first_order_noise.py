@@ -12,6 +12,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
+from katamuki.problem import Problem
 from katamuki.records import Array, Reference, Trace
 from katamuki.solvers.first_order import FirstOrder
 from katamuki.solvers.first_order_diagnosis import Diagnosis, cosine_of, is_there
@@ -82,3 +85,19 @@ def noise_of(trace: Trace, reference: Reference, per_epoch: int) -> dict[str, An
         "middle": dict(zip(trace.names, apart, strict=True)),
         "scatter": dict(zip(trace.names, scatter.tolist(), strict=True)),
     }
+
+
+def of_all_rows(trace: Trace, problem: Problem, most: int) -> Trace:
+    """A trace whose losses and gradients are those of all rows; of a long one only some rows, ever further apart.
+
+    Losses of different batches are not one curve. ``most`` bounds rows of the trace times rows of the data.
+    """
+    count = max(most // problem.n, 64)
+    rows = np.arange(len(trace))
+    if len(trace) > count:
+        rows = np.unique(np.concatenate([np.round(np.geomspace(1, len(trace), count)).astype(np.int64) - 1, rows[-2:]]))
+    params = np.ascontiguousarray(trace.params[rows])
+    sums = np.array([problem.normal(problem.full(one))[: 1 + problem.p].copy() for one in params])
+    extra = {name: one[rows] for name, one in trace.extra.items()}
+    gradient = -2.0 / problem.n * sums[:, 1:]
+    return Trace(trace.names, trace.index[rows], params, sums[:, 0] / problem.n, gradient, trace.step[rows], extra)

@@ -143,7 +143,8 @@ def minimise(
     trace = _trace(problem.free_names, index, rows[: place + 1], solver.divides, states[: place + 1])
     if status != GO_ON:
         ending = "diverged" if steps else "no_start"
-    return Run(ending or "steps_over", here.values, state, trace, steps, steps + 1, seconds)
+    passes = steps + 1 if batches is None else -(-steps // batches.per_epoch) + 2  # an epoch is one; start and end
+    return Run(ending or "steps_over", here.values, state, trace, steps, passes, seconds)
 
 
 def _begin(go: Stepper, here: Position, rows: Array, times: float) -> int:
