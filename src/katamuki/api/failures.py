@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from katamuki.api.edges import edge
 from katamuki.api.finite_start import Found, finite_start
 from katamuki.api.leaving_out import Kept, condition, rewritten, rows_without, typed_parts
 from katamuki.api.plan import Plan
@@ -47,8 +48,24 @@ def not_converged(run: Run, plan: Plan, arrays: Mapping[str, Array], solution: S
         return NotConverged("E-TIME", "api.time_over", seconds=f"{solution.seconds:.3g}", loss=loss)
     if "key" in run.reason:
         return NotConverged("E-CONVERGENCE", run.reason["key"], **run.reason["values"])
-    key = "api.stalled" if run.failure == "stalled" else "api.steps_over"
-    return NotConverged("E-CONVERGENCE", key, steps=run.steps, loss=loss)
+    if run.failure == "stalled":
+        return _stalled(plan, arrays, solution, loss)
+    return NotConverged("E-CONVERGENCE", "api.steps_over", steps=run.steps, loss=loss)
+
+
+def _stalled(plan: Plan, arrays: Mapping[str, Array], solution: Solution, loss: str) -> NotConverged:
+    """No step makes the loss smaller where its gradient is not 0: on an edge, which is named, or nobody knows why."""
+    graph = plan.model.rhs
+    found = None if graph is None else edge(graph, arrays, solution.params, solution.free)
+    if found is None:
+        return NotConverged("E-CONVERGENCE", "api.stalled", loss=loss)
+    name = found.names[0]
+    value = repr(solution.params[name])
+    shown = f"{solution.params[name]:.6g}"
+    key = "api.stalled_edge" + ("" if len(found.names) == 1 else ".several")
+    return NotConverged(
+        "E-CONVERGENCE", key, loss=loss, part=found.part, row=found.row + 1, name=name, value=value, shown=shown
+    )
 
 
 def _no_value(run: Run, plan: Plan, arrays: Mapping[str, Array], solution: Solution) -> NotConverged:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from katamuki.api.claims import descent_at
+from katamuki.api.edges import stands_on_edge
 from katamuki.api.options import Asked
 from katamuki.api.values import Settings
 from katamuki.identifiability import runs_away
@@ -165,9 +166,12 @@ def _best(task: Task, hunt: Hunt) -> Outcome:
             if first is not None and hunt.ending == "sure":
                 hunt.ending = "unbounded"  # below it the loss falls without an end
             return Outcome(descent, begin, _record(problem, hunt, one, descent))
+        lowest = first is None
         first = first or (descent, begin, one)
         if descent.ending in {"interrupted", "time_over"}:
             break
+        if lowest and descent.ending == "stalled" and stands_on_edge(problem, descent.values):
+            break  # no minimum of the others is the answer where the loss is lower on an edge
     assert first is not None
     descent, begin, one = first
     return Outcome(descent, begin, _record(problem, hunt, one, descent))

@@ -1,0 +1,69 @@
+"""Descents that end on an edge of the loss: the error names it, and no worse minimum is taken for the answer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import katamuki as km
+from katamuki import formula
+from katamuki.api.edges import edge
+
+STICK = "y ~ a + b*max(x - c, 0)"
+
+
+def stick(seed: int) -> dict[str, np.ndarray]:
+    """A broken stick with noise."""
+    draw = np.random.default_rng(seed)
+    x = np.sort(draw.uniform(0.0, 10.0, 40))
+    a, b, c = draw.normal(), 2.0 * draw.normal(), draw.uniform(2.0, 8.0)
+    return {"x": x, "y": a + b * np.maximum(x - c, 0.0) + 0.2 * draw.standard_normal(40)}
+
+
+def least(data: dict[str, np.ndarray], c: float) -> float:
+    """The least Σ r² with the corner at c, by NumPy."""
+    columns = np.column_stack([np.ones(len(data["x"])), np.maximum(data["x"] - c, 0.0)])
+    rest = data["y"] - columns @ np.linalg.lstsq(columns, data["y"], rcond=None)[0]
+    return float(rest @ rest)
+
+
+@pytest.mark.parametrize("seed", [4, 7, 10, 56])
+def test_the_error_names_the_edge_and_what_it_advises_is_the_least(seed):
+    """With seeds 10 and 56 a minimum of 44 and 4 times the loss used to be the answer."""
+    data = stick(seed)
+    with pytest.raises(
+        km.NotConverged, match=r"the loss has an edge at c = .* where max\(x - c, 0\) changes"
+    ) as caught:
+        km.fit(STICK, data)
+    assert caught.value.code == "E-CONVERGENCE"
+    corner, row = float(caught.value.values["value"]), caught.value.values["row"]
+    assert corner == pytest.approx(data["x"][row - 1], rel=1e-7)
+    fit = km.fit(STICK, data, fixed={"c": corner})
+    grid = [least(data, one) for one in np.linspace(data["x"][1], data["x"][-2], 2001)]
+    assert fit.rss <= min(grid) * (1.0 + 1e-9)
+    assert fit.rss == pytest.approx(least(data, corner), rel=1e-12)
+
+
+def test_a_stick_whose_corner_lies_between_rows_is_fitted():
+    data = stick(0)
+    fit = km.fit(STICK, data)
+    grid = [least(data, one) for one in np.linspace(data["x"][1], data["x"][-2], 2001)]
+    assert fit.verdict == "good"
+    assert fit.rss <= min(grid) * (1.0 + 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("text", "params", "found"),
+    [
+        ("y ~ a*abs(x - c)", {"a": 1.0, "c": 2.0}, ("abs(x - c)", 1, ("c",))),
+        ("y ~ a*abs(x - c)", {"a": 1.0, "c": 2.1}, None),
+        ("y ~ a*min(b*x, c)", {"a": 1.0, "b": 2.0, "c": 6.0}, ("min(b*x, c)", 2, ("b", "c"))),
+        ("y ~ a*max(x, 1) + c", {"a": 1.0, "c": 1.0}, None),  # no parameter moves that corner
+        ("y ~ a*exp(-c*x)", {"a": 1.0, "c": 2.0}, None),
+        ("y ~ a + (x > c)*(x - c)", {"a": 1.0, "c": 3.0}, ("x > c", 2, ("c",))),
+    ],
+)
+def test_an_edge_is_a_part_that_changes_sides_in_a_row(text, params, found):
+    graph = formula.parse(text, ("x", "y")).graph
+    told = edge(graph, {"x": np.array([1.0, 2.0, 3.0])}, params, tuple(params))
+    assert (None if told is None else tuple(told)) == found
