@@ -17,7 +17,7 @@ from katamuki.graph import Graph, Node, depends, needed, text
 from katamuki.problem import Problem
 from katamuki.records import Array
 
-NEAR = 1e-7  # of the larger side: a descent that came so near stands on the edge
+NEAR = 1e-5  # of the larger side: a descent that came so near, and no further, stands on the edge
 COMPARISONS = frozenset({"lt", "le", "gt", "ge"})
 SIDES = COMPARISONS | {"abs", "min", "max"}
 
