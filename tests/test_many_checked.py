@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import katamuki as km
-from katamuki.api.many_checking import agreement
+from katamuki.api.many_checking import agreement, drawn
 
 X = np.linspace(0.0, 4.0, 20)
 TRUE = np.random.default_rng(0).uniform(0.5, 2.0, (60, 2, 1))
@@ -46,3 +47,25 @@ def test_a_dead_pixel_is_no_contradiction(formula: str) -> None:
     many = km.fit_many(formula, {"x": X, "y": y}, check=60)
     assert many.checked.of("FAIL") == ()
     assert many.verdict != "failed"
+
+
+def test_every_curve_that_has_an_answer_is_drawn_as_often_as_another() -> None:
+    """χ² of 100 places lies below 160 with a chance of 0.9999; the first of each three has no answer."""
+    states = pa.chunked_array([pa.array(["", "converged", "exact"] * 50)])
+    counts = np.zeros(150)
+    for seed in range(1000):
+        places = drawn(states, 6, seed)
+        assert places == sorted(set(places)) == drawn(states, 6, seed)
+        assert len(places) == 6
+        counts[places] += 1
+    assert not counts[::3].any()
+    expected = counts.sum() / 100
+    assert 50 < float(((counts[np.arange(150) % 3 > 0] - expected) ** 2 / expected).sum()) < 160
+
+
+def test_where_few_have_an_answer_all_are_drawn() -> None:
+    states = pa.chunked_array([pa.array([""] * 700 + ["exact"] * 3 + ["diverged"] * 700)])
+    assert drawn(states, 6, 0) == [700, 701, 702]
+    assert len(drawn(states, 2, 0)) == 2
+    assert drawn(states, 0, 0) == []
+    assert drawn(states.slice(0, 5), 6, 0) == []

@@ -30,11 +30,11 @@ from katamuki.many.curves import ManyTask
 from katamuki.many.folder import Folder
 from katamuki.many.sheet import Sheet, room_of
 from katamuki.many.stored import kind_of
-from katamuki.many.table import FIRST, among, empty, ordered, together
+from katamuki.many.table import FIRST, empty, ordered, together
 from katamuki.many.writing import Parts, apart
 from katamuki.messages import Phrase
 from katamuki.problem import available_cores
-from katamuki.records import HAS_AN_ANSWER, SigmaIs
+from katamuki.records import SigmaIs
 
 
 def fit_many(
@@ -301,7 +301,7 @@ def _checked(found: Many, count: int, seed: int) -> None:
     """Have a random sample of the curves judged; Ctrl-C ends the check, not the table."""
     curves, supply = [], found._single.supply
     try:
-        places = drawn(among(found.column("_state"), HAS_AN_ANSWER), count, seed)
+        places = drawn(found.column("_state"), count, seed)
         rows = found._rows(places) if places else []
         keys = [tuple(row[name] for name in found.by) for row in rows]
         if isinstance(supply, OnCluster | Passing) and keys:

@@ -12,15 +12,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from katamuki.api.result import Fit
 from katamuki.check import judge
 from katamuki.errors import KatamukiError
+from katamuki.many.table import among
 from katamuki.messages import Phrase
 from katamuki.records import HAS_AN_ANSWER, Array
 
 SAMPLE = 20  # curves, unless asked otherwise
+SPARE = 8  # times as many are drawn, since some have no answer
 LOWER = 1e-6  # of the loss: a second fit that ends so much lower found another minimum
 PERFECT = 1e-26  # of the mean of w y²: such a loss is rounding (as the closed form for many has it)
 SAME = 15.95  # digits of a double
@@ -54,12 +55,22 @@ class Checked:
         return min(found) if found else math.nan
 
 
-def drawn(answered: NDArray[np.bool_], count: int, seed: int) -> list[int]:
-    """Places of a random sample of the curves that have an answer, in order."""
-    places = np.flatnonzero(answered)
+def drawn(states: Any, count: int, seed: int) -> list[int]:
+    """Places of a random sample of the curves that have an answer, in order; ``states`` are those of all, Arrow's.
+
+    Some are drawn from all curves, and the first of them taken that have an answer; only where these are too few are
+    all looked at.
+    """
+    draw, most = np.random.default_rng(seed % 2**64), SPARE * count
+    if len(states) > most > 0:
+        places = draw.choice(len(states), most, replace=False)
+        places = places[among(states.take(places), HAS_AN_ANSWER)][:count]
+        if len(places) == count:
+            return sorted(places.tolist())
+    places = np.flatnonzero(among(states, HAS_AN_ANSWER))
     if len(places) > count:
-        places = np.random.default_rng(seed % 2**64).choice(places, count, replace=False)
-    return sorted(int(k) for k in places)
+        places = draw.choice(places, count, replace=False)
+    return sorted(places.tolist())
 
 
 def agreement(key: tuple[object, ...], row: Mapping[str, Any], again: Fit | KatamukiError) -> Agreement:

@@ -174,7 +174,7 @@ class Many:
 
     def __len__(self) -> int:
         """How many curves have a row."""
-        return sum(self.counts.values())
+        return sum(self.counts.values()) if isinstance(self._table, Stored) else len(self._table)
 
     @cached_property
     def rows(self) -> int:

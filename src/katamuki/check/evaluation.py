@@ -255,7 +255,8 @@ def look(case: Case, values: Any, precise: bool = False, idle: NDArray[np.bool_]
     rss, slope, squares, size, bulk = values.dtype.type(0.0), np.zeros(p), np.zeros(p), 0.0, 0.0
     for part, rows in case.parts:
         residuals, jacobian = part.both(values, rows)
-        if not (np.isfinite(residuals).all() and np.isfinite(jacobian).all()):
+        finite = np.isfinite(residuals.sum() + jacobian.sum())  # else it may be the sum alone that is not
+        if not (finite or (np.isfinite(residuals).all() and np.isfinite(jacobian).all())):
             nothing = np.full(p, np.nan)
             return Local(values, np.nan, nothing, nothing, nothing, np.full((p, p), np.nan), None, nothing, np.nan, 0.0)
         rss += residuals @ residuals
@@ -266,8 +267,11 @@ def look(case: Case, values: Any, precise: bool = False, idle: NDArray[np.bool_]
         size += float(magnitude @ magnitude)
         magnitude = magnitude + np.abs(jacobian) @ np.abs(values)
         bulk += float(magnitude @ magnitude)
-        triangle = triangle_of(np.vstack([triangle, np.column_stack([jacobian, residuals])]))
-    triangle = np.vstack([triangle, np.zeros((p, p + 1), values.dtype)])[:p]
+        rows_of = np.concatenate((jacobian, residuals[:, None]), axis=1)
+        triangle = triangle_of(np.concatenate((triangle, rows_of)) if len(triangle) else rows_of)
+    if len(triangle) < p:
+        triangle = np.concatenate((triangle, np.zeros((p, p + 1), values.dtype)))
+    triangle = triangle[:p]
     lengths = np.sqrt(squares)
     if idle is not None:
         lengths[idle], slope[idle], triangle[:, :p][:, idle] = 0.0, 0.0, 0.0

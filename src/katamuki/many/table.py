@@ -8,6 +8,7 @@ is "". Arrow's arrays are made here, and turned to pandas and polars.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from katamuki.records import Array
 FIRST = "_first"  # of tables on their way: the row of the data where a curve's key first appears
 LAST = ("_loss", "_n", "_dof", "_verdict", "_state", "_code")
 STDERR = "_stderr"
+MANY = 1 << 17  # rows whose words are written by several threads
 
 
 def columns_of(by: Sequence[str], parameters: Sequence[str]) -> list[str]:
@@ -68,8 +70,13 @@ def assembled(
     """The table of these columns: keys, numbers (b,) that may be NaN, rows, degrees of freedom, and words by place."""
     import pyarrow as pa
 
-    arrays = [*keys, *(_numbers(one) for one in numbers), _numbers(n), _numbers(dof, dof < 0)]
-    return pa.table([*arrays, *(_words(known, places) for known, places in words)], names=list(names))
+    if len(n) > MANY:
+        with ThreadPoolExecutor(len(words)) as pool:
+            spelt = list(pool.map(_words, *zip(*words, strict=True)))
+    else:
+        spelt = [_words(known, places) for known, places in words]
+    arrays = [*keys, *(_numbers(one) for one in numbers), _numbers(n), _numbers(dof, dof < 0), *spelt]
+    return pa.table(arrays, names=list(names))
 
 
 def _numbers(values: NDArray[Any], gaps: NDArray[np.bool_] | None = None) -> Any:
@@ -174,7 +181,7 @@ def among(column: Any, words: Sequence[str]) -> NDArray[np.bool_]:
     import pyarrow.compute as pc
 
     found = pc.is_in(column, pa.array(list(words), pa.string()))
-    return np.asarray(found.to_numpy(), dtype=bool)
+    return np.asarray(found.to_numpy(zero_copy_only=False), dtype=bool)
 
 
 def first_places(column: Any, word: str, most: int) -> list[int]:
