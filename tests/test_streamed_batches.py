@@ -18,6 +18,7 @@ from katamuki.messages import Phrase
 from katamuki.problem.streamed import StreamedProblem
 from katamuki.problem.streamed_batches import StreamedBatches
 from katamuki.records import Source
+from katamuki.solvers import first_order_run
 from streaming import parts, rows, streamed, write
 
 DECAY = "y ~ a*exp(-b*x) + c"
@@ -235,3 +236,70 @@ def test_memory_is_held_however_many_rows_there_are(tmp_path, monkeypatch):
     held = made[0].stretch(0).problem
     assert held.n * 8 * (len(held.columns) + 5) <= 500_000
     assert fit.n == 200_000
+
+
+@pytest.mark.parametrize("thinned", [False, True])
+def test_the_story_of_a_step_is_that_of_its_batchs_rows_read_again(thinned, tmp_path, monkeypatch):
+    path = write(tmp_path / "rows.parquet", DATA, group=300)
+    solver = km.RMSprop(lr=0.01, steps=400, batch_size=64)
+    if thinned:
+        monkeypatch.setattr(first_order_run, "WHOLE", 20_000)
+        monkeypatch.setattr(first_order_run, "FURTHER", 1.2)
+    fit = streamed(DECAY, path, 4, solver=solver, start=START, where="z < 1", seed=2)
+    assert (len(fit.trace) < 400) == thinned
+    whole = streamed(DECAY, path, 4, solver=solver, start=START, where="z < 1", seed=2)
+    kept = np.flatnonzero(DATA["z"] < 1)
+    for k in (1, 77, 130, 400):
+        step = fit.step(k)
+        chosen = np.array(step.batch.rows) - 1
+        assert set(chosen) <= set(kept)
+        x, y = DATA["x"][chosen], DATA["y"][chosen]
+        loss, gradient = slope(np.array(list(step.before.values())), x, y)
+        after, _ = slope(np.array(list(step.after.values())), x, y)
+        assert step.loss == pytest.approx(loss, rel=1e-12)
+        np.testing.assert_allclose(list(step.gradient.values()), gradient, rtol=1e-9, atol=1e-13)
+        assert step.loss_after == pytest.approx(after, rel=1e-12)
+        found = step.helped
+        assert found.change == pytest.approx(found.promise + found.bend + found.rest, rel=1e-9, abs=1e-15)
+        assert step.batch.loss == pytest.approx(
+            slope(np.array(list(step.before.values())), DATA["x"][kept], DATA["y"][kept])[0], rel=1e-12
+        )
+        assert step.batch.loss_after == pytest.approx(
+            slope(np.array(list(step.after.values())), DATA["x"][kept], DATA["y"][kept])[0], rel=1e-12
+        )
+        assert (step.batch.epoch, step.batch.number) == tuple(1 + one for one in divmod(k - 1, step.batch.per_epoch))
+        assert step.batch.all_rows == fit.n == len(kept)
+        assert f"{len(chosen)} of {fit.n} rows" in " ".join(str(step).split())
+        assert step.to_dict()["batch"]["rows"] == list(step.batch.rows)
+    assert whole.params == fit.params
+    with pytest.raises(km.DataError, match="story of a run"):
+        fit.explain()
+
+
+def test_a_step_is_not_told_where_its_rows_cannot_be_had_again(tmp_path):
+    path = write(tmp_path / "rows.parquet", DATA)
+    fit = streamed(DECAY, path, 2, solver=km.SGD(lr=0.05, steps=30, batch_size=64), start=START)
+    fit.save(tmp_path / "fit.json")
+    for other in (km.load(tmp_path / "fit.json"), streamed(DECAY, path, 2, solver=km.SGD(steps=3), start=START)):
+        with pytest.raises(km.DataError, match="story of a step"):
+            other.step(1)
+    assert fit.step(30).number == 30
+    write(path, {name: one[::-1] for name, one in DATA.items()})
+    with pytest.raises(km.DataError) as caught:
+        fit.step(30)
+    assert caught.value.code == "E-CHANGED"
+
+
+def test_rows_that_come_in_another_order_are_not_told_as_those_of_the_step():
+    base = duckdb.connect()
+    base.register("one", pa.table({"x": DATA["x"], "y": DATA["y"]}))
+    base.register("other", pa.table({"x": DATA["x"][::-1], "y": DATA["y"][::-1]}))
+    base.execute("CREATE VIEW t AS SELECT * FROM one")
+    solver = km.SGD(lr=0.05, steps=200, batch_size=64)
+    fit = streamed(DECAY, base.table("t"), 2, solver=solver, start=START)
+    assert fit.step(150).loss == fit.trace.loss[149]
+    base.execute("CREATE OR REPLACE VIEW t AS SELECT * FROM other")
+    with pytest.raises(km.DataError, match="another order") as caught:
+        fit.step(150)
+    assert caught.value.code == "E-CHANGED"
+    base.close()

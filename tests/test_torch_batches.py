@@ -201,3 +201,65 @@ def test_a_wide_network_and_a_thinned_trace_take_batches(monkeypatch: pytest.Mon
     assert len(fit.trace) < 40
     assert list(fit.params.values()) == params.tolist()
     assert fit.trace.loss[:-1].tolist() == [losses[int(k)] for k in fit.trace.index[:-1]]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_the_story_of_a_step_is_that_of_its_batch(dtype: str) -> None:
+    """Of a formula, a function and a module; in float32 both losses are PyTorch's own."""
+    kind, solver = getattr(torch, dtype), km.Adam(lr=0.02, steps=30, batch_size=16)
+    asked = {"solver": solver, "dtype": dtype, "seed": 6}
+
+    def loss(model: Any, values: Mapping[str, float], rows: Any) -> float:
+        t, y = (torch.tensor(DATA[name], dtype=kind)[rows] for name in ("t", "y"))
+        params = {name: torch.tensor(value, dtype=kind) for name, value in values.items()}
+        return float(((model({"t": t}, params) - y) ** 2).mean())
+
+    digits = {"rel": 1e-12 if dtype == "float64" else 1e-6}
+    for fit in (
+        km.fit(FORMULA, DATA, backend="torch", start=START, **asked),  # type: ignore[arg-type]
+        km.fit(damped, DATA, target="y", start=START, **asked),  # type: ignore[arg-type]
+    ):
+        for k in (1, 4, 30):
+            step = fit.step(k)
+            assert step.batch is not None
+            rows = np.array(step.batch.rows) - 1
+            assert len(rows) == step.n == (16 if k % 4 else 12)
+            assert step.loss == pytest.approx(loss(damped, step.before, rows), **digits)
+            assert step.loss_after == pytest.approx(loss(damped, step.after, rows), **digits)
+            if dtype == "float32":
+                assert step.loss_after == np.float32(step.loss_after)  # its own numbers, not doubles
+            assert step.batch.loss == pytest.approx(loss(damped, step.before, slice(None)), **digits)
+            assert step.batch.loss_after == pytest.approx(loss(damped, step.after, slice(None)), **digits)
+            assert step.loss_after != pytest.approx(step.batch.loss_after, rel=1e-3)
+            assert f"{len(rows)} of 60 rows" in " ".join(str(step).split())
+        assert fit.explain().events
+    net = Net(dtype=kind)
+    trained = km.fit(net, ROWS, target="y", solver=km.Adam(lr=0.02, steps=12, batch_size=50), dtype=dtype)
+    step = trained.step(3)
+    assert step.batch is not None
+    rows = np.array(step.batch.rows) - 1
+    assert len(rows) == 20
+    x = torch.tensor(np.column_stack([ROWS[name] for name in ("u", "v", "w")]), dtype=kind)
+    trained_then = trained.model
+    assert isinstance(trained_then, nn.Module)
+    with torch.no_grad():
+        for name, one in trained_then.named_parameters():
+            found = [step.after[key] for key in trained.params if key.startswith(name + "[")]
+            one.copy_(torch.tensor(found, dtype=kind).reshape(one.shape))
+        e = trained_then(x).squeeze(1) - torch.tensor(ROWS["y"], dtype=kind)
+    assert step.loss_after == pytest.approx(float((e[rows] ** 2).mean()), rel=1e-12 if dtype == "float64" else 1e-5)
+    assert step.batch.loss_after == pytest.approx(float((e**2).mean()), rel=1e-12 if dtype == "float64" else 1e-5)
+    for level in ("glance", "numbers", "rules"):
+        assert step.explain(level, lang="ja")
+
+
+def test_some_rows_of_a_model_of_torch_are_a_problem_of_their_own() -> None:
+    fit = km.fit(damped, DATA, target="y", start=START, weights=np.linspace(1.0, 2.0, 60))
+    whole, rows = fit._problem(), np.array([7, 3, 59, 20])
+    part = whole.gathered(rows)
+    values = whole.values
+    np.testing.assert_allclose(part.residuals(values), whole.residuals(values)[rows], rtol=1e-14)
+    np.testing.assert_allclose(
+        part.rss(values), np.sum(np.linspace(1.0, 2.0, 60)[rows] * whole.residuals(values)[rows] ** 2), rtol=1e-13
+    )
+    assert part.rss(values) != pytest.approx(whole.rss(values), rel=1e-3)

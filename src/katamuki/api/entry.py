@@ -332,4 +332,5 @@ def examined(plan: Plan, problem: Problem, run: Run, solution: Solution, columns
         index=columns.index,
         blocks=problem.blocks() if isinstance(problem, Distant) else None,
         draw=problem.draw if isinstance(problem, Distant) and columns.source.queried else None,
+        passing=problem if isinstance(problem, Distant) and problem.deals and run.options.get("batch_size") else None,
     )

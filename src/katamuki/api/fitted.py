@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from katamuki.records import Array, Solution, Source, Trace
 
 if TYPE_CHECKING:
     from katamuki.api.plan import Plan
+    from katamuki.problem import Problem
 
 
 class Fitted:
@@ -19,7 +23,9 @@ class Fitted:
     _columns: Mapping[str, Array]  # of rows that stayed in a database the ends of their ranges
     weights: Array | None
     seed: int
+    index: NDArray[np.int64] | None
     _plan: Plan
+    _passing: Problem | None
 
     if TYPE_CHECKING:
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from katamuki.check.passing import Blocks
+    from katamuki.problem import Problem
 
 
 class Fit(Numbers, Checks, Stories, Pictures, Exports):
@@ -62,6 +63,8 @@ class Fit(Numbers, Checks, Stories, Pictures, Exports):
         Gives all rows anew, block by block, where ``columns`` are a sample of them.
     draw : function, optional
         Brings so many rows out of a database: columns by name, and w.
+    passing : Problem, optional
+        That of rows which are read in pieces, where steps took batches of them: a batch can be read again.
 
     Example
     -------
@@ -85,6 +88,7 @@ class Fit(Numbers, Checks, Stories, Pictures, Exports):
         index: NDArray[np.int64] | None = None,
         blocks: Blocks | None = None,
         draw: Draw | None = None,
+        passing: Problem | None = None,
     ) -> None:
         self.solution = solution
         self.data = data
@@ -96,6 +100,7 @@ class Fit(Numbers, Checks, Stories, Pictures, Exports):
         self.index = index
         self._blocks = blocks
         self._draw = draw
+        self._passing = passing
         self._plan = plan
         self._trace = trace
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from katamuki.api.elsewhere import refuse_sample
 from katamuki.api.fitted import Fitted
 from katamuki.problem import Problem
 from katamuki.problem.batches import Batches, Dealt
+from katamuki.records import Array
 
 if TYPE_CHECKING:
     from katamuki.api.result import Fit
@@ -21,7 +23,9 @@ class Stories(Fitted):
     """The questions about steps that a fit answers."""
 
     def _problem(self) -> Problem:
-        """The problem that was solved, made anew."""
+        """The problem that was solved, made anew; of rows that pass by, the same."""
+        if self._passing is not None:
+            return self._passing
         kernel = self._plan.kernel
         columns = [self._columns[name] for name in kernel.columns]
         values = self.solution.start or self.solution.params
@@ -74,7 +78,8 @@ class Stories(Fitted):
         Returns
         -------
         Step
-            Frozen data; printing it prints the story. Steps that a long trace left out are repeated exactly.
+            Frozen data; printing it prints the story. Steps that a long trace left out are repeated exactly. Of rows
+            that are read in pieces a step is told where it took a batch of them, which is read again.
 
         Raises
         ------
@@ -94,7 +99,8 @@ class Stories(Fitted):
         """
         from katamuki.explain.step.facts import step_of
 
-        refuse_sample(self.data, "stream.what.step")
+        if self._passing is None:
+            refuse_sample(self.data, "stream.what.step")
         return step_of(self._subject(), k)
 
     def without_zero_grad(self) -> Fit:
@@ -184,7 +190,9 @@ class Stories(Fitted):
         graph = self._plan.kernel.graph
         solver = solver_of(self.solution)
         rest = (self._columns, self._observed, self.weights, self._problem)
-        return Subject(self.solution, self.trace, solver, graph, *rest, self._batches())
+        batches = self._batches()
+        loss_of = None if batches is None or self.solution.dtype == "float64" else partial(self._single, batches)
+        return Subject(self.solution, self.trace, solver, graph, *rest, batches, loss_of, self.index)
 
     def _batches(self) -> Dealt | None:
         """Which rows each step took; None where all."""
@@ -192,4 +200,12 @@ class Stories(Fitted):
 
         solver = solver_of(self.solution)
         size = getattr(solver, "batch_size", None)
+        if size is not None and self._passing is not None:
+            return self._passing.batches(size, self.seed)
         return None if size is None else Batches(self.solution.n, size, self.seed)
+
+    def _single(self, batches: Dealt, params: Array, step: int) -> float:
+        """The loss of a step's batch (steps from 0) at free parameters (p,), in the numbers that PyTorch ran in."""
+        from katamuki.api.torch_solving import loss_at
+
+        return loss_at(self._plan, self.solution, self._problem(), params, batches.rows(step))

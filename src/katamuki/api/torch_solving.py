@@ -26,7 +26,7 @@ from katamuki.api.solving import Run, Solver, batches_of, diagnosis, solve, unmo
 from katamuki.api.torch_plan import TorchPlan, table_of
 from katamuki.backends.torch_ import Place, check_place, threads
 from katamuki.backends.torch_.door import check_batch
-from katamuki.backends.torch_.loop import Ended, Task, Watch, train
+from katamuki.backends.torch_.loop import Ended, Task, Training, Watch, train
 from katamuki.backends.torch_.models import Formula, Model
 from katamuki.backends.torch_.printing import source
 from katamuki.covariance import Uncertainty
@@ -34,7 +34,7 @@ from katamuki.errors import BackendError, BoundsError
 from katamuki.problem import Problem
 from katamuki.problem.batches import Dealt
 from katamuki.problem.tabulated import TabulatedProblem
-from katamuki.records import Array, State, Trace
+from katamuki.records import Array, Solution, State, Trace
 from katamuki.solvers import first_order_run
 from katamuki.solvers.first_order_run import WHOLE, kept_steps
 from katamuki.solvers.first_order_steps import FAR, LOST, recall
@@ -166,6 +166,15 @@ class Loop:
         state = np.empty(0) if memory is None else memory.after(ended.steps)
         counts = (ended.steps, ended.evaluations, ended.seconds)
         return first_order_run.Run(ending, ended.values, state, trace, *counts)
+
+
+def loss_at(plan: Plan, claim: Solution, problem: Problem, params: Array, rows: NDArray[np.int64]) -> float:
+    """The loss of some rows at free parameters (p,), as PyTorch computes it in the numbers that a run was in."""
+    model: Model = plan.torch_model if isinstance(plan, TorchPlan) else _printed(plan)
+    data = (list(problem.columns), problem.y, problem.weights, problem.full(params), problem.free)
+    run = Training(Task(model, *data, "SGD", {}, {}, 0, np.empty(0, np.int64), Place(claim.dtype, claim.device)))
+    run.deal(rows)
+    return run.look()[0]
 
 
 class Memory:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from katamuki.graph import Graph
 from katamuki.problem import Problem
 from katamuki.problem.batches import Dealt
@@ -19,7 +22,8 @@ class Subject:
     ``solver`` is the record of its options; ``graph`` the right side, None for a model that is no formula; ``columns``
     (n,) each; ``y`` (n,) the response as fitted; ``weights`` (n,) the w of Σ w r², None for 1; ``problem`` makes the
     problem anew, to replay or to evaluate. ``batches`` says which rows each step took, None where all; ``loss_of`` is
-    the loss of a step's batch (steps from 0) at free parameters (p,), where another than the compiled kernel ran.
+    the loss of a step's batch (steps from 0) at free parameters (p,), where another than the compiled kernel ran;
+    ``index`` (n,) the rows' numbers in the data, from 0, where some were left out.
     """
 
     solution: Solution
@@ -32,6 +36,7 @@ class Subject:
     problem: Callable[[], Problem]
     batches: Dealt | None = None
     loss_of: Callable[[Array, int], float] | None = None
+    index: NDArray[np.int64] | None = None
 
     @property
     def noisy(self) -> bool:

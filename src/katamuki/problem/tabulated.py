@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from katamuki.backends.kernel import Kernel
 from katamuki.backends.native import ROWS, address_of, at, function
@@ -123,6 +124,14 @@ class TabulatedProblem(Problem):
                 ends = (int(root != 0), start, min(start + CHUNK, last))
                 function(*shared, *ends, *more, address_of(block), address_of(parts[start // CHUNK]))
         return parts
+
+    def gathered(self, rows: NDArray[np.int64]) -> TabulatedProblem:
+        """The problem of these rows alone (m,), computed by themselves."""
+        assert isinstance(self.kernel, Table)  # it was made so
+        weights = None if self.weights is None else self.weights[rows]
+        values = dict(zip(self.names, self.values.tolist(), strict=True))
+        columns = [np.ascontiguousarray(one[rows]) for one in self.columns]
+        return TabulatedProblem(self.kernel, columns, self.y[rows], weights, values, self.free_names, self.threads)
 
     def losses(self, params: Array) -> Array:
         """Σ w r² / n at many places: (s, p) free parameters give (s,)."""

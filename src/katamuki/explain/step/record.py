@@ -133,8 +133,8 @@ class Helped:
 class Batch:
     """The rows that a step took: batch ``number`` of ``per_epoch`` in an ``epoch``, both counted from 1.
 
-    ``seed`` dealt them. ``rows`` are their numbers among the ``all_rows`` that were fitted, from 1, in the batch's
-    order; ``loss`` and ``loss_after`` are Σ w e² / n over all of these, before and after the step.
+    ``seed`` dealt them. ``rows`` are their numbers in the source, from 1, in the batch's order; ``all_rows`` were
+    fitted, and ``loss`` and ``loss_after`` are Σ w e² / n over all of these, before and after the step.
     """
 
     epoch: int
