@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,11 +16,14 @@ from numpy.typing import NDArray
 
 from katamuki.data import rows
 from katamuki.data.names import Place, some
+from katamuki.data.parts import UnknownPageError
+from katamuki.data.streams_parts import Doubles
 from katamuki.data.table import Table
 from katamuki.errors import DataError
 from katamuki.messages import Phrase
 
 Given = TypeVar("Given")
+ROWS = 1 << 16  # that are read at a time
 
 
 def stamp(path: str) -> tuple[int, int]:
@@ -41,14 +45,16 @@ class Piece:
     rows: int
     stamp: tuple[int, int] | None = None
 
-    def read(self, names: Sequence[str]) -> Any:
-        """The columns as an Arrow table."""
+    def read(self, names: Sequence[str], doubles: Doubles | None = None) -> Any:
+        """The columns as an Arrow table; ``doubles`` may read plain ones without pyarrow, as streams have it."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         try:
             with pq.ParquetFile(self.path, pre_buffer=False) as file:
-                found = file.read_row_groups(list(self.groups), columns=list(names), use_threads=False)
+                found = self._plain(file.metadata, names, doubles) if doubles else None
+                if found is None:
+                    found = file.read_row_groups(list(self.groups), columns=list(names), use_threads=False)
             if self.stamp not in (None, stamp(self.path)):
                 raise DataError("E-CHANGED", "data.changed", place=self.path)
             return found
@@ -57,6 +63,25 @@ class Piece:
         except (pa.ArrowException, OSError) as error:
             cause = (str(error).splitlines() or [type(error).__name__])[0]
             raise DataError("E-FORMAT", "data.damaged", place=self.path, cause=cause[:200]) from None
+
+    def _plain(self, metadata: Any, names: Sequence[str], doubles: Doubles) -> Any:
+        """Columns of plain doubles, each read into one array; None where one is of another kind."""
+        import pyarrow as pa
+
+        columns, done = [np.empty(self.rows) for _ in names], 0
+        try:
+            for group in self.groups:
+                found = doubles(Path(self.path), metadata, group, names, ROWS)
+                if found is None:
+                    return None
+                for batch in found:
+                    last = done + len(batch[0])
+                    for column, part in zip(columns, batch, strict=True):
+                        column[done:last] = part
+                    done = last
+        except (UnknownPageError, ValueError):  # pyarrow knows it, or what is wrong with it
+            return None
+        return pa.table(columns, names=list(names)) if done == self.rows else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +126,13 @@ class Partition:
         return None
 
 
-def partition(given: Any, number: int, of: int, names: Sequence[str]) -> Partition:
+def partition(given: Any, number: int, of: int, names: Sequence[str], doubles: Doubles | None = None) -> Partition:
     """A partition from what Dask handed over: a frame, or the piece of a file that is now read."""
     place: Place = Phrase("cluster.partition", number=number + 1, of=of)
     first = 0
     if isinstance(given, Piece):
         place, first = given.path, given.first
-        given = given.read(names)
+        given = given.read(names, doubles)
     table = rows(given)
     if not isinstance(table, Table):
         raise DataError("E-DATA", "data.kind", type=type(given).__name__)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 from katamuki.data.names import printable
@@ -165,10 +166,16 @@ def meant(error: Exception, client: Any) -> KatamukiError:
 
 def same_version(here: str) -> None:
     """Refuse to work for another version of katamuki: bits would differ between workers."""
+    if own_version() != here:
+        raise BackendError("E-CLUSTER", "cluster.version", here=here, there=own_version())
+
+
+@cache
+def own_version() -> str:
+    """The version of this katamuki; looked up once, since that is the reading of a file."""
     from importlib.metadata import version
 
-    if version("katamuki") != here:
-        raise BackendError("E-CLUSTER", "cluster.version", here=here, there=version("katamuki"))
+    return version("katamuki")
 
 
 def cancelled(client: Any, futures: Iterable[Any]) -> None:

@@ -24,6 +24,7 @@ from katamuki.problem import Problem, passes
 from katamuki.problem.blocks import Counts
 from katamuki.problem.distant import Wanted
 from katamuki.problem.double_double import double_double_pass
+from katamuki.problem.pages import doubles
 from katamuki.problem.streamed import DIGITS
 from katamuki.records import Array
 
@@ -96,7 +97,7 @@ class Held:
 def held(given: Any, number: int, *, errand: Errand) -> Held:
     """A partition made ready for passes."""
     same_version(errand.version)
-    part = partition(given, number, errand.of, errand.names)
+    part = partition(given, number, errand.of, errand.names, doubles)
     return part.guarded(lambda at: _held(part, errand.wanted, at))
 
 
