@@ -39,6 +39,14 @@ SUITE = (
         (("slowest first-order rule, 6000 steps, 11 points", "PyTorch eager loop ÷ ours"),),
     ),
     Script(
+        "mini_batches",
+        FIRST_ORDER,
+        (
+            ("mini-batches of 4, 11 points, 2000 Adam steps", "PyTorch DataLoader loop ÷ ours"),
+            ("mini-batches of 64, 1e5 rows, 2000 Adam steps", "PyTorch DataLoader loop ÷ ours"),
+        ),
+    ),
+    Script(
         "lbfgs",
         FIRST_ORDER,
         (

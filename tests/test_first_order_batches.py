@@ -16,6 +16,7 @@ from katamuki.problem import Problem, batches
 from katamuki.records import Array
 from katamuki.solvers import first_order_batches, first_order_run
 from katamuki.solvers.first_order import FIRST_ORDER, SGD, Adam, FirstOrder, RMSprop, Rprop
+from katamuki.solvers.first_order_noise import of_batches
 from katamuki.solvers.first_order_run import minimise, window
 from test_first_order_replay import same
 from torch_optim import options_of
@@ -222,3 +223,17 @@ def test_solvers_that_need_all_rows_have_no_batches(kind: Any) -> None:
 def test_rprop_and_its_smallest_step_are_judged_without_a_false_reason() -> None:
     fit = fitted(Rprop(steps=3000, batch_size=9))
     assert "smallest" not in fit.solution.reason
+
+
+def test_weight_decay_and_a_missing_answer_are_said_of_batches_too() -> None:
+    fit = fitted(km.AdamW(lr=0.01, weight_decay=0.1, steps=300, batch_size=9))
+    assert "a pull towards 0" in str(fit)
+    assert [one.text for one in fit.findings if "weight decay" in one.text]
+    plain = fitted(km.Adam(lr=0.01, steps=300, batch_size=9))
+    said = next(one for one in plain.findings if one.code == "SLOW")
+    assert "on mini-batches the loss of all rows is" in said.text
+    assert "a smaller lr" in said.remedy
+    alone = of_batches(plain.trace, km.Adam(batch_size=9), None, 10, False)
+    assert (alone.state, dict(alone.facts)) == ("slow", {"batches": 10})
+    lost = of_batches(plain.trace, km.Adam(batch_size=9), None, 10, True)
+    assert lost.state == "diverged"

@@ -116,11 +116,11 @@ def _slow(claim: Solution, lang: str, columns: int, style: Style) -> list[str]:
     if pulls:
         said = {"options": messages.Listing(tuple(f"{name} {value:g}" for name, value in pulls.items()))}
         say("why", _say("slow.why.pulled" if key == "pulled" else "slow.why.pull", lang, **said))
-    elif batched(claim):
-        say("why", _batches(claim, lang))
     elif "nearer" in facts:
         stability = _stability(claim, lang)
         say("why", _say("slow.why.nearer", lang, step=grouped(int(facts["nearer"])), stability=stability))
+    if batched(claim):
+        say("why", _batches(claim, lang))
     above = claim.loss - (claim.reference.loss if claim.reference is not None else math.nan)
     say("floor", _say("slow.floor", lang, value=brief(above, 3)))
     ways = (f"slow.{one}.remedy" for one in ("pulled", "smallest", "nearer", "pull", "still") if one in facts)

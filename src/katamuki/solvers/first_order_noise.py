@@ -18,6 +18,7 @@ from katamuki.problem import Problem
 from katamuki.records import Array, Reference, Trace
 from katamuki.solvers.first_order import FirstOrder
 from katamuki.solvers.first_order_diagnosis import Diagnosis, cosine_of, is_there
+from katamuki.solvers.first_order_stability import pull
 
 
 def of_batches(trace: Trace, solver: FirstOrder, reference: Reference | None, per_epoch: int, lost: bool) -> Diagnosis:
@@ -39,10 +40,11 @@ def of_batches(trace: Trace, solver: FirstOrder, reference: Reference | None, pe
     Returns
     -------
     Diagnosis
-        State "converged", "slow" or "diverged", never "cycle". Facts, each only where it has a meaning: ``cosine`` and
-        ``floor`` as :func:`katamuki.solvers.first_order_diagnosis.diagnose` has them; ``noise``: over the steps of the
-        last ``epoch`` (how many), of each parameter the ``middle`` of its path, less the answer, and its ``scatter``
-        about that middle (root mean square), both in its unit; ``step``, ``key`` and ``values`` of a message.
+        State "converged", "slow" or "diverged", never "cycle". Facts, each only where it has a meaning: ``batches`` (of
+        an epoch), ``pull`` (True: weight decay leads elsewhere), ``cosine`` and ``floor`` as
+        :func:`katamuki.solvers.first_order_diagnosis.diagnose` has them; ``noise``: over the steps of the last
+        ``epoch`` (how many), of each parameter the ``middle`` of its path, less the answer, and its ``scatter`` about
+        that middle (root mean square), both in its unit; ``step``, ``key`` and ``values`` of a message.
 
     Example
     -------
@@ -54,7 +56,6 @@ def of_batches(trace: Trace, solver: FirstOrder, reference: Reference | None, pe
     >>> of_batches(trace, SGD(steps=4, batch_size=1), best, 2, False).facts["noise"]
     {'epoch': 2, 'middle': {'a': 0.5}, 'scatter': {'a': 1.0}}
     """
-    facts: dict[str, Any] = {}
     loss = float(trace.loss[-1])
     finite = math.isfinite(loss) and all(map(math.isfinite, trace.params[-1].tolist()))
     if not finite or lost:
@@ -62,14 +63,14 @@ def of_batches(trace: Trace, solver: FirstOrder, reference: Reference | None, pe
         key = "first_order.batch_diverged" if finite else "first_order.overflow"
         values = {"step": step, "lr": f"{solver.lr:g}", "lower": f"{solver.lr / 10:.1g}"}
         return Diagnosis("diverged", None, {"step": step, "key": key, "values": values})
+    slow: dict[str, Any] = {"batches": per_epoch} | ({"pull": True} if any(pull(solver)) else {})
     if reference is None:
-        return Diagnosis("slow", None, facts)
-    facts["floor"] = loss - reference.loss
-    facts["cosine"] = cosine_of(trace, reference)
+        return Diagnosis("slow", None, slow)
+    facts: dict[str, Any] = {"floor": loss - reference.loss, "cosine": cosine_of(trace, reference)}
     if is_there(trace, reference, facts["cosine"]):
         return Diagnosis("converged", None, facts)
     noise = noise_of(trace, reference, per_epoch)
-    return Diagnosis("slow", None, facts | ({} if noise is None else {"noise": noise}))
+    return Diagnosis("slow", None, facts | slow | ({} if noise is None else {"noise": noise}))
 
 
 def noise_of(trace: Trace, reference: Reference, per_epoch: int) -> dict[str, Any] | None:
