@@ -135,6 +135,7 @@ def test_rows_that_fit_into_the_buffer_are_dealt_as_in_memory(tmp_path):
     asked = {"solver": km.RMSprop(lr=0.01, steps=300, batch_size=32), "start": START, "where": "x < 2", "seed": 5}
     whole, found = km.fit(DECAY, DATA, **asked), streamed(DECAY, path, 4, **asked)
     assert found.data.sample is not None
+    assert "shuffled among" not in found.text()
     assert found.params == whole.params
     assert found.trace.params.tobytes() == whole.trace.params.tobytes()
 
@@ -145,6 +146,8 @@ def test_a_linear_formula_and_a_relation_of_duckdb_take_batches(tmp_path, monkey
     solver = km.SGD(lr=0.05, steps=400, batch_size=100)
     start = {"a": 0.0, "b": 0.0}
     found = streamed("y ~ a*x + b", base.table("t"), 2, solver=solver, start=start)
+    assert "batches shuffled among 2000 rows at a time" in found.text()
+    assert "2000 行ずつ" in found.text("ja")
     again = streamed("y ~ a*x + b", base.table("t"), 2, solver=solver, start=start)
     assert found.trace.params.tobytes() == again.trace.params.tobytes()
     best = km.fit("y ~ a*x + b", DATA)

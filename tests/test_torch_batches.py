@@ -263,3 +263,13 @@ def test_some_rows_of_a_model_of_torch_are_a_problem_of_their_own() -> None:
         part.rss(values), np.sum(np.linspace(1.0, 2.0, 60)[rows] * whole.residuals(values)[rows] ** 2), rtol=1e-13
     )
     assert part.rss(values) != pytest.approx(whole.rss(values), rel=1e-3)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_a_gpu_takes_the_same_batches() -> None:
+    solver = km.Adam(lr=0.01, steps=50, batch_size=16)
+    here, there = (
+        km.fit(FORMULA, DATA, backend="torch", device=device, start=START, solver=solver) for device in ("cpu", "cuda")
+    )
+    np.testing.assert_allclose(there.trace.loss, here.trace.loss, rtol=1e-9)
+    np.testing.assert_allclose(there.trace.params, here.trace.params, rtol=1e-9)

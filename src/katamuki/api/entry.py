@@ -259,6 +259,8 @@ def _reason(ready: Prepared, run: Run) -> Mapping[str, Any]:
             more["digits"] = left
         if problem.asked_by:
             more["sql"] = problem.asked_by
+    if isinstance(problem, Distant) and problem.buffer:
+        more["buffer"] = problem.buffer
     return {**run.reason, **more} if more else run.reason
 
 

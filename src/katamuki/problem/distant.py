@@ -99,6 +99,7 @@ class Distant(Problem):
     drawn_weights: Array | None = None  # w of the sample's rows
     whole: bool = False  # the sample is all rows that count
     asked_by: str = ""  # the query that makes the sums, of rows in a database
+    buffer: int = 0  # rows that are shuffled together, where batches are dealt from fewer than all at once
     travelled: bool = True  # the sample is made of rows; else of means of cells of rows, and ``drawn`` of ranges
 
     def __init__(self, wanted: Wanted) -> None:

@@ -70,6 +70,7 @@ class StreamedBatches:
             raise BoundsError("E-MEMORY", "stream.batch_room", size=self.size, most=room)
         self.capacity = self.n if self._known is not None else room // self.size * self.size
         rows, least = problem.stream.batch, self.capacity // ABREAST
+        problem.buffer = self.capacity if self._known is None else 0
         self._read = rows if self._known is not None else max(min(rows, least), 1)  # of a piece at once
         self._epoch = -1  # that the buffer is of
         self._filled: Generator[Buffer] | None = None  # the rest of that epoch, where it is being read

@@ -134,6 +134,8 @@ def heading(fit: Reported, lang: str, width: int, begin: bool = True) -> list[st
         _method(claim, lang),
         columns=width,
     )
+    if "buffer" in claim.reason:
+        lines += head("", _say("rows.buffer", lang, rows=grouped(claim.reason["buffer"])), columns=width)
     if not claim.zero_grad:
         lines += head("", _say("accumulates", lang), columns=width)
     if claim.kind == "formula" and by:
