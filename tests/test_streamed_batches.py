@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import duckdb
@@ -10,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import katamuki as km
 from katamuki.api import elsewhere
@@ -239,6 +242,28 @@ def test_memory_is_held_however_many_rows_there_are(tmp_path, monkeypatch):
     held = made[0].stretch(0).problem
     assert held.n * 8 * (len(held.columns) + 5) <= 500_000
     assert fit.n == 200_000
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(size=st.integers(1, 400), room=st.integers(400, 4000), seed=st.integers(-5, 2**70), step=st.integers(0, 50))
+def test_whatever_the_sizes_an_epoch_is_all_rows_and_is_the_same_again(size, room, seed, step, tmp_path, monkeypatch):
+    if not (path := tmp_path / "rows.parquet").exists():
+        write(path, {name: one[:3000] for name, one in DATA.items()}, group=170)
+    _, some = dealt(monkeypatch, path, solver=km.SGD(lr=0.05, steps=1, batch_size=40))
+    problem = some.source
+    problem.wanted = replace(problem.wanted, memory=4 * 8 * 6 * room)
+    batches = StreamedBatches(problem, size, seed)
+    first = epoch(batches, 1)
+    assert (np.sort(first) == np.arange(3000)).all()
+    lengths = [len(batches.rows(step)) for step in range(batches.per_epoch)]
+    assert set(lengths[:-1]) <= {size}
+    assert sum(lengths) == 3000
+    step %= batches.per_epoch
+    chosen = batches.rows(batches.per_epoch + step)
+    assert (chosen == first[step * size : step * size + size]).all()
+    assert (batches.gathered(batches.per_epoch + step).y == DATA["y"][chosen]).all()
+    stretch = batches.stretch(batches.per_epoch + step)
+    assert stretch.first <= batches.per_epoch + step < stretch.last
 
 
 @pytest.mark.parametrize("thinned", [False, True])

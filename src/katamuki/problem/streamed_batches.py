@@ -70,6 +70,7 @@ class StreamedBatches:
             raise BoundsError("E-MEMORY", "stream.batch_room", size=self.size, most=room)
         self.capacity = self.n if self._known is not None else room // self.size * self.size
         rows, least = problem.stream.batch, self.capacity // ABREAST
+        self._starts = problem.starts()
         problem.buffer = self.capacity if self._known is None else 0
         self._read = rows if self._known is not None else max(min(rows, least), 1)  # of a piece at once
         self._epoch = -1  # that the buffer is of
@@ -200,7 +201,7 @@ class StreamedBatches:
         """The rows of a piece, and their numbers (m,) among all rows of the source, from 0."""
         source, read = self.source, 0
         piece = source.reader.pieces[k]
-        before = source.starts()[(piece.part, piece.number)]
+        before = self._starts[(piece.part, piece.number)]
         for batch in source.reader.batches(piece, self._read):
             read += batch.read
             if batch.n:
