@@ -1,4 +1,4 @@
-"""Sums of products over rows of eight curves against einsum, for each number of parameters and any rows."""
+"""Normal equations of eight curves against NumPy: sums for any rows, steps, and what is told of their pivots."""
 
 from __future__ import annotations
 
@@ -6,7 +6,21 @@ import numpy as np
 import pytest
 
 from katamuki.backends.native import address_of
-from katamuki.many.products import in_tiles, products
+from katamuki.many.products import (
+    ALONG,
+    HOPE,
+    LEAST,
+    LENGTH,
+    NO_STEP,
+    REACH,
+    SMALL_STEP,
+    STEPS,
+    SURE_STEP,
+    USED,
+    in_tiles,
+    products,
+    solver,
+)
 from katamuki.records import Array
 
 
@@ -39,3 +53,41 @@ def test_a_wrong_sum_would_be_seen() -> None:
 def test_tiles_hold_each_pair_once() -> None:
     for q in range(1, 12):
         assert sorted(in_tiles(q)) == [(i, j) for i in range(q) for j in range(i, q)]
+
+
+def solved(p: int, damping: float, like: float = 0.0) -> tuple[Array, Array, Array, Array]:
+    """The memory of ``solve`` afterwards; the normal matrices (8, p, p), gradients (8, p, 1), and x (p, 8)."""
+    rng = np.random.default_rng(p)
+    columns = rng.normal(size=(8, 20, p)) * 10.0 ** rng.uniform(-3, 3, (8, 1, p))
+    columns[:, :, -1] = (1.0 - like) * columns[:, :, -1] + like * columns[:, :, 0]
+    a, g = np.swapaxes(columns, 1, 2) @ columns, np.swapaxes(columns, 1, 2) @ rng.normal(size=(8, 20, 1))
+    rows = [np.concatenate([a[:, i, i:], g[:, i]], axis=1).T for i in range(p)]
+    sums, x, free = (
+        np.ascontiguousarray(np.concatenate([*rows, np.ones((1, 8))])),
+        rng.normal(size=(p, 8)),
+        np.arange(p),
+    )
+    memory = np.zeros((STEPS + 2 * p, 8))
+    memory[USED] = damping
+    memory[STEPS : STEPS + p] = 1.0
+    solver(p)(*(address_of(one) for one in (free, sums, x, memory)))
+    return memory, a, g, x
+
+
+@pytest.mark.parametrize("p", [1, 2, 4, 9])
+@pytest.mark.parametrize("damping", [0.0, 1e-3, 2.0])
+def test_the_step_is_that_of_the_normal_equations(p: int, damping: float) -> None:
+    memory, a, g, x = solved(p, damping)
+    unit = np.diagonal(a, axis1=1, axis2=2)
+    step = np.linalg.solve(a + damping * unit[:, :, None] * np.eye(p), g)[:, :, 0]
+    np.testing.assert_allclose(memory[STEPS + p :].T, step, rtol=1e-9)
+    length, along = (unit * step**2).sum(1), (unit * step).sum(1)
+    hope, reach = (step * g[:, :, 0]).sum(1) + damping * length, (unit * x.T**2).max(1)
+    np.testing.assert_allclose(memory[[LENGTH, ALONG, HOPE, REACH]], [length, along, hope, reach], rtol=1e-9)
+    assert (memory[LEAST] == SURE_STEP).all()
+
+
+def test_columns_that_depend_on_each_other_are_told() -> None:
+    assert (solved(3, 0.0, like=1.0)[0][LEAST] == NO_STEP).all()
+    assert (solved(3, 0.0, like=0.999999)[0][LEAST] <= SMALL_STEP).any()
+    assert (solved(3, 1.0, like=1.0)[0][LEAST] == SURE_STEP).all()

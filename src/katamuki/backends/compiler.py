@@ -103,6 +103,8 @@ def translate(python: FunctionType, sums: bool, done: dict[FunctionType, Any]) -
             scope[name] = call_rule
         elif value is native.call_products:
             scope[name] = call_products
+        elif value is native.call_solve:
+            scope[name] = call_solve
         elif isinstance(value, Operation):
             from katamuki.backends import compiler_vectors  # only loops over curves need it
 
@@ -146,6 +148,12 @@ def call_products(
 ) -> Any:
     """Call the sums of products by their address."""
     return _by_address(native.PRODUCTS)
+
+
+@intrinsic
+def call_solve(typing: Any, address: Any, free: Any, sums: Any, x: Any, memory: Any) -> Any:
+    """Call the solution of normal equations by its address."""
+    return _by_address(native.SOLVE)
 
 
 @intrinsic

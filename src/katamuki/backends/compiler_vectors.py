@@ -30,7 +30,7 @@ class MaskType(types.Type):  # type: ignore[misc]
 
 NUMBERS, MASK = LanesType(), MaskType()
 VECTOR = ir.VectorType(ir.DoubleType(), LANES)
-BITS = ir.VectorType(ir.IntType(1), LANES)
+BITS = ir.VectorType(ir.IntType(64), LANES)  # all bits of a number, or none: what comparisons leave in registers
 
 
 @register_model(LanesType)
@@ -43,7 +43,7 @@ class LanesModel(models.PrimitiveModel):  # type: ignore[misc]
 
 @register_model(MaskType)
 class MaskModel(models.PrimitiveModel):  # type: ignore[misc]
-    """One vector of bits."""
+    """One vector of whole words."""
 
     def __init__(self, manager: Any, kind: Any) -> None:
         super().__init__(manager, kind, BITS)
@@ -88,8 +88,13 @@ for _what, _sign in (
     (operator.ge, ">="),
     (operator.eq, "=="),
 ):
-    _operator(_what, MASK, lambda builder, a, b, sign=_sign: builder.fcmp_ordered(sign, a, b))
-_operator(operator.ne, MASK, lambda builder, a, b: builder.fcmp_unordered("!=", a, b))
+    _operator(_what, MASK, lambda builder, a, b, sign=_sign: builder.sext(builder.fcmp_ordered(sign, a, b), BITS))
+_operator(operator.ne, MASK, lambda builder, a, b: builder.sext(builder.fcmp_unordered("!=", a, b), BITS))
+
+
+def _held(builder: Any, mask: Any) -> Any:
+    """Where a mask holds, as LLVM's truth values."""
+    return builder.icmp_signed("<", mask, ir.Constant(BITS, [0] * LANES))
 
 
 @infer_global(operator.neg)
@@ -177,7 +182,8 @@ def choose(typing: Any, mask: Any, one: Any, other: Any) -> Any:
     """One or the other; a single truth value or number stands for eight."""
 
     def code(context: Any, builder: Any, _: Any, values: Any) -> Any:
-        return builder.select(*(widened(builder, value) for value in values))
+        holds = _held(builder, values[0]) if values[0].type == BITS else widened(builder, values[0])
+        return builder.select(holds, *(widened(builder, value) for value in values[1:]))
 
     return NUMBERS(mask, one, other), code
 
@@ -285,7 +291,7 @@ def somewhere(typing: Any, mask: Any) -> Any:
     """Whether the mask holds for any."""
 
     def code(context: Any, builder: Any, _: Any, values: Any) -> Any:
-        word = builder.bitcast(values[0], ir.IntType(LANES))
+        word = builder.bitcast(_held(builder, values[0]), ir.IntType(LANES))
         return builder.icmp_unsigned("!=", word, ir.Constant(ir.IntType(LANES), 0))
 
     return types.boolean(MASK), code

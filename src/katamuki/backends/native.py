@@ -41,6 +41,8 @@ ENTRY = "katamuki_entry"
 ROWS = "int64(double**, double*, int64, int64, double*, double*, int64)"
 # Sums of products over rows of eight curves: free, block, y, root, weighted, m, sums.
 PRODUCTS = "int64(int64*, double*, double*, double*, int64, int64, double*)"
+# The step that normal equations of eight curves ask for: free, sums, x, memory.
+SOLVE = "int64(int64*, double*, double*, double*)"
 # A first-order solver's rule: params, gradient, state, options, p, t.
 RULE = "void(double*, double*, double*, double*, int64, double)"
 
@@ -75,6 +77,11 @@ def call_rows(
 
 def call_products(address: int, free: Any, block: Any, y: Any, root: Any, weighted: int, m: int, sums: Any) -> int:
     """Call a ``products`` function by its address; only compiled functions can."""
+    raise TypeError("a compiled function is needed to call another by its address")
+
+
+def call_solve(address: int, free: Any, sums: Any, x: Any, memory: Any) -> int:
+    """Call a ``solve`` function by its address; only compiled functions can."""
     raise TypeError("a compiled function is needed to call another by its address")
 
 

@@ -23,19 +23,22 @@ BENT = 0.3  # of the way between the ends of an error bar: below it no second mi
 def room(p: int, all_p: int, columns: int, rows: int) -> int:
     """How many doubles a thread works in."""
     straight = 8 * rows * (columns + 2 + p + 1 + WORKING) + 256 * (1 + all_p) + 8 * (2 * p * p + 5 * p + FACTS)
-    return straight + descent_room(p, all_p) + 8 * (2 * all_p + 2 + 4 * p + 32)
+    return straight + descent_room(p, all_p) + 8 * (2 * all_p + 2 + 4 * p)
 
 
 @inline
 def look(each, columns, x, y, root, masked, n, free, p, block, w, stride):  # type: ignore[no-untyped-def]
-    """Weighted residuals and weighted derivatives of n rows of eight curves, as columns of ``w``."""
+    """Weighted residuals and weighted derivatives of n rows of eight curves, as columns of ``w``; then predictions."""
+    middle = at(w, (1 + p) * stride)
     start = 0
     while start < n:
         m = min(32, n - start)
         call_rows(each, columns, x, 8 * start, m, block, at(block, 256), 1)
         own = at(w, 8 * start)
         for r in range(m):
-            value = load(y, start + r) - load(block, r)
+            found = load(block, r)
+            value = load(y, start + r) - found
+            store(middle, start + r, found)
             store(own, r, value * load(root, start + r) if masked == 1 else value)
         for k in range(p):
             source, column = at(block, 256 * (1 + free[k])), at(own, (1 + k) * stride)
@@ -70,20 +73,18 @@ def ends_of(x, all_p, free, p, k, g, d, reach, moved, sign):  # type: ignore[no-
 
 @inline
 def bends(  # type: ignore[no-untyped-def]
-    each, columns, y, root, masked, n, free, p, all_p, curved, count, x, g, d, reach, block, moved, sums
+    each, columns, y, root, masked, n, free, p, all_p, curved, count, x, g, d, reach, block, moved, middle, sums
 ):  # fmt: skip
     """How much the formula bends between the ends of its error bars, as a share of the way between them.
 
     The largest of :func:`katamuki.findings.bending.bend_pass`'s three shares, over the ``count`` nonlinear parameters:
-    ``curved`` are their places among the free ones. ``sums`` has room for 4p and a block's values.
+    ``curved`` are their places among the free ones, ``middle`` the predictions. ``sums`` has room for 4p.
     """
-    middle = at(sums, 32 * p)
     for k in range(4 * p):
         store(sums, k, splat(0.0))
     start = 0
     while start < n:
         m = min(32, n - start)
-        call_rows(each, columns, x, 8 * start, m, middle, block, 0)
         for one in range(count):
             for sign in range(2):
                 ends_of(x, all_p, free, p, curved[one], g, d, reach, moved, sign)
@@ -92,7 +93,7 @@ def bends(  # type: ignore[no-untyped-def]
             along, itself = load(sums, 4 * one), load(sums, 4 * one + 1)
             across, velocity = load(sums, 4 * one + 2), load(sums, 4 * one + 3)
             for r in range(m):
-                here, above, below = load(middle, r), load(block, r), load(at(block, 256), r)
+                here, above, below = load(middle, start + r), load(block, r), load(at(block, 256), r)
                 a, v, left = (above - here) + (below - here), splat(0.5) * (above - below), load(y, start + r) - here
                 if masked == 1:
                     w = load(root, start + r)
@@ -129,7 +130,7 @@ def at_answers(  # type: ignore[no-untyped-def]
         reach = reach * root_of(load(facts, RSS) / load(facts, DOF))
     worst = bends(
         each, columns, y, root, masked, n, free, p, all_p, curved, count_curved, best, inverse, d, reach, block,
-        moved, sums,
+        moved, at(w, (1 + p) * stride), sums,
     )  # fmt: skip
     store(waits, 0, worst)
 
@@ -152,14 +153,14 @@ def leave(chosen, group, last, p, theta, norm, facts, bent, told, status):  # ty
 
 
 @function(
-    "int64(int64, int64, int64, double**, int64, double**, double*, double*, int64, int64*, int64, int64*, int64,"
-    " int64, int64*, int64, int64, double*, int64, int64, int64, double*, double*, double*, double*, int64*, int64,"
-    " double*, int64, double*, double*, int64, int64*, double*, double*, double*, double*, int32*, double*)",
+    "int64(int64, int64, int64, int64, double**, int64, double**, double*, double*, int64, int64*, int64, int64*,"
+    " int64, int64, int64*, int64, int64, double*, int64, int64, int64, double*, double*, double*, double*, int64*,"
+    " int64, double*, int64, double*, double*, int64, int64*, double*, double*, double*, double*, int32*, double*)",
 )
 def curved_pass(  # type: ignore[no-untyped-def]
-    each, kernel, products, columns, k_columns, pointers, y, root, weighted, offsets, shared, chosen, first, last, free,
-    p, all_p, params, known, tries, max_steps, starts, levels, lower, upper, curved, count_curved, reaches, stride,
-    limits, few, most, order, work, values, stderr, loss, status, told
+    each, kernel, products, solve, columns, k_columns, pointers, y, root, weighted, offsets, shared, chosen, first,
+    last, free, p, all_p, params, known, tries, max_steps, starts, levels, lower, upper, curved, count_curved, reaches,
+    stride, limits, few, most, order, work, values, stderr, loss, status, told
 ):  # fmt: skip
     """Fit the curves ``chosen[first]`` to ``chosen[last]``; ``status`` as in ``straight_pass``, ``told`` (b, TOLD).
 
@@ -178,14 +179,15 @@ def curved_pass(  # type: ignore[no-untyped-def]
     best, moved = at(facts, 8 * FACTS), at(facts, 8 * (FACTS + all_p))
     waits = at(moved, 8 * all_p)
     sums = at(waits, 8)
-    below = at(sums, 32 * p + 256)
+    below = at(sums, 32 * p)
     counts = at(order, stride // 8 + 8)
-    few_rows, most_rows = chosen[first], chosen[last - 1]  # curves stand by their numbers of rows
-    ragged = offsets[few_rows + 1] - offsets[few_rows] != offsets[most_rows + 1] - offsets[most_rows]
+    short, long = chosen[first], chosen[last - 1]  # curves stand by their numbers of rows
+    ragged = offsets[short + 1] - offsets[short] != offsets[long + 1] - offsets[long]
+    masked = 1 if weighted == 1 or ragged else 0
     descend_all(
-        each, products, columns, k_columns, pointers, y, root, weighted, 1 if weighted == 1 or ragged else 0, offsets,
-        shared, chosen, first, last, free, p, all_p, tries, max_steps, starts, levels, lower, upper, stride, order,
-        work, block, below, values, told,
+        each, products, solve, columns, k_columns, pointers, y, root, weighted, masked, offsets, shared, chosen, first,
+        last, free, p, all_p, tries, max_steps, starts, levels, lower, upper, stride, order, work, block, below, values,
+        told,
     )  # fmt: skip
     for group in range(first, last, 8):
         n, masked = side_by_side(

@@ -13,7 +13,7 @@ Memory: place k of an array holds one number of each of the eight, see :mod:`kat
 
 from __future__ import annotations
 
-from katamuki.backends.native import at, call_products, call_rows, inline
+from katamuki.backends.native import at, call_products, call_rows, call_solve, inline
 from katamuki.backends.vectors import (
     both,
     choose,
@@ -25,13 +25,14 @@ from katamuki.backends.vectors import (
     splat,
     store,
 )
+from katamuki.many.products import ALONG, HOPE, LEAST, LENGTH, REACH, STEPS, SURE_STEP, USED
 
 ROWS = 32  # of each of eight curves: a block of 256
 # How a descent ended.
 GOES_ON, CLEAN, NO_VALUE, UNSETTLED, ILL = 0.0, 1.0, 2.0, 3.0, 4.0
 # What is known of a descent: how it ended, what it took, whether its start was not evaluated yet, and its present step.
-ENDED, EVALUATIONS, FRESH, LEAST, DAMPING, GROWTH, MOVED, PROMISED, POLISHING, FACTOR, RATE = range(11)
-STATE = 11
+ENDED, EVALUATIONS, FRESH, DAMPING, GROWTH, MOVED, POLISHING, FACTOR, RATE = range(9)
+STATE = 9
 
 FIRST = 1e-3  # damping
 LONGEST = 1e12  # damping
@@ -43,29 +44,23 @@ LAST = 3e-13  # of the parameters: what is still to go after the last step
 FAR = 1e299  # no undamped step was taken yet
 SHRINKS = 0.7  # undamped steps that shrink less do not settle
 WORSE = 1e-6  # of the rss: an undamped step that leads so much higher left no minimum
-SMALL = 1e-4  # of a column's square: with no smaller pivot normal equations keep twelve digits
-PIVOT = 1e-14  # of a column's square: less is rounding
-SURE_STEP, SMALL_STEP, NO_STEP = 1.0, 0.5, 0.0  # what LEAST says of the pivots
 
 
 def room(p: int, all_p: int) -> int:
     """How many doubles descents work in, beside a block: see :func:`parts`."""
     size = (p + 1) * (p + 2) // 2
-    return 8 * (2 * size + p * p + 3 * p + 2 * all_p + STATE + 1)
+    return 8 * (2 * size + STEPS + 2 * p + 2 * all_p + STATE + 1)
 
 
 @inline
 def parts(work, p, all_p):  # type: ignore[no-untyped-def]
-    """What stands behind the sums: those of the trial point, L and LD, 1/D, step, last step, trial point, x, state."""
+    """What stands behind the sums: those of the trial point, the memory of ``solve``, the trial point, x, the state."""
     size = (p + 1) * (p + 2) // 2
     fresh = at(work, 8 * size)
-    factor = at(fresh, 8 * size)
-    inverse = at(factor, 8 * p * p)
-    step = at(inverse, 8 * p)
-    last = at(step, 8 * p)
-    trial = at(last, 8 * p)
+    memory = at(fresh, 8 * size)
+    trial = at(memory, 8 * (STEPS + 2 * p))
     x = at(trial, 8 * all_p)
-    return fresh, factor, inverse, step, last, trial, x, at(x, 8 * all_p)
+    return fresh, memory, trial, x, at(x, 8 * all_p)
 
 
 @inline
@@ -91,83 +86,19 @@ def sums_of(each, products, columns, y, root, masked, n, free, p, params, block,
 
 
 @inline
-def squares(sums, row):  # type: ignore[no-untyped-def]
-    """The square of the length of a column, the unit of its parameter's damping; 1 for a column of zeros."""
-    own = load(sums, row)
-    return choose(own > splat(0.0), own, splat(1.0))
-
-
-@inline
-def factorise(sums, p, damping, factor, inverse):  # type: ignore[no-untyped-def]
-    """LDLᵀ of the normal matrix, its diagonal damped: L below the diagonal of ``factor`` (p, p), LD above, 1/D.
-
-    Returns what is to be said of the pivots.
-    """
-    least, row = splat(SURE_STEP), 0
-    for i in range(p):
-        unit = squares(sums, row)
-        for k in range(i, p):
-            value = load(sums, row + k - i)
-            if k == i:
-                value = fused(damping, unit, value)
-            for j in range(i):
-                value = value - load(factor, i * p + j) * load(factor, j * p + k)
-            if k == i:
-                fine = value > splat(PIVOT) * unit
-                pivot = splat(1.0) / choose(fine, value, splat(1.0))
-                store(inverse, i, pivot)
-                said = choose(value < splat(SMALL) * unit, splat(SMALL_STEP), splat(SURE_STEP))
-                said = choose(fine, said, splat(NO_STEP))
-                least = choose(said < least, said, least)
-            else:
-                store(factor, i * p + k, value)
-                store(factor, k * p + i, value * load(inverse, i))
-        row += p + 1 - i
-    return least
-
-
-@inline
-def step_of(sums, p, factor, inverse, step):  # type: ignore[no-untyped-def]
-    """The step, from the factor and the gradient."""
-    row = 0
-    for i in range(p):
-        value = load(sums, row + p - i)
-        for j in range(i):
-            value = value - load(factor, i * p + j) * load(step, j)
-        store(step, i, value)
-        row += p + 1 - i
-    for i in range(p - 1, -1, -1):
-        value = load(step, i) * load(inverse, i)
-        for j in range(i + 1, p):
-            value = value - load(factor, j * p + i) * load(step, j)
-        store(step, i, value)
-
-
-@inline
-def propose(sums, p, free, x, state, factor, inverse, step, trial, last, most):  # type: ignore[no-untyped-def]
+def propose(solve, sums, p, free, x, state, trial, memory, most):  # type: ignore[no-untyped-def]
     """The next trial point of each; those that have arrived take their last step without a look and end.
 
-    Lengths are those of the change of the curve.
+    ``memory`` is that of ``solve``.
     """
     zero, one = splat(0.0), splat(1.0)
     alive, undamped = load(state, ENDED) < one, load(state, POLISHING) > zero
-    used = choose(undamped, zero, load(state, DAMPING))
-    least = factorise(sums, p, used, factor, inverse)
-    step_of(sums, p, factor, inverse, step)
-    moved, reach, along, hope, row = zero, zero, zero, zero, 0
-    for j in range(p):
-        unit, move, value = squares(sums, row), load(step, j), load(x, free[j])
-        own = unit * move
-        moved = fused(own, move, moved)
-        along = fused(own, load(last, j), along)
-        # By how much a damped step lowers the rss of the linearisation: δ·g + damping‖δ‖² (Nielsen 1999).
-        hope = fused(move, fused(used, own, load(sums, row + p - j)), hope)
-        reach = larger(reach, unit * value * value)
-        row += p + 1 - j
-    moved, reach, before = root_of(moved), root_of(reach), load(state, MOVED)
+    store(memory, USED, choose(undamped, zero, load(state, DAMPING)))
+    call_solve(solve, free, sums, x, memory)
+    moved, reach, before = root_of(load(memory, LENGTH)), root_of(load(memory, REACH)), load(state, MOVED)
     again = both(undamped, before < splat(FAR))
     # Undamped steps fall short, or go too far, by a factor that the last move tells: a secant along it.
-    share = load(state, FACTOR) * before * before / (before * before - along)
+    share = load(state, FACTOR) * before * before / (before * before - load(memory, ALONG))
     longer = choose(both(again, both(share > splat(0.5), share < splat(2.0))), share, one)
     store(state, FACTOR, longer)
     rounding = moved <= splat(SURE) * reach
@@ -175,35 +106,33 @@ def propose(sums, p, free, x, state, factor, inverse, step, trial, last, most): 
     left = larger(load(state, RATE), choose(again, moved / before, zero))
     store(state, RATE, choose(again, left, zero))
     short = either(rounding, both(again, moved * left <= splat(LAST) * reach))
-    ill = least < one
+    ill = load(memory, LEAST) < splat(SURE_STEP)
     done = both(both(alive, undamped), either(either(short, moved > splat(SHRINKS) * before), ill))
     how = choose(ill, splat(ILL), choose(either(short, rounding), splat(CLEAN), splat(UNSETTLED)))
     late = both(alive, load(state, EVALUATIONS) > splat(most))
     for j in range(p):
-        move, value = load(step, j), load(x, free[j])
-        store(last, j, move)
+        move, value = load(memory, STEPS + p + j), load(x, free[j])
+        store(memory, STEPS + j, move)
         tried = choose(alive, fused(longer, move, value), value)
         store(trial, free[j], tried)
         store(x, free[j], choose(both(done, short), tried, value))
-    store(state, LEAST, least)
     store(state, MOVED, choose(both(alive, undamped), moved, before))
-    store(state, PROMISED, hope)
     store(state, ENDED, choose(late, splat(UNSETTLED), choose(done, how, load(state, ENDED))))
 
 
 @inline
-def decide(sums, fresh, p, free, x, trial, state):  # type: ignore[no-untyped-def]
+def decide(sums, fresh, p, free, x, trial, state, memory):  # type: ignore[no-untyped-def]
     """Take the evaluated trial points or leave them, and adapt the damping; a start is taken if it has a value."""
     zero, one = splat(0.0), splat(1.0)
     alive, undamped, first = load(state, ENDED) < one, load(state, POLISHING) > zero, load(state, FRESH) > zero
-    hope, damping, growth = load(state, PROMISED), load(state, DAMPING), load(state, GROWTH)
+    hope, damping, growth = load(memory, HOPE), load(state, DAMPING), load(state, GROWTH)
     size = (p + 1) * (p + 2) // 2
     now, then, total, row = load(sums, size - 1), load(fresh, size - 1), zero, 0
     for j in range(p + 1):  # what is not finite is so in a square
         total = fused(load(fresh, row), zero, total)
         row += p + 1 - j
     finite = total < one
-    ratio = choose(both(finite, both(hope > zero, load(state, LEAST) > zero)), (now - then) / hope, splat(-1.0))
+    ratio = choose(both(finite, both(hope > zero, load(memory, LEAST) > zero)), (now - then) / hope, splat(-1.0))
     downhill = both(finite, then <= now * splat(1.0 + WORSE))
     taken = either(both(undamped, downhill), both(neither(undamped), ratio > splat(LEAST_GAIN)))
     descending = both(alive, neither(either(undamped, first)))

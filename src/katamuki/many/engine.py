@@ -15,7 +15,7 @@ from katamuki.backends.native import address_of
 from katamuki.findings.profiles import reach
 from katamuki.many import curved_passes, relay
 from katamuki.many.curves import STATES, Curves, Fitted, ManyTask
-from katamuki.many.products import products
+from katamuki.many.products import products, solver
 from katamuki.many.starts import Starts, Supply
 from katamuki.many.straight import Lines, fit_linear, fitted, share
 from katamuki.problem import available_cores
@@ -80,7 +80,7 @@ class Descents(Lines):
         self.reaches = np.full(int(self.sizes.max(initial=0)) + 1, np.nan)
         for n in np.unique(self.sizes[self.chosen]).tolist():
             self.reaches[n] = reach(math.inf if self.known else n - self.p)
-        self.products = products(self.p)
+        self.products, self.solution = products(self.p), solver(self.p)
         self.starts: Starts | None = None
 
     def run(self, threads: int) -> None:
@@ -88,7 +88,8 @@ class Descents(Lines):
         if not (self.supply.able and len(self.chosen)):
             return
         self.starts = self.starts or self.supply.starts(self.curves)
-        _ = curved_passes.curved_pass.address, self.task.kernel.each.address, self.products.address
+        needed = curved_passes.curved_pass, self.task.kernel.each, self.products, self.solution
+        _ = [one.address for one in needed]  # compiled before threads need them
         share(self.some, range(0, len(self.chosen), SLICE), threads)
 
     def some(self, first: int) -> None:
@@ -104,10 +105,11 @@ class Descents(Lines):
         pointers = address_of(work) + 8 * self.stride * np.arange(max(k, 1))
         points, levels = self.starts.points, self.starts.levels
         curved_passes.curved_pass(
-            kernel.each.address, kernel.address, self.products.address, address_of(self.columns), k,
-            address_of(pointers), address_of(curves.y), 0 if self.root is None else address_of(self.root),
-            int(self.root is not None), address_of(curves.offsets), int(curves.shared), address_of(chosen), 0, len(chosen),
-            self.layout.free_address, self.p, self.all_p, address_of(params), self.known, levels.shape[1], STEPS,
+            kernel.each.address, kernel.address, self.products.address, self.solution.address,
+            address_of(self.columns), k, address_of(pointers), address_of(curves.y),
+            0 if self.root is None else address_of(self.root), int(self.root is not None), address_of(curves.offsets),
+            int(curves.shared), address_of(chosen), 0, len(chosen), self.layout.free_address, self.p,
+            self.all_p, address_of(params), self.known, levels.shape[1], STEPS,
             address_of(points), address_of(levels), address_of(self.lower), address_of(self.upper),
             address_of(self.curved), self.count, address_of(self.reaches), self.stride, address_of(self.limits),
             address_of(self.few), self.most, address_of(order), address_of(work), address_of(self.values),

@@ -169,8 +169,8 @@ def relieve(  # type: ignore[no-untyped-def]
 
 @inline
 def descend_all(  # type: ignore[no-untyped-def]
-    each, products, columns, k_columns, pointers, y, root, weighted, masked, offsets, shared, chosen, first, last, free,
-    p, all_p, tries, most, starts, levels, lower, upper, stride, order, work, block, below, values, told
+    each, products, solve, columns, k_columns, pointers, y, root, weighted, masked, offsets, shared, chosen, first,
+    last, free, p, all_p, tries, most, starts, levels, lower, upper, stride, order, work, block, below, values, told
 ):  # fmt: skip
     """Descend from each curve's starts until the best end is below the levels of those that are left.
 
@@ -178,7 +178,7 @@ def descend_all(  # type: ignore[no-untyped-def]
     """
     own_y = at(work, stride * k_columns)
     own_root = at(own_y, stride)
-    fresh, factor, inverse, step, gone, trial, x, state = parts(below, p, all_p)
+    fresh, memory, trial, x, state = parts(below, p, all_p)
     rss, best_rss = at(below, 8 * ((p + 1) * (p + 2) // 2 - 1)), at(state, 8 * STATE)
     n = offsets[chosen[last - 1] + 1] - offsets[chosen[last - 1]]
     order[WAITING] = last - 1
@@ -197,5 +197,5 @@ def descend_all(  # type: ignore[no-untyped-def]
             if n == 0:
                 return
         sums_of(each, products, pointers, own_y, own_root, masked, n, free, p, trial, block, fresh)
-        decide(below, fresh, p, free, x, trial, state)
-        propose(below, p, free, x, state, factor, inverse, step, trial, gone, most)
+        decide(below, fresh, p, free, x, trial, state, memory)
+        propose(solve, below, p, free, x, state, trial, memory, most)

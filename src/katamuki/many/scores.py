@@ -8,15 +8,15 @@ from __future__ import annotations
 import math
 
 from katamuki.backends.native import at, function, inline
-from katamuki.backends.vectors import fused, load, splat, store
+from katamuki.backends.vectors import choose, fused, load, splat, store
 from katamuki.problem.passes import normal_sums
 
 DEPENDENT = 1e-20  # a pivot of the scaled normal matrix: linear parameters that cannot be told apart at a point
 
 
-def shared_room(n: int, count: int, q: int) -> int:
-    """How many doubles :func:`score_shared` works in."""
-    return 8 * (n + count * (q + 1) + count)
+def shared_room(n: int, columns: int) -> int:
+    """How many doubles :func:`score_shared` works in, with so many columns of products."""
+    return 8 * (n + columns + 6)
 
 
 def room(q: int, all_p: int) -> int:
@@ -66,59 +66,74 @@ def projected(rows, n, width, products, z):  # type: ignore[no-untyped-def]
 
 
 @inline
-def levels_of(rows, n, count, q, roots, offsets, squares, z, found):  # type: ignore[no-untyped-def]
-    """``found`` (count,) = Σ w r² of eight curves at each point."""
-    square = splat(0.0)
+def best_three(rows, n, count, q, width, roots, offsets, squares, z, found):  # type: ignore[no-untyped-def]
+    """``found`` (6,) = the three lowest Σ w r² of eight curves, lowest first, then the points' numbers.
+
+    Infinite where there are fewer; of equal ones the first point's comes first.
+    """
+    square, none = splat(0.0), splat(math.inf)
     for i in range(n):
         value = load(rows, i) * splat(roots[i])
         square = fused(value, value, square)
-    for c in range(count):
-        here = at(z, 8 * c * (q + 1))
-        rss = square - splat(2.0) * load(here, q) + splat(squares[c])
+    a, b, c, first, second, third, number = none, none, none, splat(0.0), splat(0.0), splat(0.0), splat(0.0)
+    for one in range(count):
+        rss = square + splat(squares[one])
+        if width > q:
+            rss = rss - splat(2.0) * load(z, one * width + q)
         for j in range(q):
-            along = load(here, j) - splat(offsets[c * q + j])
+            along = load(z, one * width + j) - splat(offsets[one * q + j])
             rss = rss - along * along
-        store(found, c, rss)
+        rss = choose(rss < splat(0.0), splat(0.0), rss)
+        is_first, is_second, is_third = rss < a, rss < b, rss < c
+        c, third = choose(is_third, rss, c), choose(is_third, number, third)
+        c, third = choose(is_second, b, c), choose(is_second, second, third)
+        b, second = choose(is_second, rss, b), choose(is_second, number, second)
+        b, second = choose(is_first, a, b), choose(is_first, first, second)
+        a, first = choose(is_first, rss, a), choose(is_first, number, first)
+        number = number + splat(1.0)
+    store(found, 0, a)
+    store(found, 1, b)
+    store(found, 2, c)
+    store(found, 3, first)
+    store(found, 4, second)
+    store(found, 5, third)
 
 
 @function(
-    "int64(double*, int64, int64, int64, int64, int64, int64*, double*, double*, double*, double*, double*, double*,"
-    " int64, double*, double*, double*)",
+    "int64(double*, int64, int64, int64, int64, int64, int64, int64*, double*, double*, double*, double*, double*,"
+    " double*, int64, double*, double*, double*)",
     sums=True,
 )
 def score_shared(  # type: ignore[no-untyped-def]
-    y, b, n, count, q, all_p, free, roots, products, offsets, squares, inverses, pool, tries, work, points, levels
+    y, b, n, count, q, width, all_p, free, roots, products, offsets, squares, inverses, pool, tries, work, points,
+    levels
 ):  # fmt: skip
-    """Curves (b, n) that share their columns; see :class:`katamuki.many.starts.Bases`. ``work``: ``shared_room``."""
-    width = count * (q + 1)
+    """Curves (b, n) that share their columns; see :class:`katamuki.many.starts.Bases`. ``work``: ``shared_room``.
+
+    ``tries`` is at most 3.
+    """
     rows = work
     z = at(rows, 8 * n)
-    found = at(z, 8 * width)
+    found = at(z, 8 * count * width)
     for group in range(0, b, 8):
         for lane in range(8):
             own = at(y, min(group + lane, b - 1) * n)
             for i in range(n):
                 rows[8 * i + lane] = own[i]
-        projected(rows, n, width, products, z)
-        levels_of(rows, n, count, q, roots, offsets, squares, z, found)
+        projected(rows, n, count * width, products, z)
+        best_three(rows, n, count, q, width, roots, offsets, squares, z, found)
         for lane in range(min(8, b - group)):
             k = group + lane
-            start, level = at(points, k * tries * all_p), at(levels, k * tries)
             for one in range(tries):
-                level[one] = math.inf
-            for c in range(count):
-                rss = found[8 * c + lane]
-                place = kept(level, tries, max(rss, 0.0)) if rss < math.inf else -1
-                if place < 0:
-                    continue
-                moved_down(start, tries, place, all_p)
-                here = at(start, place * all_p)
+                level, c = found[8 * one + lane], int(found[8 * (3 + one) + lane])
+                levels[k * tries + one] = level
+                here = at(points, (k * tries + one) * all_p)
                 for j in range(all_p):
                     here[j] = pool[c * all_p + j]
                 for i in range(q):
                     total = 0.0
                     for j in range(i, q):
-                        product = z[8 * (c * (q + 1) + j) + lane] - offsets[c * q + j]
+                        product = z[8 * (c * width + j) + lane] - offsets[c * q + j]
                         total += inverses[(c * q + i) * q + j] * product
                     here[free[i]] = total
     return 0

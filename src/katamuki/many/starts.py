@@ -116,9 +116,11 @@ class Supply:
         bases = self._bases(curves, n)
         pool = bases.pool
         b, tries = levels.shape
-        room = np.empty(scores.shared_room(n, self.count, self.recipe.q))
+        columns = bases.products.shape[1]
+        room = np.empty(scores.shared_room(n, columns))
         scores.score_shared(
-            address_of(curves.y), b, n, self.count, self.recipe.q, pool.shape[1], address_of(self.recipe.free),
+            address_of(curves.y), b, n, self.count, self.recipe.q, columns // self.count, pool.shape[1],
+            address_of(self.recipe.free),
             address_of(bases.roots), address_of(bases.products), address_of(bases.offsets), address_of(bases.squares),
             address_of(bases.inverses), address_of(pool), tries, address_of(room), address_of(points),
             address_of(levels),
@@ -206,8 +208,8 @@ class Bases:
     """What the linear parameters make of each point of a cloud: orthonormal bases, and the way back to parameters.
 
     ``pool`` (count, all_p) are the points. ``products`` (n, count·(q + 1)): for each point √w·Q and √w·f₀, f₀ the
-    formula with its linear parameters at 0; ``offsets`` (count, q) Qᵀf₀; ``squares`` (count,) f₀ᵀf₀, infinite where the
-    formula has no value; ``inverses`` (count, q, q) R⁻¹; ``roots`` (n,) √w.
+    formula with its linear parameters at 0, or (n, count·q) where that is 0; ``offsets`` (count, q) Qᵀf₀; ``squares``
+    (count,) f₀ᵀf₀, infinite where the formula has no value; ``inverses`` (count, q, q) R⁻¹; ``roots`` (n,) √w.
     """
 
     def __init__(self, supply: Supply, curves: Curves, pool: Array, n: int) -> None:
@@ -235,4 +237,6 @@ class Bases:
                 self.inverses[k] = np.linalg.inv(r)
             products[:, k, q] = base * self.roots
             self.squares[k] = float(base @ base)
-        self.products: Array = products.reshape(n, -1)
+        if q and not products[:, :, q].any():
+            products = products[:, :, :q]
+        self.products: Array = np.ascontiguousarray(products.reshape(n, -1))
