@@ -1,7 +1,9 @@
 """A fit on Dask with one worker process and with two; with ``--costs`` what a row, a curve and a partition cost there.
 
-Workers have one thread each. The table of 1e8 rows lies in Parquet files that all see; each round fits it once on a
-cluster of one process and once on one of two, in turn. The costs are those that ``docs/scale.md`` computes with.
+Workers have one thread each, and so has BLAS in them. The table of 1e8 rows lies in Parquet files that all see; each
+round fits it once on a cluster of one process and once on one of two, in turn, by the same call: workers read rows, look
+at them, keep and sum them; the sample is fitted here. Scheduler and client are this process and need a part of the same
+cores: on two of them the second worker shares its own. The costs are those that ``docs/scale.md`` computes with.
 """
 
 from __future__ import annotations
@@ -99,6 +101,8 @@ def scaling(pattern: str) -> None:
         times,
         1.6,
         rows=f"{ROWS:,}",
+        workers="one thread each",
+        scheduler_and_client="on the same cores",
         passes=answers[0].data.passes,
         one=duration(alone),
         two=duration(both),

@@ -15,7 +15,7 @@ import pytest
 import katamuki as km
 from clusters import Columns, cluster, dataframe, decay, files, frame
 from katamuki import certified
-from katamuki.cluster import reading, source
+from katamuki.cluster import reading, running, source
 from katamuki.messages import Phrase
 from katamuki.problem import clustered
 from streaming import LITTLE
@@ -151,6 +151,25 @@ def test_another_seed_draws_another_sample(client: Any, rows: Columns) -> None:
     assert not np.array_equal(drawn[0], drawn[2])
     assert len(np.unique(drawn[0])) == 1000
     assert drawn[0].max() < ENOUGH
+
+
+def test_files_bring_the_sample_with_the_first_pass_where_all_rows_count(
+    client: Any, rows: Columns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, each = [], running.each
+    monkeypatch.setattr(
+        running, "each", lambda c, f, *more, **same: asked.append(f.__name__) or each(c, f, *more, **same)
+    )
+    quick = far(EXPONENTIAL, files(tmp_path, rows, 3, 900), client)
+    assert asked.count("seen") == 1
+    assert "taken" not in asked
+    holes = {**rows, "x": np.where(np.arange(ENOUGH) % 1000 == 7, np.nan, rows["x"])}
+    dropped = far(EXPONENTIAL, files(tmp_path, holes, 3, 900), client, missing="drop")
+    assert asked.count("taken") == 1
+    for fit, whole in ((quick, rows), (dropped, holes)):  # the numbers are those of the rows that are there
+        np.testing.assert_array_equal(fit.columns["x"], whole["x"][fit.index])
+    agree(dropped, km.fit(EXPONENTIAL, holes, missing="drop"))
+    assert dropped.n == ENOUGH - 6
 
 
 # What is wrong with the data ---------------------------------------------------------------------------------------

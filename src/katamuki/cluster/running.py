@@ -19,6 +19,7 @@ from katamuki.errors import BackendError, DataError, KatamukiError
 BEAT = 0.5  # seconds between two looks at the workers
 PATIENCE = 15.0  # seconds without a worker after which nobody waits any longer
 FAN = 32  # results that are merged at a time
+HERE = 64  # results that are brought here: so few are here sooner than merged there
 LOST = ("cancelled", "lost")
 Merge = Callable[[list[Any]], Any]
 
@@ -43,10 +44,16 @@ def each(
 
 def reduced(client: Any, futures: Sequence[Any], merge: Merge) -> Any:
     """All results as one, merged in a tree of fixed shape, by the workers as long as there are many."""
-    while len(futures) > FAN:
-        groups = [list(futures[k : k + FAN]) for k in range(0, len(futures), FAN)]
-        futures = [client.submit(merge, group, pure=False) for group in groups]
-    return merge(gathered(client, futures))
+    while len(futures) > HERE:
+        futures = [client.submit(merge, group, pure=False) for group in _groups(futures)]
+    found = gathered(client, futures)
+    while len(found) > FAN:
+        found = [merge(group) for group in _groups(found)]
+    return merge(found)
+
+
+def _groups(things: Sequence[Any]) -> list[list[Any]]:
+    return [list(things[k : k + FAN]) for k in range(0, len(things), FAN)]
 
 
 def gathered(client: Any, futures: Sequence[Any], deadline: float | None = None) -> list[Any]:

@@ -59,21 +59,39 @@ class ClusteredProblem(Distant):
         self.errand = Errand(wanted=wanted, names=names, of=len(self.places), version=version("katamuki"))
         self.held: list[Any] | None = None  # the partitions on the workers, where they are kept
         room = SHARE * running.ready(self.client)["total_memory"] or float("inf")
-        counts = self._count(room, len(names))
-        self._draw([one.n for one in counts], np.cumsum([0, *(one.read for one in counts)]))
+        self._seen(room, len(names))
         self.whole = self.sample.n == self.n
 
-    def _count(self, room: float, columns: int) -> list[Counts]:
-        """The first pass: rows are counted, and kept on the workers where there is room."""
+    def _seen(self, room: float, columns: int) -> None:
+        """The first pass: rows are counted, and kept on the workers where there is room; then the sample is drawn.
+
+        Where files say how many rows there are, and all of them should count, the same pass brings the sample.
+        """
         rows = self.table.rows
         if rows is None or rows * columns * 8 <= room:
             self.held = running.each(self.client, parts.held, self.places, self.numbers, errand=self.errand)
-        counted = parts.counted_once if self.held is None else parts.counted
-        found = running.gathered(self.client, self._each(counted, parts.counted_once))
-        if sum(size for _, size in found) > room:
+        hoped = None if rows is None or self.wanted.where is not None else [one.rows for one in self.places]
+        places = [None for _ in self.places] if hoped is None else self._chosen(hoped)
+        each = self._each(parts.seen, parts.seen_once, hoped or [0 for _ in self.places], places)
+        found = running.gathered(self.client, each)
+        if sum(size for _, size, _ in found) > room:
             self.held = None
+        counts = [one for one, _, _ in found]
+        self._counted(counts)
+        taken = [one for _, _, one in found]
+        if hoped is None or None in taken:
+            chosen = self._chosen([one.n for one in counts])
+            only = [k for k in self.numbers if len(chosen[k])]
+            each = self._each(parts.taken, parts.taken_once, [chosen[k] for k in only], only=only)
+            taken = [None for _ in self.places]
+            for k, one in zip(only, running.gathered(self.client, each), strict=True):
+                taken[k] = one
+        self._draw(taken, np.cumsum([0, *(one.read for one in counts)]))
+
+    def _counted(self, counts: Sequence[Counts]) -> None:
+        """Keep what was counted."""
         total = Counts()
-        for one, _ in found:
+        for one in counts:
             total.add(one)
         if not total.n:
             raise self._nothing(total)
@@ -81,7 +99,6 @@ class ClusteredProblem(Distant):
         self.tss, self.tss_about_zero = total.spread, total.square
         left_out = {"filtered": total.filtered, "dropped": total.dropped}
         self.source = replace(self.table.source, rows=total.n, where=self.wanted.where, **left_out)  # type: ignore[arg-type]
-        return [one for one, _ in found]
 
     def _each(self, kept: Any, read: Any, *more: Sequence[Any], only: Sequence[int] | None = None, **same: Any) -> Any:
         """Futures of a function of each partition: ``kept`` takes one that a worker keeps, ``read`` one to be read."""
@@ -100,18 +117,21 @@ class ClusteredProblem(Distant):
             return DataError("E-EMPTY", "data.where_none", condition=condition, count=total.read, place=place)
         return DataError("E-EMPTY", "data.drop_none", count=total.dropped, place=place)
 
-    def _draw(self, counts: Sequence[int], firsts: NDArray[np.int64]) -> None:
-        """Draw the sample: of ``counts`` rows of each partition, whose first rows have these numbers."""
-        wanted, most = self.wanted, min(self.wanted.sample, self.n)
-        draw = np.random.default_rng(wanted.seed % 2**64)
-        chosen = np.sort(draw.choice(self.n, most, replace=False, shuffle=False)) if most < self.n else np.arange(most)
+    def _chosen(self, counts: Sequence[int]) -> list[NDArray[np.int64]]:
+        """The sample's rows in each partition, of so many that count."""
+        n = sum(counts)
+        most, draw = min(self.wanted.sample, n), np.random.default_rng(self.wanted.seed % 2**64)
+        chosen = np.sort(draw.choice(n, most, replace=False, shuffle=False)) if most < n else np.arange(most)
         ends = np.cumsum([0, *counts])
         edges = np.searchsorted(chosen, ends)
-        only = [k for k in self.numbers if edges[k + 1] > edges[k]]
-        places = [chosen[edges[k] : edges[k + 1]] - ends[k] for k in only]
-        found = running.gathered(self.client, self._each(parts.taken, parts.taken_once, places, only=only))
-        arrays = {name: np.concatenate([one[name] for one, _ in found]) for name in wanted.used}
-        index = np.concatenate([firsts[k] + rows for k, (_, rows) in zip(only, found, strict=True)])
+        return [chosen[edges[k] : edges[k + 1]] - ends[k] for k in self.numbers]
+
+    def _draw(self, taken: Sequence[Any], firsts: NDArray[np.int64]) -> None:
+        """Make the sample of what was taken of each partition, whose first rows have these numbers."""
+        wanted, found = self.wanted, [(k, *one) for k, one in enumerate(taken) if one is not None]
+        arrays = {name: np.concatenate([one[name] for _, one, _ in found]) for name in wanted.used}
+        index = np.concatenate([firsts[k] + rows for k, _, rows in found])
+        most = len(index)
         self.drawn = Columns(arrays, replace(self.source, rows=most), index)
         y = wanted.left(arrays)
         self.drawn_weights = wanted.weigh(arrays, most)

@@ -119,12 +119,15 @@ def _held(part: Partition, wanted: Wanted, at: NDArray[np.int64] | None) -> Held
     return made
 
 
-def counted(one: Held) -> tuple[Counts, int]:
-    """What a partition's rows are, without them; and how many bytes they take."""
-    return one.counts, one.nbytes
+Taken = tuple[dict[str, Array], NDArray[np.int64]]
 
 
-def taken(one: Held, places: NDArray[np.int64]) -> tuple[dict[str, Array], NDArray[np.int64]]:
+def seen(one: Held, n: int, places: NDArray[np.int64] | None) -> tuple[Counts, int, Taken | None]:
+    """What a partition's rows are, how many bytes they take, and some of them, where there are ``n`` that count."""
+    return one.counts, one.nbytes, None if places is None or one.n != n else taken(one, places)
+
+
+def taken(one: Held, places: NDArray[np.int64]) -> Taken:
     """Some of the rows that count: used columns, and the rows' numbers in the partition, from 0."""
     return {name: array[places] for name, array in one.arrays.items()}, places if one.index is None else one.index[
         places
@@ -216,9 +219,9 @@ def once(given: Any, number: int, *, errand: Errand, what: Pass, values: Array) 
     return summed(held(given, number, errand=errand), what=what, values=values)
 
 
-def counted_once(given: Any, number: int, *, errand: Errand) -> tuple[Counts, int]:
-    """What a partition's rows are; they are not kept."""
-    return counted(held(given, number, errand=errand))
+def seen_once(given: Any, number: int, n: int, places: NDArray[np.int64] | None, *, errand: Errand) -> Any:
+    """What a partition's rows are, and some of them; they are not kept."""
+    return seen(held(given, number, errand=errand), n, places)
 
 
 def taken_once(given: Any, number: int, places: NDArray[np.int64], *, errand: Errand) -> Any:
