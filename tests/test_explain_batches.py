@@ -153,3 +153,33 @@ def test_without_zero_grad_takes_the_same_batches() -> None:
     step = left.step(7)
     assert step.left["a"] == pytest.approx(left.trace.gradient[:6, 0].sum(), rel=1e-12)
     assert step.batch.rows == fit.step(7).batch.rows
+
+
+def test_the_graph_its_picture_and_pytorchs_own_are_those_of_the_batch() -> None:
+    step = fitted(SOLVERS[0], weighted=True).step(37)
+    beside = step.autograd()
+    assert beside.rows == 8
+    assert "<svg" in step.draw().text
+    assert step.draw(8).text != step.draw(1).text
+    assert "Batch 5 of 8 in epoch 5" in step._repr_html_()
+    with pytest.raises(km.BoundsError, match="rows are counted within the batch of this step, 1 to 8"):
+        step.explain(row=9)
+    with pytest.raises(km.BoundsError, match="within the batch"):
+        step.draw(9)
+
+
+def test_rows_that_were_left_out_keep_their_numbers() -> None:
+    y = Y.copy()
+    y[[0, 5, 59]] = np.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", km.FitWarning)
+        solver, start = km.Adam(lr=0.01, steps=30, batch_size=8), {"a": 1.0, "b": 0.5}
+        fit = km.fit("y ~ a*exp(-b*x)", {"x": X, "y": y}, solver=solver, start=start, missing="drop", seed=4)
+    dealt = loader(57, 8, 4)
+    for k in range(1, 9):
+        rows = next(dealt).numpy()
+        step = fit.step(k)
+        assert step.batch.rows == tuple((fit.index[rows] + 1).tolist())
+        assert step.batch.all_rows == 57
+        e = step.before["a"] * np.exp(-step.before["b"] * X[fit.index[rows]]) - y[fit.index[rows]]
+        assert abs(step.loss - np.mean(e * e)) <= 1e-14

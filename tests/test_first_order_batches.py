@@ -237,3 +237,13 @@ def test_weight_decay_and_a_missing_answer_are_said_of_batches_too() -> None:
     assert (alone.state, dict(alone.facts)) == ("slow", {"batches": 10})
     lost = of_batches(plain.trace, km.Adam(batch_size=9), None, 10, True)
     assert lost.state == "diverged"
+
+
+def test_a_cycle_of_whole_batches_is_dated_in_a_thinned_trace_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    solver = km.RMSprop(lr=0.001, steps=6000, batch_size=90)
+    whole = fitted(solver)
+    monkeypatch.setattr(first_order_run, "WHOLE", 30_000)
+    monkeypatch.setattr(first_order_run, "FURTHER", 1.1)
+    thin = fitted(solver)
+    assert len(thin.trace) < 600
+    assert thin.solution.cycle == whole.solution.cycle

@@ -70,8 +70,8 @@ def test_a_stretch_that_left_the_cycle_is_seen_where_a_row_is_asked(monkeypatch:
     assert trace is not None
     real = first_order_run.window
 
-    def astray(solver: object, problem: object, trace: km.Trace, first: int, count: int) -> km.Trace:
-        found = real(solver, problem, trace, first, count)  # type: ignore[arg-type]
+    def astray(solver: object, problem: object, trace: km.Trace, first: int, count: int, *more: object) -> km.Trace:
+        found = real(solver, problem, trace, first, count, *more)  # type: ignore[arg-type]
         there = (found.index >= 3000) & (found.index < 3400)
         found.params[there] += found.index[there, None]
         return found

@@ -264,7 +264,7 @@ def diagnosis(
     found = diagnose(ended.trace, solver, reference)
     if found.cycle is None or is_whole(ended.trace):
         return found
-    return dataclasses.replace(found, cycle=since_when(solver, problem, ended.trace, found.cycle))
+    return dataclasses.replace(found, cycle=since_when(solver, problem, ended.trace, found.cycle, batches))
 
 
 def unmoved(

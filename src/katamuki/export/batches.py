@@ -38,7 +38,8 @@ def by_loader(facts: Exported, tensors: Sequence[str]) -> Dealing:
         return Dealing([], [], [])
     if facts.solution.device != "cpu":
         raise BackendError("E-EXPORT", "export.batches_device", device=facts.solution.device)
-    generator = f"torch.Generator().manual_seed({facts.seed})"
+    seed = facts.seed if -(2**63) <= facts.seed < 2**64 else facts.seed & 0xFFFFFFFF  # its low 32 bits are all it takes
+    generator = f"torch.Generator().manual_seed({seed})"
     names = ", ".join(tensors) + ("," if len(tensors) == 1 else "")
     return Dealing(
         [

@@ -165,6 +165,7 @@ class Batches:
             most = min(KEPT, 2 * self._orders.size) if follows and epoch else FIRST
             count = 1 if self._wide else max(1, most // self.n)
             self._reach(epoch)
+            self._epoch = -1  # nowhere, should Ctrl-C end this
             self._orders = np.empty((0, self.n), dtype=np.int64)  # makes room before the next is made
             self._orders = self._one() if count == 1 else self._several(count)
             self._first, self._epoch = epoch, epoch + count

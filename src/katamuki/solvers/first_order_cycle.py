@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from katamuki.problem import Problem
+from katamuki.problem.batches import Dealt
 from katamuki.records import Array, Cycle, Trace
 from katamuki.solvers.first_order import FirstOrder
 from katamuki.solvers.first_order_diagnosis import REPEATS, STEADY
@@ -31,7 +32,7 @@ def is_whole(trace: Trace) -> bool:
     return bool(trace.index[-1] - trace.index[0] == len(trace) - 1)
 
 
-def since_when(solver: FirstOrder, problem: Problem, trace: Trace, cycle: Cycle) -> Cycle:
+def since_when(solver: FirstOrder, problem: Problem, trace: Trace, cycle: Cycle, batches: Dealt | None = None) -> Cycle:
     """The cycle with the step from which on it repeats.
 
     Parameters
@@ -44,6 +45,8 @@ def since_when(solver: FirstOrder, problem: Problem, trace: Trace, cycle: Cycle)
         What is left of the run.
     cycle : Cycle
         As it was found in the last rows.
+    batches : Dealt, optional
+        In which order each step took all rows.
 
     Returns
     -------
@@ -58,7 +61,7 @@ def since_when(solver: FirstOrder, problem: Problem, trace: Trace, cycle: Cycle)
     end = int(trace.index[known])
 
     def stray(place: int) -> bool:
-        rows = window(solver, problem, trace, int(trace.index[place]) + 1, 2).params
+        rows = window(solver, problem, trace, int(trace.index[place]) + 1, 2, batches).params
         return bool(strays(rows)[0])
 
     last = -1
@@ -77,7 +80,7 @@ def since_when(solver: FirstOrder, problem: Problem, trace: Trace, cycle: Cycle)
     length = max(STRETCH, 2 * int(trace.index[known] - first))
     while True:
         length = min(length, end - first)
-        begin = _after(strays(window(solver, problem, trace, first + 1, length + 1).params))
+        begin = _after(strays(window(solver, problem, trace, first + 1, length + 1, batches).params))
         if 2 * begin <= length or length == end - first:
             return replace(cycle, since=first + begin + 1)
         length *= 2

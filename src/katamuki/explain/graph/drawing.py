@@ -149,7 +149,7 @@ def draw(step: Step, row: int | None = None, lang: str = "en") -> Svg:
     """The graph of a step as SVG; see :meth:`katamuki.explain.step.record.Step.draw`."""
     spoken(lang)
     if row is not None:
-        row = check_row(step.n, row)
+        row = check_row(step.n, row, step.batch is not None)
     picture = _Picture(step, row, lang)
     texts = [picture.lines(k) for k in picture.nodes]
     widths = [max(_pixels(first, LETTER), _pixels(second, SMALL)) + 18.0 for first, second in texts]

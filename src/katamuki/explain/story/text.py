@@ -37,7 +37,7 @@ def story(step: Step, level: str, row: int, lang: str) -> list[Block]:
     if level not in LEVELS:
         raise BoundsError("E-USAGE", "step.level", given=repr(level))
     spoken(lang)
-    row = check_row(step.n, row)
+    row = check_row(step.n, row, step.batch is not None)
     blocks: list[Block] = [*title(step, lang), Gap()]
     if level == "glance":
         return [*blocks[:-1], *_glance(step, lang)]
@@ -55,12 +55,13 @@ def story(step: Step, level: str, row: int, lang: str) -> list[Block]:
     return blocks[:-1]
 
 
-def check_row(n: int, row: object) -> int:
-    """A row that exists, counted from 1."""
+def check_row(n: int, row: object, batched: bool = False) -> int:
+    """A row that exists, counted from 1: among all, or within a step's batch."""
     if isinstance(row, bool) or not isinstance(row, int | np.integer):
         raise BoundsError("E-ROW", "step.row_whole", given=repr(row))
     if not 1 <= row <= n:
-        raise BoundsError("E-ROW", "step.row_range", given=str(row), rows=grouped(n))
+        key = "step.row_range.batch" if batched else "step.row_range"
+        raise BoundsError("E-ROW", key, given=str(row), rows=grouped(n))
     return int(row)
 
 
