@@ -8,11 +8,12 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import fastjsonschema
 import numpy as np
 import pytest
 
 import katamuki as km
-from command_line import run
+from command_line import SCHEMA, run
 from katamuki.api import race_lanes
 from katamuki.export import trial
 from katamuki.solvers import first_order_run
@@ -163,6 +164,8 @@ def test_the_command_takes_batches_and_a_seed() -> None:
     done = run("fit", FORMULA, "-", *BATCHED, "--json", text=TABLE)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
+    fastjsonschema.compile(SCHEMA)(told)
+    assert told["state"]["facts"]["noise"]["epoch"] == 8
     fit = fitted(FORMULA, DATA, start=START, solver=SOLVER, seed=7)
     assert {name: one["value"] for name, one in told["params"].items()} == fit.params
     assert told["solver"]["options"]["batch_size"] == 8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from typing import Any
 
@@ -247,3 +248,11 @@ def test_a_cycle_of_whole_batches_is_dated_in_a_thinned_trace_too(monkeypatch: p
     thin = fitted(solver)
     assert len(thin.trace) < 600
     assert thin.solution.cycle == whole.solution.cycle
+
+
+def test_the_check_reproduces_a_run_on_batches() -> None:
+    fit = fitted(km.Adam(lr=0.01, steps=300, batch_size=9), weights=W)
+    assert fit.check().verdict == "PASS"
+    wrong = dataclasses.replace(fit.solution, loss=float(fit.trace.loss[-2]))  # a batch's loss is not the claim
+    object.__setattr__(fit, "solution", wrong)
+    assert fit.check().verdict == "FAIL"

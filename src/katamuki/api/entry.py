@@ -114,7 +114,7 @@ def fit(
         many in all. 1: no search; a parameter without a start then begins at 1, or within its bounds, as it does with
         other solvers.
     seed : int
-        Shifts the cloud of starts; the same seed, the same answer.
+        Shifts the cloud of starts, and deals mini-batches; the same seed, the same answer.
     max_seconds : float, optional
         Stop a converging solver after so long: ``NotConverged`` with the best so far.
     max_memory : int, optional
