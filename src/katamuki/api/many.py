@@ -10,9 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from katamuki.api.elsewhere import memory, said
 from katamuki.api.many_asking import Given, Wanted, manifest, wanted
-from katamuki.api.many_blocks import Unseen, Work
+from katamuki.api.many_blocks import Places, Unseen, Work
 from katamuki.api.many_checking import SAMPLE, Checked, agreement, drawn
 from katamuki.api.many_cluster import OnCluster
 from katamuki.api.many_curves import Single, plain
@@ -270,6 +272,17 @@ def _unseen(task: ManyTask) -> Unseen | None:
     return Unseen(fit_unseen, telling(task.kernel, task.free)) if task.linear and not task.bounds else None
 
 
+def _places(todo: Wanted) -> Places:
+    """The columns of the table's first curve, where starts are made from columns and others may have the same."""
+    task = todo.task
+    names = task.kernel.columns
+    first = None if (task.linear and not task.bounds) or not names else todo.supply.foremost()
+    if first is None:
+        return None
+    found = tuple(np.ascontiguousarray(first.arrays[name]) for name in names)
+    return found if all(len(one) and np.isfinite(one).all() for one in found) else None
+
+
 def _run(
     todo: Wanted, into: Parts | Kept | Sheet, threads: int, deadline: float | None, progress: Progress | None
 ) -> Ending:
@@ -280,7 +293,8 @@ def _run(
     sheet = into if isinstance(into, Sheet) else None
     supply, done = todo.supply, store.done if store is not None else 0
     if isinstance(supply, OnCluster):
-        trip = Trip(look=supply.look, road=todo.road, task=todo.task, weighing=todo.weighing)
+        places = _places(todo)
+        trip = Trip(look=supply.look, road=todo.road, task=todo.task, weighing=todo.weighing, places=places)
         assert not isinstance(into, Sheet)
         if isinstance(store, Folder):
             return supply.run(
@@ -288,7 +302,7 @@ def _run(
             )
         return supply.run(trip, into.add, done=done, deadline=deadline, progress=progress)
     work = Work(todo.road, todo.task, lambda task, curves: fit_curves(task, curves, 1), todo.weighing, todo.missing,
-                todo.named, sheet, _unseen(todo.task))  # fmt: skip
+                todo.named, sheet, _unseen(todo.task), lambda: _places(todo))  # fmt: skip
     if isinstance(supply, Passing) and store is not None:
         supply.folder = store.folder
     supply.skip(done)

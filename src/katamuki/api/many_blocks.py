@@ -29,6 +29,7 @@ MARKS = ("", "MISSING", "EMPTY", "DOMAIN", "TOOFEW", "SIGMA", "OVERFLOW")  # why
 MISSING, EMPTY, DOMAIN, TOOFEW, SIGMA, OVERFLOW = range(1, len(MARKS))
 Engine = Callable[[ManyTask, Curves], Fitted]
 Whole = NDArray[np.int64]
+Places = tuple[Array, ...] | None  # the kernel's columns (n,) of the table's first curve; None: nothing is made of them
 Marks = NDArray[np.int8]
 
 
@@ -86,7 +87,11 @@ class Unseen:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What is done to each block; its rows are written to the ``sheet`` where there is one."""
+    """What is done to each block; its rows are written to the ``sheet`` where there is one.
+
+    Curves whose columns are those of the table's first one, which ``places`` tells once blocks are loaded, share what
+    an engine finds out about columns: that is a property of a curve and of the whole table, so blocks change no bit.
+    """
 
     road: Road
     task: ManyTask
@@ -96,6 +101,7 @@ class Work:
     by: tuple[str, ...]
     sheet: Sheet | None = None
     unseen: Unseen | None = None
+    places: Callable[[], Places] = lambda: None
 
     def __call__(self, load: Load) -> Done:
         """Load a block and fit its curves."""
@@ -206,15 +212,45 @@ class Work:
         columns = tuple(block.arrays[name] for name in names)
         good = marks == 0
         if good.all():
-            return self.engine(self.task, Curves(block.offsets, columns, y, weights, shared))
+            return self._by_places(Curves(block.offsets, columns, y, weights, shared))
         n = np.diff(block.offsets)
         rows = np.repeat(good, n)
         if not shared:
             columns = tuple(one[rows] for one in columns)
             weights = None if weights is None else weights[rows]
         offsets = np.concatenate([[0], np.cumsum(n[good])])
-        part = self.engine(self.task, Curves(offsets, columns, y[rows], weights, shared)) if good.any() else None
+        part = self._by_places(Curves(offsets, columns, y[rows], weights, shared)) if good.any() else None
         return joined(marks, part, len(kernel.parameters))
+
+    def _by_places(self, curves: Curves) -> Fitted:
+        """The engine's rows: of curves at the places of the table's first one together, of the others by themselves."""
+        places = None if curves.shared or self.weighing.column is not None else self.places()
+        here = np.zeros(len(curves), dtype=bool) if places is None else at_places(curves, places)
+        if places is None or not here.any():
+            return self.engine(self.task, curves)
+        n = len(places[0])
+        weights = None if curves.weights is None else curves.weights[:n]  # one number for all
+        if here.all():
+            return self.engine(self.task, Curves(curves.offsets, places, curves.y, weights, True))
+        sizes = np.diff(curves.offsets)
+        rows, others = np.repeat(here, sizes), np.concatenate([[0], np.cumsum(sizes[~here])])
+        apart = None if curves.weights is None else curves.weights[~rows]
+        alike = Curves(np.arange(int(here.sum()) + 1) * n, places, curves.y[rows], weights, True)
+        unlike = Curves(others, tuple(one[~rows] for one in curves.columns), curves.y[~rows], apart)
+        return merged([(here, self.engine(self.task, alike)), (~here, self.engine(self.task, unlike))])
+
+
+def at_places(curves: Curves, places: tuple[Array, ...]) -> NDArray[np.bool_]:
+    """Which curves have exactly these columns (b,), bit for bit."""
+    n = len(places[0])
+    found: NDArray[np.bool_] = np.diff(curves.offsets) == n
+    whole = bool(found.all())
+    rows = slice(None) if whole else (curves.offsets[:-1][found][:, None] + np.arange(n)).ravel()
+    same = np.ones(int(found.sum()), dtype=bool)
+    for column, wanted in zip(curves.columns, places, strict=True):
+        same &= (column[rows].reshape(-1, n).view(np.int64) == wanted.view(np.int64)).all(axis=1)
+    found[found] = same
+    return found
 
 
 def spread(block: Block, names: tuple[str, ...] | None = None) -> Block:

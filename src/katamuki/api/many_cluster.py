@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from katamuki.api import many_partitions as parts
 from katamuki.api.many_blocks import Done
+from katamuki.api.many_curves import plain
 from katamuki.api.many_partitions import Look, Seen, Trip
 from katamuki.api.many_rows import Block
 from katamuki.api.many_running import Ending, Hands, Progress
@@ -254,6 +255,12 @@ class OnCluster:
         if wanted not in self._fetched:
             self.fetch([wanted])
         return self._fetched.get(wanted)
+
+    def foremost(self) -> Block | None:
+        """The table's first curve."""
+        key = next((one.first for one in self.seen if one.first is not None), None)
+        found = None if key is None else self.curve(plain(key))
+        return None if found is None else found[0]
 
     def rows_of(self, key: Sequence[object], at: int) -> Block | None:
         """The curve of a key, as ``curve`` finds it."""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from katamuki.api.many_blocks import Weighing, Work
+from katamuki.api.many_blocks import Places, Weighing, Work
 from katamuki.api.many_one import Road
 from katamuki.api.many_rows import Block, InMemory, place
 from katamuki.api.many_running import MOST, ROWS
@@ -59,13 +59,15 @@ class Trip:
     road: Road
     task: ManyTask
     weighing: Weighing
+    places: Places = None
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
     """The keys of a partition: how many rows count, how many a condition left out or lacked, how many keys there are.
 
-    ``hashes`` (keys,) sorted; ``kinds`` the keys' Arrow types, None where there are no rows.
+    ``hashes`` (keys,) sorted; ``kinds`` the keys' Arrow types and ``first`` the first row's key, None where there are
+    no rows.
     """
 
     rows: int
@@ -74,6 +76,7 @@ class Seen:
     keys: int
     hashes: Hashes
     kinds: tuple[Any, ...] | None
+    first: tuple[object, ...] | None = None
 
     def __sizeof__(self) -> int:
         return object.__sizeof__(self) + self.hashes.nbytes
@@ -141,7 +144,8 @@ def seen(given: Any, number: int, *, look: Look) -> Seen:
         return Seen(0, filtered, dropped, 0, NOBODY, None)
     kinds = tuple(key.type for key in found.keys)
     of_keys = np.sort(hashes(each_once(found)))
-    return Seen(len(found), filtered, dropped, len(of_keys), of_keys, kinds)
+    first = tuple(key[0].as_py() for key in found.keys)
+    return Seen(len(found), filtered, dropped, len(of_keys), of_keys, kinds, first)
 
 
 def told(one: Seen) -> Seen:
@@ -277,7 +281,8 @@ def _supply(
 
 def _table(supply: InMemory, trip: Trip) -> Any:
     """The rows of the table of all curves."""
-    work = Work(trip.road, trip.task, one_thread, trip.weighing, trip.look.missing, trip.look.by)
+    work = Work(trip.road, trip.task, one_thread, trip.weighing, trip.look.missing, trip.look.by,
+                places=lambda: trip.places)  # fmt: skip
     tables = []
     while (taken := supply.take(MOST, ROWS)) is not None:
         tables.append(work(taken[0]).table)

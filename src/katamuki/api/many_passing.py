@@ -77,6 +77,7 @@ class Passing:
         self.buffer: InMemory | None = None
         self.first: Whole | None = None  # of the buffer's curves: the row of the first appearance
         self._fetched: dict[tuple[object, ...], tuple[Block, Whole]] = {}
+        self._foremost: Block | None = None
         self.spill: Spill | None = None
 
     @property
@@ -146,7 +147,15 @@ class Passing:
             self.curves = self.base
             return False
         self.buffer, self.first = found[0], None if self.together else found[1]
+        if self._foremost is None:  # it is in the first buffer
+            k = int(np.argmin(found[1]))
+            whole = found[0].block(k, k + 1)
+            self._foremost = replace(whole, arrays={name: one.copy() for name, one in whole.arrays.items()})
         return True
+
+    def foremost(self) -> Block | None:
+        """The table's first curve."""
+        return self._foremost
 
     def _passing(self) -> Iterator[tuple[InMemory, Whole]]:
         """Buffers of whole curves as their rows pass by; the last curve of each waits for the next."""
@@ -185,12 +194,15 @@ class Passing:
         schema = table_of(self.by, self.keys, self._columns(arrays, np.empty(0, dtype=np.int64), None)).schema
         folder = None if self.folder is None else self.folder / "spill"
         self.spill = Spill(folder, self.files, schema)
+        begin = -1  # the file of the table's first curve, which is taken first
         for batch in self.reader.batches():
             if len(batch):
                 columns = self._columns(dict(batch.arrays), batch.numbers, batch.lost)
-                self.spill.add(table_of(self.by, batch.keys, columns), placed(hashes(batch.keys), self.files))
+                places = placed(hashes(batch.keys), self.files)
+                begin = int(places[0]) if begin < 0 else begin
+                self.spill.add(table_of(self.by, batch.keys, columns), places)
         self.spill.end()
-        for k in range(self.files):
+        for k in sorted(range(self.files), key=lambda one: one != begin):
             table = self.spill.table(k)
             if len(table):
                 rows = self._keyed(table)

@@ -94,6 +94,9 @@ class Supply(Known, Protocol):
     def skip(self, curves: int) -> None:
         """Leave out so many."""
 
+    def foremost(self) -> Block | None:
+        """The table's first curve, once curves were taken; None where the curves share their columns anyway."""
+
 
 @dataclass(slots=True)
 class InMemory:
@@ -138,6 +141,10 @@ class InMemory:
     def skip(self, curves: int) -> None:
         """Leave out so many."""
         self.at += curves
+
+    def foremost(self) -> Block | None:
+        """The table's first curve."""
+        return None if self.alike or not self.curves else self.block(0, 1)
 
     def counted(self, curves: int) -> int:
         """How many rows the first so many curves have."""
