@@ -22,7 +22,8 @@ from katamuki.many import scores
 from katamuki.many.curves import Curves, ManyTask
 from katamuki.problem import layout_of
 from katamuki.records import Array
-from katamuki.search.cloud import Cloud, sequence
+from katamuki.search.cloud import Cloud
+from katamuki.search.places import Role
 from katamuki.search.recipe import Recipe
 
 TRIES = 3  # starts of a curve that are descended from, at most
@@ -162,13 +163,13 @@ class Supply:
             return np.tile(self._points(self._cloud({}, 1.0).points(0, 1), 1), (b, 1, 1))
         rows = shown_rows(curves, SHOWN)
         columns = {
-            name: one[rows[0] - curves.offsets[0]][None, :] if curves.shared else np.repeat(one[rows], self.own, 0)
+            name: one[rows[0] - curves.offsets[0] if curves.shared else rows].reshape(-1, 1, SHOWN)
             for name, one in zip(names, curves.columns, strict=True)
         }
         squares = np.add.reduceat(curves.y * curves.y, curves.offsets[:-1]) if len(curves.y) else np.empty(0)
         level = np.sqrt(squares / np.maximum(np.diff(curves.offsets), 1))
-        cloud = Clouds(self._cloud({}, 1.0), columns, np.repeat(np.where(level > 0.0, level, 1.0), self.own))
-        found = cloud.tiled(self.own, b)
+        cloud = Clouds(self._cloud({}, 1.0), columns, np.where(level > 0.0, level, 1.0)[:, None])
+        found = {name: np.broadcast_to(one, (b, self.own)).ravel() for name, one in cloud.points(0, self.own).items()}
         return self._points(found, b * self.own).reshape(b, self.own, -1)
 
 
@@ -187,21 +188,20 @@ def shown_rows(curves: Curves, most: int) -> NDArray[np.int64]:
 
 
 class Clouds(Cloud):
-    """Clouds of many curves, each point beside the few rows of its own curve: ``columns`` (points, rows)."""
+    """Clouds of many curves, the same points beside the few rows of each: ``columns`` (b, 1, rows), ``level`` (b, 1).
+
+    Values are (b, points), or (1, points) where they are the same for all; what depends on rows alone is found once a
+    curve.
+    """
 
     def __init__(self, like: Cloud, columns: Mapping[str, Array], level: Array) -> None:
         super().__init__(like.roles, {}, 1.0, like.base, like.limits, like.given, like.seed)
         self.columns = dict(columns)
-        self.level = level  # type: ignore[assignment]  # one for every point
+        self.level = level  # type: ignore[assignment]  # one for every curve
 
-    def tiled(self, count: int, times: int) -> dict[str, Array]:
-        """The first ``count`` points, for each of ``times`` curves."""
-        unit = np.tile(sequence(0, count, 2 * len(self.roles), self.seed), (times, 1))
-        values: dict[str, Array] = {}
-        for k, role in enumerate(self.roles):
-            found = self.draw(role, unit[:, 2 * k], unit[:, 2 * k + 1], values)
-            values[role.name] = np.broadcast_to(found, (count * times,))
-        return values
+    def draw(self, role: Role, size: Array, sign: Array, values: Mapping[str, Array]) -> Array:
+        """Values (b or 1, points) of one parameter."""
+        return super().draw(role, size.reshape(1, -1), sign.reshape(1, -1), values)
 
 
 class Bases:

@@ -111,7 +111,7 @@ class Cloud:
     def draw(self, role: Role, size: Array, sign: Array, values: Mapping[str, Array]) -> Array:
         """Values (s,) of one parameter from two coordinates (s,), beside the ``values`` of those before it."""
         if role.name in self.given:
-            return np.full(len(size), self.given[role.name])
+            return np.full(size.shape, self.given[role.name])
         found: Array | None = None
         for place, instead in self._readings(role, values):
             here = self._at(place, size, sign, instead)
@@ -141,13 +141,13 @@ class Cloud:
     ) -> tuple[Array, Array, Array, Array]:
         """Power and inner factor (s or 1,), factor and offset (s or 1, rows) of a place, by default on a few rows."""
         params: dict[str, Any] = {
-            name: values[name][:, None] if name in values else self.base[name] for name in place.reads
+            name: values[name][..., None] if name in values else self.base[name] for name in place.reads
         }
         found = node_values(place.graph, self.data if every else self.columns, params)
         power, inner, factor, offset = (
-            found[k] if found[k].ndim == 2 else found[k].reshape(1, -1) for k in place.graph.outputs
+            found[k] if found[k].ndim > 1 else found[k].reshape(1, -1) for k in place.graph.outputs
         )
-        return power[:, 0], inner[:, 0], factor, offset
+        return power[..., 0], inner[..., 0], factor, offset
 
     def _at(self, place: Numbers, size: Array, sign: Array, values: Mapping[str, Array]) -> Array:
         power, inner, factor, offset = self.numbers(place, values)
@@ -162,8 +162,8 @@ class Cloud:
         side = np.where(sign < 0.5, 1.0, -1.0)
         if place.op in CIRCULAR:
             if not place.factor_varies:
-                return np.asarray((2.0 * size - 1.0) * np.pi / g[:, 0])
-            return np.asarray(side * 2.0 * np.pi * between(size, LEAST_CYCLES, max(1.0, g.shape[1] / 3)) / spread(g))
+                return np.asarray((2.0 * size - 1.0) * np.pi / g[..., 0])
+            return np.asarray(side * 2.0 * np.pi * between(size, LEAST_CYCLES, max(1.0, g.shape[-1] / 3)) / spread(g))
         if place.op in GROWING | SATURATING:
             if place.factor_varies:
                 wide = place.peaked or float(np.abs(power).max()) >= 2.0
@@ -173,14 +173,14 @@ class Cloud:
                     side = np.where(sign < (FALLING_PEAK if place.peaked else FALLING), falls, -falls)
                 found: Array = side * between(size, *ends) / spread(g)
                 return found
-            return located(-h / g, size) if place.offset_varies else np.full(len(size), np.nan)
+            return located(-h / g, size) if place.offset_varies else np.full(size.shape, np.nan)
         kept = np.where(sign < SAME_SIGN, 1.0, -1.0)
         if place.op == "output":
-            scale = side * self.level * between(size, *SCALE) / np.sqrt(np.mean(g * g, axis=1))
+            scale = side * self.level * between(size, *SCALE) / np.sqrt(np.mean(g * g, axis=-1))
             beside = kept * ratio(h / g, size) if place.has_offset else np.nan
             return np.where(np.isfinite(beside), beside, scale)
         if not place.has_offset:
-            return np.asarray(between(size, *ALONE) / np.median(np.abs(g), axis=1))
+            return np.asarray(between(size, *ALONE) / np.median(np.abs(g), axis=-1))
         if place.factor_varies or not place.offset_varies:
             return kept * ratio(h / g, size)
         if place.op in {"div", "base", "log", "log2", "log10", "log1p", "sqrt"}:
@@ -209,17 +209,17 @@ def between(t: Array, low: float, high: float) -> Array:
 
 def spread(g: Array) -> Array:
     """Largest less smallest over the rows (s,), of those that are finite."""
-    found: Array = g.max(axis=1) - g.min(axis=1)
+    found: Array = g.max(axis=-1) - g.min(axis=-1)
     if not math.isfinite(found.sum()):
         finite = usable(g)
-        found = np.fmax.reduce(finite, axis=1) - np.fmin.reduce(finite, axis=1)
+        found = np.fmax.reduce(finite, axis=-1) - np.fmin.reduce(finite, axis=-1)
     return found
 
 
 def total(g: Array) -> Array:
     """The sum over the rows (s,), of those that are finite."""
-    found: Array = g.sum(axis=1)
-    return found if math.isfinite(found.sum()) else np.asarray(np.nansum(usable(g), axis=1))
+    found: Array = g.sum(axis=-1)
+    return found if math.isfinite(found.sum()) else np.asarray(np.nansum(usable(g), axis=-1))
 
 
 def usable(z: Array) -> Array:
@@ -229,13 +229,13 @@ def usable(z: Array) -> Array:
 
 def filled(ordered: Array) -> Array:
     """Sorted rows whose NaN, which come last, are replaced by the largest."""
-    return np.where(np.isnan(ordered), np.fmax.reduce(ordered, axis=1, keepdims=True), ordered)
+    return np.where(np.isnan(ordered), np.fmax.reduce(ordered, axis=-1, keepdims=True), ordered)
 
 
 def inverted(psi: Array, power: Array) -> Array:
     """θ of θ**power = ψ; positive where the sign is lost."""
-    if len(power) == 1 and abs(power[0]) == 1.0:
-        return psi if power[0] == 1.0 else np.asarray(1.0 / psi)
+    if power.size == 1 and abs(power.flat[0]) == 1.0:
+        return psi if power.flat[0] == 1.0 else np.asarray(1.0 / psi)
     odd = (np.abs(power) % 2.0 == 1.0) | (np.abs(1.0 / power) % 2.0 == 1.0)
     found = np.where(odd, np.sign(psi), 1.0) * np.abs(psi) ** (1.0 / power)
     return np.asarray(np.where((power == 0.0) | np.isinf(power), np.nan, found))
@@ -243,26 +243,27 @@ def inverted(psi: Array, power: Array) -> Array:
 
 def quantile(ordered: Array, t: Array) -> Array:
     """The t-th of sorted rows (s or 1, m), between them linearly, and beyond them for t outside 0 to 1."""
-    m = ordered.shape[1]
-    ordered = np.broadcast_to(ordered, (len(t), m))
+    m = ordered.shape[-1]
+    shape = np.broadcast_shapes(ordered.shape[:-1], t.shape)
+    ordered = np.broadcast_to(ordered, (*shape, m))
     if m == 1:
-        return np.asarray(ordered[:, 0])
+        return np.asarray(ordered[..., 0])
     place = np.clip(np.floor(t * (m - 1)), 0, m - 2).astype(np.int64)
-    each = np.arange(len(t))
-    low, high = ordered[each, place], ordered[each, place + 1]
+    each = np.broadcast_to(place, shape)[..., None]
+    low, high = (np.take_along_axis(ordered, each + k, axis=-1)[..., 0] for k in (0, 1))
     inner = low + (high - low) * np.clip(t * (m - 1) - place, 0.0, 1.0)
     past = np.where(t > 1.0, t - 1.0, np.minimum(t, 0.0))
-    return np.asarray(inner + past * (ordered[:, -1] - ordered[:, 0]))
+    return np.asarray(inner + past * (ordered[..., -1] - ordered[..., 0]))
 
 
 def located(z: Array, t: Array) -> Array:
     """A place among the rows' z (s or 1, m), or a tenth of their range outside."""
-    return quantile(filled(np.sort(usable(z), axis=1)), (1.0 + 2.0 * OUTSIDE) * t - OUTSIDE)
+    return quantile(filled(np.sort(usable(z), axis=-1)), (1.0 + 2.0 * OUTSIDE) * t - OUTSIDE)
 
 
 def ratio(z: Array, t: Array) -> Array:
     """A size of z among the rows, by equal factors beyond the largest and the smallest; the sign of most rows."""
-    sizes = filled(np.sort(usable(np.log(np.abs(z))), axis=1))
+    sizes = filled(np.sort(usable(np.log(np.abs(z))), axis=-1))
     inside = quantile(sizes, np.clip((t - TAIL) / (1.0 - 2.0 * TAIL), 0.0, 1.0))
     past = (np.minimum(t - TAIL, 0.0) + np.maximum(t - (1.0 - TAIL), 0.0)) / TAIL * math.log(BEYOND)
     side = np.where(total(np.sign(z)) < 0.0, -1.0, 1.0)
@@ -272,6 +273,6 @@ def ratio(z: Array, t: Array) -> Array:
 
 def beyond(z: Array, t: Array, sign: Array) -> Array:
     """A place outside the rows' z, on either side, a thousandth to a hundred times their range away."""
-    low, high = np.fmin.reduce(usable(z), axis=1), np.fmax.reduce(usable(z), axis=1)
+    low, high = np.fmin.reduce(usable(z), axis=-1), np.fmax.reduce(usable(z), axis=-1)
     away = np.where(high > low, high - low, np.abs(high)) * between(t, *AWAY)
     return np.asarray(np.where(sign < RATIO + BELOW, low - away, high + away))
