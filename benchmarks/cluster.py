@@ -1,8 +1,8 @@
 """A fit on Dask with one worker process and with two; with ``--costs`` what a row, a curve and a partition cost there.
 
 Workers have one thread each, and so has BLAS in them. The table of 1e8 rows lies in Parquet files that all see; each
-round fits it once on a cluster of one process and once on one of two, in turn, by the same call: workers read rows, look
-at them, keep and sum them; the sample is fitted here. Scheduler and client are this process and need a part of the same
+round fits it once on a cluster of one process and once on one of two, in turn, by the same call: workers read rows,
+look at, keep and sum them; the sample is fitted here. Scheduler and client are this process and need a part of the same
 cores: on two of them the second worker shares its own. The costs are those that ``docs/scale.md`` computes with.
 """
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from katamuki.backends.native import address_of
 from katamuki.data.parts import UnknownPageError
@@ -30,7 +31,7 @@ SIZES = (WINDOW, 1 << 22, 1 << 25)  # bytes in which a header must end: it may h
 PLAIN, DICTIONARY = 0, frozenset({2, 8})  # encodings: as they are; places in a dictionary
 DATA, DICTIONARY_PAGE, DATA_2 = 0, 2, 3  # types of pages
 VALUES, BYTES = 1 << 26, 1 << 31  # in a page, at most: larger ones are left to pyarrow
-NOTHING: Array = np.empty(0)
+NOTHING = np.empty(0, np.uint8)
 KNOWN = frozenset({"PLAIN", "RLE", "RLE_DICTIONARY", "PLAIN_DICTIONARY", "BIT_PACKED"})
 CODECS = {
     "UNCOMPRESSED": None,
@@ -123,7 +124,7 @@ class _Column:
         self.begins = self.ends = 0  # of what stands in the window, in the file
         self._widen(WINDOW)
         self.dictionary: Array | None = None
-        self.page = NOTHING  # what is left of the present page
+        self.page = NOTHING  # what is left of the present page, as bytes: doubles may stand there at odd places
         self.head = np.empty(ENDS, np.int64)
         self.written = address_of(self.head), address_of(self.head) + 64  # the header, and places in its structs
         self.codec: Any = None
@@ -135,12 +136,13 @@ class _Column:
     def take(self, count: int) -> Array:
         """The next values (count,)."""
         out, done = self.rooms.take(count), 0
-        while done < count:
+        written = out.view(np.uint8)
+        while done < len(written):
             if not len(self.page):
                 self._next()
                 continue
-            m = min(count - done, len(self.page))
-            out[done : done + m] = self.page[:m]
+            m = min(len(written) - done, len(self.page))
+            written[done : done + m] = self.page[:m]
             self.page = self.page[m:]
             done += m
         return out
@@ -218,8 +220,7 @@ class _Column:
         if kind == DICTIONARY_PAGE:
             if encoding not in (PLAIN, 2):
                 raise UnknownPageError(encoding)
-            found = _doubles(whole, 0, values)
-            self.dictionary = found.copy() if isinstance(whole, memoryview) else found  # the window moves on
+            self.dictionary = np.frombuffer(_doubles(whole, 0, values).tobytes())  # the window moves on
             return
         self.left -= values
         offset = 4 if kind == DATA and self.chunk.levels else 0
@@ -235,7 +236,7 @@ class _Column:
         page = self.rooms.take(values)
         if not gather(np.frombuffer(whole, np.uint8), offset, self.dictionary, page):
             raise UnknownPageError(encoding)
-        self.page = page
+        self.page = page.view(np.uint8)
 
 
 def _first(whole: Any) -> int:
@@ -248,9 +249,10 @@ def _first(whole: Any) -> int:
     return found
 
 
-def _doubles(whole: Any, offset: int, count: int) -> Array:
+def _doubles(whole: Any, offset: int, count: int) -> NDArray[np.uint8]:
+    """The bytes of so many doubles."""
     if len(whole) - offset < 8 * count:
         raise UnknownPageError(count)
     if not count:
         return NOTHING
-    return np.frombuffer(whole, "<f8", count, offset)
+    return np.frombuffer(whole, np.uint8, 8 * count, offset)
