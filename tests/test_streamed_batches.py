@@ -308,6 +308,7 @@ def test_a_step_is_not_told_where_its_rows_cannot_be_had_again(tmp_path):
     path = write(tmp_path / "rows.parquet", DATA)
     fit = streamed(DECAY, path, 2, solver=km.SGD(lr=0.05, steps=30, batch_size=64), start=START)
     fit.save(tmp_path / "fit.json")
+    assert km.load(tmp_path / "fit.json").text() == fit.text()
     for other in (km.load(tmp_path / "fit.json"), streamed(DECAY, path, 2, solver=km.SGD(steps=3), start=START)):
         with pytest.raises(km.DataError, match="story of a step"):
             other.step(1)
