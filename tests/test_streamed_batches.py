@@ -332,3 +332,13 @@ def test_rows_that_come_in_another_order_are_not_told_as_those_of_the_step():
         fit.step(150)
     assert caught.value.code == "E-CHANGED"
     base.close()
+
+
+def test_steps_whose_residuals_are_rounding_are_told(tmp_path):
+    x = np.random.default_rng(1).uniform(-1.0, 1.0, N)
+    path = write(tmp_path / "exact.parquet", {"x": x, "y": 0.1 + 0.7 * x})
+    start = {"a": 0.0, "b": 0.0}
+    fit = streamed("y ~ a*x + b", path, 2, solver=km.SGD(lr=0.5, steps=400, batch_size=50), start=start)
+    assert fit.trace.loss[-2] < 1e-28
+    for k in (1, 380, 395, 400):
+        assert fit.step(k).loss == fit.trace.loss[k - 1]
