@@ -53,7 +53,7 @@ def test_another_seed_deals_other_rows() -> None:
     seed=st.integers(0, 2**32 - 1),
     steps=st.lists(st.integers(0, 900), min_size=1, max_size=4),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_each_epoch_deals_every_row_once_and_steps_may_be_asked_for_in_any_order(
     n: int, size: int, seed: int, steps: list[int]
 ) -> None:

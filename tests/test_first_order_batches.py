@@ -72,9 +72,8 @@ def ran(solver: FirstOrder, problem: Problem, seed: int, **more: Any) -> first_o
 
 
 @pytest.mark.parametrize("kind", FIRST_ORDER)
-@pytest.mark.parametrize("weighted", [False, True])
-def test_each_rule_takes_pytorchs_steps(kind: type[FirstOrder], weighted: bool) -> None:
-    solver = kind(lr=0.01, steps=150, batch_size=16)
+def test_each_rule_takes_pytorchs_steps(kind: type[FirstOrder]) -> None:
+    solver, weighted = kind(lr=0.01, steps=60, batch_size=16), FIRST_ORDER.index(kind) % 2 == 1
     weights = W if weighted else None
     params, losses = pytorch(solver, 5, weights)
     trace = ran(solver, decay(weights), 5).trace
