@@ -138,6 +138,32 @@ def store(typing: Any, memory: Any, place: Any, value: Any) -> Any:
     return types.void(memory, types.int64, value), code
 
 
+class WholeStore(ir.instructions.StoreInstr):  # type: ignore[misc]
+    """A store that LLVM leaves as it is: of a choice between new and old numbers it would make a masked one."""
+
+    def descr(self, buf: Any) -> None:
+        """As LLVM's text."""
+        super().descr(buf)
+        buf[-1] = buf[-1].replace("store", "store volatile", 1)
+
+
+@intrinsic
+def overwrite(typing: Any, memory: Any, place: Any, mask: Any, value: Any) -> Any:
+    """Write those of eight numbers for which the mask holds; as whole vectors: masked stores take long (AMD)."""
+
+    def code(context: Any, builder: Any, _: Any, values: Any) -> Any:
+        where = _place(builder, *values[:2])
+        before = builder.load(where)
+        before.align = 8
+        value = builder.select(_held(builder, values[2]), widened(builder, values[3]), before)
+        written = WholeStore(builder.block, value, where)
+        written.align = 8
+        builder._insert(written)
+        return context.get_dummy_value()
+
+    return types.void(memory, types.int64, MASK, value), code
+
+
 @intrinsic
 def turn(typing: Any, target: Any, place: Any, source: Any, begins: Any, row: Any) -> Any:
     """Four rows of eight curves, side by side: two transpositions of four by four."""
@@ -300,6 +326,7 @@ def somewhere(typing: Any, mask: Any) -> Any:
 INTRINSICS: dict[str, Any] = {
     "load": load,
     "store": store,
+    "overwrite": overwrite,
     "splat": splat,
     "choose": choose,
     "root_of": _call("sqrt", 1),

@@ -39,6 +39,11 @@ def _store(memory: Any, place: int, value: Any) -> None:
     memory[LANES * place : LANES * place + LANES] = value
 
 
+def _overwrite(memory: Any, place: int, mask: Any, value: Any) -> None:
+    """Write those of eight numbers for which the mask holds."""
+    _store(memory, place, np.where(mask, value, _load(memory, place)))
+
+
 def _splat(value: float) -> Any:
     """The same number eight times."""
     return np.full(LANES, value)
@@ -58,6 +63,7 @@ def _turn(target: Any, place: int, source: Any, begins: Any, row: int) -> None:
 
 load = Operation("load", _load)
 store = Operation("store", _store)
+overwrite = Operation("overwrite", _overwrite)
 splat = Operation("splat", _splat)
 choose = Operation("choose", _choose)
 root_of = Operation("root_of", np.sqrt)
@@ -70,7 +76,7 @@ turn = Operation("turn", _turn)
 somewhere = Operation("somewhere", lambda mask: bool(np.any(mask)))
 OPERATIONS = {
     one.name: one
-    for one in (load, store, splat, choose, root_of, size_of, fused, both, either, neither, somewhere, turn)
+    for one in (load, store, overwrite, splat, choose, root_of, size_of, fused, both, either, neither, somewhere, turn)
 }
 two_to_last = Operation("two_to_last", lambda x: np.exp2(np.fmod(x, 2048.0) - 1023.0))  # see exponential.exp_of_eight
 FUNCTIONS = {name: Operation(name, np.vectorize(getattr(math, name))) for name in (*UNARY, *BINARY)}

@@ -21,6 +21,7 @@ from katamuki.backends.vectors import (
     fused,
     load,
     neither,
+    overwrite,
     root_of,
     splat,
     store,
@@ -115,9 +116,9 @@ def propose(solve, sums, p, free, x, state, trial, memory, most):  # type: ignor
         store(memory, STEPS + j, move)
         tried = choose(alive, fused(longer, move, value), value)
         store(trial, free[j], tried)
-        store(x, free[j], choose(both(done, short), tried, value))
-    store(state, MOVED, choose(both(alive, undamped), moved, before))
-    store(state, ENDED, choose(late, splat(UNSETTLED), choose(done, how, load(state, ENDED))))
+        overwrite(x, free[j], both(done, short), tried)
+    overwrite(state, MOVED, both(alive, undamped), moved)
+    overwrite(state, ENDED, either(late, done), choose(late, splat(UNSETTLED), how))
 
 
 @inline
@@ -140,16 +141,16 @@ def decide(sums, fresh, p, free, x, trial, state, memory):  # type: ignore[no-un
     turn = splat(2.0) * ratio - one
     easier = larger(damping * larger(splat(1.0 / 3.0), one - turn * turn * turn), splat(1e-15))
     lost = either(both(both(alive, undamped), neither(downhill)), both(harder, damping * growth > splat(LONGEST)))
-    ended = choose(lost, splat(UNSETTLED), load(state, ENDED))
-    store(state, ENDED, choose(both(first, neither(finite)), splat(NO_VALUE), ended))
-    store(state, DAMPING, choose(eased, easier, choose(harder, damping * growth, damping)))
-    store(state, GROWTH, choose(eased, splat(2.0), choose(harder, splat(2.0) * growth, growth)))
+    valueless = both(first, neither(finite))
+    overwrite(state, ENDED, either(lost, valueless), choose(lost, splat(UNSETTLED), splat(NO_VALUE)))
+    overwrite(state, DAMPING, descending, choose(eased, easier, damping * growth))
+    overwrite(state, GROWTH, descending, choose(eased, splat(2.0), splat(2.0) * growth))
     store(state, EVALUATIONS, load(state, EVALUATIONS) + one)
     store(state, FRESH, zero)
     arrives = both(both(descending, hope <= splat(NEAR) * now), either(taken, hope <= splat(NOTHING) * now))
-    store(state, POLISHING, choose(arrives, one, load(state, POLISHING)))
+    overwrite(state, POLISHING, arrives, one)
     accepted = both(alive, either(taken, first))
     for k in range(size):
-        store(sums, k, choose(accepted, load(fresh, k), load(sums, k)))
+        overwrite(sums, k, accepted, load(fresh, k))
     for j in range(p):
-        store(x, free[j], choose(accepted, load(trial, free[j]), load(x, free[j])))
+        overwrite(x, free[j], accepted, load(trial, free[j]))
