@@ -15,6 +15,7 @@ import numpy as np
 
 from katamuki.api.result import Fit
 from katamuki.check import judge
+from katamuki.data.buffers import numbers
 from katamuki.errors import KatamukiError
 from katamuki.many.table import among
 from katamuki.messages import Phrase
@@ -64,7 +65,7 @@ def drawn(states: Any, count: int, seed: int) -> list[int]:
     draw, most = np.random.default_rng(seed % 2**64), SPARE * count
     if len(states) > most > 0:
         places = draw.choice(len(states), most, replace=False)
-        places = places[among(states.take(places), HAS_AN_ANSWER)][:count]
+        places = places[among(states.take(numbers(places)), HAS_AN_ANSWER)][:count]
         if len(places) == count:
             return sorted(places.tolist())
     places = np.flatnonzero(among(states, HAS_AN_ANSWER))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from katamuki.api.many_checking import Checked, quantiles
+from katamuki.data.buffers import numbers, values_of
 from katamuki.data.names import printable, some
 from katamuki.errors import DataError
 from katamuki.many import table as tables
@@ -179,7 +180,7 @@ class Many:
     @cached_property
     def rows(self) -> int:
         """Rows of all curves in the table, those without a value included unless they were dropped."""
-        return int(np.asarray(self.column("_n").to_numpy()).sum())
+        return int(values_of(self.column("_n")).sum())
 
     @cached_property
     def counts(self) -> dict[str, int]:
@@ -212,7 +213,8 @@ class Many:
 
     def _rows(self, places: list[int]) -> list[dict[str, Any]]:
         """Some rows; of a table in files each column is read once."""
-        columns = {name: self.column(name).take(places).to_pylist() for name in self.names}
+        here = numbers(np.array(places, dtype=np.int64))
+        columns = {name: self.column(name).take(here).to_pylist() for name in self.names}
         return [{name: column[i] for name, column in columns.items()} for i in range(len(places))]
 
     @property
@@ -237,7 +239,7 @@ class Many:
 
     def _numbers(self, name: str) -> Array:
         """A column of numbers, NaN where there is none."""
-        return np.asarray(self.column(name).to_numpy(), dtype=np.float64)
+        return values_of(self.column(name))
 
     def fit(self, key: object) -> Fit:
         """The whole ``Fit`` of one curve, fitted again by :func:`katamuki.fit`'s road: findings, story, picture, check.

@@ -184,12 +184,18 @@ class InMemory:
 
     def rows_of(self, key: Sequence[object], at: int) -> Block | None:
         """The curve of a key; all keys are looked through only where it is not that of curve ``at``."""
-        there = at < self.curves and place([one.slice(at, 1) for one in self.keys], key) == 0
+        pairs = zip(self.keys, key, strict=True)
+        there = at < self.curves and all(_equal(column[at].as_py(), value) for column, value in pairs)
         k = at if there else place(self.keys, key)
         return None if k is None else self.block(k, k + 1)
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+def _equal(there: object, wanted: object) -> bool:
+    """Whether a value of a key is the one that is wanted; None wants one that is missing, such as NaN."""
+    return there == wanted or (wanted is None and bool(there != there))  # noqa: PLR0124
 
 
 def place(keys: Sequence[Any], key: Sequence[object]) -> int | None:

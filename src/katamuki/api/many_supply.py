@@ -14,6 +14,7 @@ import numpy as np
 from katamuki.api.many_rows import InMemory
 from katamuki.api.options import shown
 from katamuki.api.values import _per_row
+from katamuki.data.buffers import numbers
 from katamuki.data.convert import number, plain
 from katamuki.data.labels import key_column
 from katamuki.data.names import IN_MEMORY, find, printable, some
@@ -70,7 +71,7 @@ def long_supply(
     if whole != here and used:
         raise DataError("E-LENGTH", "data.length", lengths=some([f"{by[0]} {whole}", f"{used[0]} {here}"]))
     if table.index is not None:
-        keys = [key.take(table.index) for key in keys]
+        keys = [key.take(numbers(table.index)) for key in keys]
     arrays = dict(table.arrays)
     if each is not None:
         arrays[EACH] = _per_row(*each, {}, whole, table.index, table.n)
@@ -82,7 +83,7 @@ def long_supply(
     return InMemory(
         by=by,
         source=table.source,
-        keys=tuple(key.take(found.first) for key in keys),
+        keys=tuple(key.take(numbers(found.first)) for key in keys),
         offsets=found.offsets,
         arrays=dict(zip(names, together, strict=False)),
         lost=lost,

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from katamuki.data.buffers import values_of
 from katamuki.data.convert import absent, root
 from katamuki.data.names import printable
 from katamuki.errors import DataError
@@ -118,14 +119,14 @@ def _arrow(raw: Any, name: str) -> Numbers:
     if pa.types.is_null(kind):
         return np.zeros(len(raw), dtype=np.int64)
     if pa.types.is_floating(kind):
-        return _array(np.asarray(raw.to_numpy(**_copying(raw)), dtype=np.float64), name)
+        return _array(np.asarray(values_of(raw), dtype=np.float64), name)
     if pa.types.is_dictionary(kind):
         return _dictionary(raw, name)
     for is_kind, whole in TIMES:
         if getattr(pa.types, is_kind)(kind):
             raw = raw.cast(getattr(pa, whole)())
     if (pa.types.is_integer(raw.type) or pa.types.is_boolean(raw.type)) and not raw.null_count:
-        return _array(raw.to_numpy(**_copying(raw)), name)
+        return _array(values_of(raw), name)
     try:
         return _places(raw.dictionary_encode(null_encoding="encode"), -1)
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
@@ -140,7 +141,7 @@ def _places(raw: Any, missing: int) -> Numbers:
         indices = chunk.indices
         if indices.null_count:
             indices = indices.cast("int64").fill_null(missing)
-        places[done : done + len(chunk)] = indices.to_numpy(zero_copy_only=False)
+        places[done : done + len(chunk)] = values_of(indices)
         done += len(chunk)
     return places
 
@@ -178,7 +179,3 @@ def _hashed(values: list[Any], name: str) -> Numbers:
         except (TypeError, ValueError):
             raise _refused(name, type(value).__name__) from None
     return out
-
-
-def _copying(raw: Any) -> dict[str, bool]:
-    return {} if hasattr(raw, "chunks") else {"zero_copy_only": False}

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from katamuki.data.buffers import numbers, texts
 from katamuki.data.cells import Cells, is_missing
 from katamuki.data.convert import root
 from katamuki.data.names import printable
@@ -107,13 +108,13 @@ def typed(cells: Sequence[str], kind: str | None = None) -> Any:
     >>> typed(["007", "7", ""]).to_pylist()
     ['007', '7', None]
     """
-    import pyarrow as pa
-
     kind = kind or kind_of(cells)
     if kind == "text":
-        return pa.array([cell.strip() or None for cell in cells], pa.string())  # a well may be called NA
-    number, wanted = (int, pa.int64()) if kind == "whole" else (float, pa.float64())
-    return pa.array([None if is_missing(cell) else number(cell) for cell in cells], wanted)
+        return texts([cell.strip() or None for cell in cells])  # a well may be called NA
+    number, wanted = (int, np.int64) if kind == "whole" else (float, np.float64)
+    gaps = np.array([is_missing(cell) for cell in cells], dtype=bool)
+    values = [number(0) if gap else number(cell) for cell, gap in zip(cells, gaps.tolist(), strict=True)]
+    return numbers(np.array(values, dtype=wanted), gaps)
 
 
 def kind_of(cells: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from katamuki.data.buffers import numbers, texts, values_of
 from katamuki.errors import BackendError
 from katamuki.many.curves import STATES, VERDICTS, Fitted
 from katamuki.records import Array
@@ -58,13 +59,13 @@ def rows_of(
     pyarrow.Table
         b rows.
     """
-    numbers = [one[:, k] for k in range(len(parameters)) for one in (fitted.values, fitted.stderr)]
+    columns = [one[:, k] for k in range(len(parameters)) for one in (fitted.values, fitted.stderr)]
     words = ((VERDICTS, fitted.verdict), (STATES, fitted.state), (fitted.codes, fitted.code))
-    return assembled(columns_of(by, parameters), keys, [*numbers, fitted.loss], n, fitted.dof, words)
+    return assembled(columns_of(by, parameters), keys, [*columns, fitted.loss], n, fitted.dof, words)
 
 
 def assembled(
-    names: Sequence[str], keys: Sequence[Any], numbers: Sequence[Array], n: NDArray[np.int64], dof: NDArray[np.int64],
+    names: Sequence[str], keys: Sequence[Any], columns: Sequence[Array], n: NDArray[np.int64], dof: NDArray[np.int64],
     words: Sequence[tuple[Sequence[str], NDArray[Any]]],
 ) -> Any:  # fmt: skip
     """The table of these columns: keys, numbers (b,) that may be NaN, rows, degrees of freedom, and words by place."""
@@ -75,29 +76,18 @@ def assembled(
             spelt = list(pool.map(_words, *zip(*words, strict=True)))
     else:
         spelt = [_words(known, places) for known, places in words]
-    arrays = [*keys, *(_numbers(one) for one in numbers), _numbers(n), _numbers(dof, dof < 0), *spelt]
+    arrays = [*keys, *(_numbers(one) for one in columns), _numbers(n), _numbers(dof, dof < 0), *spelt]
     return pa.table(arrays, names=list(names))
 
 
 def _numbers(values: NDArray[Any], gaps: NDArray[np.bool_] | None = None) -> Any:
-    """Numbers as an Arrow array, in the same memory where they stand together; null where there is a gap, or NaN."""
-    import pyarrow as pa
-
-    values = np.ascontiguousarray(values)
-    if gaps is None and values.dtype.kind == "f":
-        gaps = np.isnan(values)
-    if gaps is None or not gaps.any():
-        return pa.array(values)
-    there = np.packbits(~gaps, bitorder="little")
-    buffers = [pa.py_buffer(there), pa.py_buffer(values)]
-    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), buffers)
+    """Numbers; null where there is a gap, or NaN."""
+    return numbers(values, np.isnan(values) if gaps is None and values.dtype.kind == "f" else gaps)
 
 
 def _words(known: Sequence[str], places: NDArray[Any]) -> Any:
     """Words by their places as an Arrow array."""
-    import pyarrow as pa
-
-    return pa.array(list(known), pa.string()).take(pa.array(places))
+    return texts(known).take(numbers(places))
 
 
 def empty(by: Sequence[str], kinds: Sequence[Any], parameters: Sequence[str]) -> Any:
@@ -117,9 +107,9 @@ def empty(by: Sequence[str], kinds: Sequence[Any], parameters: Sequence[str]) ->
         small.astype(np.int16),
         ("",),
     )
-    order = [pa.array([], pa.int64())] * (len(by) - len(kinds))  # FIRST
+    order = [pa.nulls(0, pa.int64())] * (len(by) - len(kinds))  # FIRST
     return rows_of(
-        by, [*(pa.array([], kind) for kind in kinds), *order], parameters, nothing, np.empty(0, dtype=np.int64)
+        by, [*(pa.nulls(0, kind) for kind in kinds), *order], parameters, nothing, np.empty(0, dtype=np.int64)
     )
 
 
@@ -132,9 +122,7 @@ def together(parts: Sequence[Any]) -> Any:
 
 def column_of(values: NDArray[Any]) -> Any:
     """An array as an Arrow column."""
-    import pyarrow as pa
-
-    return pa.array(values)
+    return numbers(values)
 
 
 def nothing_of(kind: Any) -> Any:
@@ -177,11 +165,10 @@ def counted(column: Any) -> dict[str, int]:
 
 def among(column: Any, words: Sequence[str]) -> NDArray[np.bool_]:
     """Where a column holds one of some words (n,)."""
-    import pyarrow as pa
     import pyarrow.compute as pc
 
-    found = pc.is_in(column, pa.array(list(words), pa.string()))
-    return np.asarray(found.to_numpy(zero_copy_only=False), dtype=bool)
+    found = pc.is_in(column, texts(words))
+    return values_of(found)
 
 
 def first_places(column: Any, word: str, most: int) -> list[int]:
@@ -197,13 +184,13 @@ def same(column: Any, value: object) -> NDArray[np.bool_]:
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if value is None:
-        return np.asarray(column.is_null(nan_is_null=True).to_numpy(zero_copy_only=False), dtype=bool)
+        return values_of(column.is_null(nan_is_null=True))
     try:
         wanted = pa.scalar(value.item() if isinstance(value, np.generic) else value, column.type)
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         return np.zeros(len(column), dtype=bool)
     found = pc.fill_null(pc.equal(column, wanted), False)
-    return np.asarray(found.to_numpy(zero_copy_only=False), dtype=bool)
+    return values_of(found)
 
 
 def update(digest: Any, column: Any) -> None:
