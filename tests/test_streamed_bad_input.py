@@ -311,3 +311,19 @@ def test_a_second_decimal_mark_is_refused_of_many_curves(tmp_path):
     for memory in (None, LITTLE):
         with pytest.raises(km.DataError, match=r'row 6001 column y: "1,234" but row 1 column x has "0\.5"'):
             km.fit_many("y ~ a*x + b", path, by="k", max_memory=memory)
+
+
+def test_decimal_marks_of_a_condition_are_compared_too_and_rows_left_out_say_nothing(tmp_path):
+    path = tmp_path / "rows.csv"
+    lines = [f"{i % 100};{i % 70};{'500.5' if i < 10 else 500}" for i in range(6000)]
+    path.write_text("x;y;z\n" + "\n".join([*lines, "3;4;1,234"]) + "\n")
+    with pytest.raises(km.DataError) as here:
+        km.fit("y ~ a*x + b", path, where="z > 100")
+    words = refused("E-NUMBER", "y ~ a*x + b", path, where="z > 100")
+    assert words == " ".join(str(here.value).split())
+    assert 'row 6001 column z: "1,234" but row 1 has "500.5"' in words
+    path.write_text("x;y;z\n" + "\n".join(["1.5;2;1", *lines, "3;4,5;900"]).replace("500.5", "500") + "\n")
+    with pytest.raises(km.DataError, match="row 6002 column y"):
+        streamed("y ~ a*x + b", path, columns=4)
+    fit = streamed("y ~ a*x + b", path, columns=4, where="z < 600")  # the point stays, the comma is left out
+    assert fit.n == km.fit("y ~ a*x + b", path, where="z < 600").n == 6001

@@ -107,21 +107,25 @@ def marks_in(columns: Mapping[str, Cells], marks: str) -> dict[str, Marked]:
 
 
 class Marks:
-    """The decimal marks of one file that is read in batches: one batch by itself shows one of them."""
+    """The decimal marks of one file that is read in batches: one batch by itself shows one of them.
+
+    Columns that a batch reads together share a mark, as those of a whole file do.
+    """
 
     def __init__(self, separator: str | None, given: str | None) -> None:
         self.known = given is not None or separator == ","
-        self.first: dict[str, Marked] = {}
+        self.first: dict[tuple[str, ...], dict[str, Marked]] = {}
 
-    def look(self, columns: Mapping[str, Any], before: int) -> None:
-        """See a batch that comes after ``before`` rows; refuse the file where two marks have been seen."""
-        if self.known:
-            return
+    def look(self, columns: Mapping[str, Any], at: NDArray[np.int64] | None, before: Callable[[], int]) -> None:
+        """See columns of a batch, rows ``at`` of it, which comes after so many rows; refuse a second mark."""
         text = {name: column for name, column in columns.items() if isinstance(column, Cells)}
-        for mark, (i, name, cell) in marks_in(text, "".join(set(".,") - set(self.first))).items():
-            self.first[mark] = (before + i, name, cell)
-        if len(self.first) == 2:
-            raise _two_marks(self.first["."], self.first[","], None)
+        if self.known or not text:
+            return
+        first = self.first.setdefault(tuple(columns), {})
+        for mark, (i, name, cell) in marks_in(text, "".join(set(".,") - set(first))).items():
+            first[mark] = (before() + row(i, at) - 1, name, cell)
+        if len(first) == 2:
+            raise _two_marks(first["."], first[","], None)
 
 
 def _two_marks(point: Marked, comma: Marked, at: NDArray[np.int64] | None) -> DataError:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,8 +20,7 @@ from katamuki.data.convert import plain
 from katamuki.data.labels import key_column, kind_of
 from katamuki.data.parts import Part, check_alike
 from katamuki.data.selection import Missing
-from katamuki.data.streams import Stream, _picked
-from katamuki.data.table import Table
+from katamuki.data.streams import BatchTable, Stream
 from katamuki.data.unchecked import Loose, loosened
 from katamuki.errors import DataError
 from katamuki.messages import Phrase
@@ -123,14 +121,9 @@ class KeyedReader:
         n: int,
     ) -> Loose:
         columns = {name: plain(raw[name], name) for name in dict.fromkeys((*used, *self.tested))}
-        table = Table(
-            tuple(columns), partial(_picked, columns), self.stream.source,
-            separator=part.separator, decimal=part.decimal,
-        )  # fmt: skip
+        table = BatchTable(part, columns, self.stream.source, marks)
         try:
-            found = loosened(table, columns, used, self.condition, n, self.missing, numbers)
-            marks.look({name: columns[name] for name in used}, int(numbers[0]) if n else 0)
-            return found
+            return loosened(table, columns, used, self.condition, n, self.missing, numbers)
         except DataError as error:
             if len(self.stream.parts) == 1:
                 raise

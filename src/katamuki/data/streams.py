@@ -8,7 +8,7 @@ Nothing is summed here, and no thread is started.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Literal
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from katamuki.data import condition as conditions
 from katamuki.data.cells import Marks
-from katamuki.data.convert import plain
+from katamuki.data.convert import Plain, plain
 from katamuki.data.parts import BATCH, Part, check_alike, count_rows
 from katamuki.data.selection import Missing, Narrowed, narrowed
 from katamuki.data.table import Table
@@ -165,18 +165,14 @@ class Reader:
     def _narrowed(self, part: Part, piece: Piece, raw: Mapping[str, Any], first: int, n: int) -> Narrowed:
         used = () if piece.idle else self.used
         columns = {name: plain(raw[name], name) for name in raw}
-        fetch, source = partial(_picked, columns), self.stream.source
-        table = Table(tuple(raw), fetch, source, separator=part.separator, decimal=part.decimal)
+        source = self.stream.source
+        marks = None if self.seen else self.marks[piece.part]
+        table = BatchTable(part, columns, source, marks, lambda: self._before(piece) + first)
         try:
-            found = narrowed(table, columns, used, self.condition, n, self.missing)
+            return narrowed(table, columns, used, self.condition, n, self.missing)
         except DataError as error:
+            table.before = lambda: 0  # rows are numbered from here on
             raise self._placed(error, part, piece, first, n, table, columns) from None
-        if found.mark is not None and not self.seen:
-            try:
-                self.marks[piece.part].look({name: columns[name] for name in used}, self._before(piece) + first)
-            except DataError as error:
-                raise self._in_part(error, part, piece) from None
-        return found
 
     def _placed(
         self,
@@ -191,10 +187,6 @@ class Reader:
         """An error about rows, with their numbers in the file and in all files together."""
         before = self._before(piece)
         own = self._again(np.arange(before + first, before + first + n), n, table, columns) or error
-        return self._in_part(own, part, piece)
-
-    def _in_part(self, own: DataError, part: Part, piece: Piece) -> DataError:
-        """An error about rows of one file of several."""
         if len(self.stream.parts) == 1:
             return own
         earlier = [one.rows for one in self.stream.parts[: piece.part]]
@@ -220,6 +212,31 @@ class Reader:
     def _length(self, k: int) -> int:
         part = self.stream.parts[k]
         return sum(count_rows(part, number) for number in range(len(part.pieces)))
+
+
+class BatchTable(Table):
+    """Columns of a batch; decimal marks are compared with those of the batches before it, where that is asked for."""
+
+    __slots__ = ("before", "marks")
+
+    def __init__(
+        self,
+        part: Part,
+        columns: Mapping[str, Any],
+        source: Source,
+        marks: Marks | None,
+        before: Callable[[], int] = lambda: 0,
+    ) -> None:
+        fetch = partial(_picked, columns)
+        super().__init__(tuple(columns), fetch, source, separator=part.separator, decimal=part.decimal)
+        self.marks, self.before = marks, before
+
+    def mark(self, raw: Mapping[str, Plain], at: NDArray[np.int64] | None = None) -> str:
+        """The decimal mark that the cells of some columns share, in this batch and those before it."""
+        found = super().mark(raw, at)
+        if self.marks is not None:
+            self.marks.look(raw, at, self.before)
+        return found
 
 
 def _picked(columns: Mapping[str, Any], places: Sequence[int], text: Set[int]) -> dict[int, Any]:
