@@ -172,10 +172,11 @@ class Native:
         self._call = self.pointer()
         return self._call(*args)  # type: ignore[no-any-return]
 
-    def pointer(self) -> Any:
-        """The function as ctypes calls it."""
+    def pointer(self, short: bool = False) -> Any:
+        """The function as ctypes calls it; a ``short`` one keeps the interpreter's lock: getting it back costs more."""
         result, arguments = parse(self.signature)
-        return ctypes.CFUNCTYPE(CTYPES[result], *(CTYPES[name] for name in arguments))(self.address)
+        kind = ctypes.PYFUNCTYPE if short else ctypes.CFUNCTYPE
+        return kind(CTYPES[result], *(CTYPES[name] for name in arguments))(self.address)
 
     def _load(self) -> int:
         key = self._key()

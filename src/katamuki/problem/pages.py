@@ -14,6 +14,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,12 @@ def _batches(path: Path, chunks: Sequence[Chunk], rows: int, rooms: Rooms) -> It
         os.close(file)
 
 
+@cache
+def _header_call() -> Any:
+    """``header_pass`` for calls that are over before another thread would have been let in."""
+    return header_pass.pointer(short=True)
+
+
 class _Column:
     """A cursor in the pages of one column."""
 
@@ -189,12 +196,12 @@ class _Column:
         """The header at the cursor: type, sizes, values, encoding, levels, whether packed, its own length."""
         if self.begins <= self.place < self.ends:  # as a rule it stands there
             place, last = self.place - self.begins, self.ends - self.begins
-            if header_pass(self.address, place, last, *self.written) == 0:
+            if _header_call()(self.address, place, last, *self.written) == 0:
                 return self.head[:8].tolist()  # type: ignore[no-any-return]
         for size in SIZES:
             self.ends = self.begins
             at = self._fill(self.place, min(size, self.chunk.last - self.place))
-            status = header_pass(self.address, at, self.ends - self.begins, *self.written)
+            status = _header_call()(self.address, at, self.ends - self.begins, *self.written)
             if status == 0:
                 return self.head[:8].tolist()  # type: ignore[no-any-return]
             if status != 2 or self.ends >= self.chunk.last:
