@@ -183,7 +183,7 @@ def curve_costs(pattern: str, count: int, formula: str, what: str, client: Clien
 
 def predicted(row: float, task: float, line: float, curve: float) -> None:
     """What these costs come to where nobody measured."""
-    rows, curves, cores, passes, tasks = 1e12, 1e10, 100, 6, 6
+    rows, curves, cores, passes, tasks = 1e12, 1e10, 100, 5, 6
     pieces = rows * 2 * 8 / MOST
     summing, sending = rows * row / cores, pieces * task
     print(f"\n1e12 rows, 2 columns: {rows * 16 / 1e12:.0f} TB, {pieces:,.0f} partitions")
