@@ -67,3 +67,30 @@ def test_an_edge_is_a_part_that_changes_sides_in_a_row(text, params, found):
     graph = formula.parse(text, ("x", "y")).graph
     told = edge(graph, {"x": np.array([1.0, 2.0, 3.0])}, params, tuple(params))
     assert (None if told is None else tuple(told)) == found
+
+
+@pytest.mark.parametrize("options", [{"where": "x > -50"}, {"missing": "drop"}])
+def test_errors_of_a_fit_name_rows_of_the_source_where_rows_were_left_out(options):
+    data = stick(4)
+    with pytest.raises(km.NotConverged) as caught:
+        km.fit(STICK, data)
+    row = caught.value.values["row"]
+    front = {"x": [-60.0] * 5, "y": [0.0] * 5 if "where" in options else [np.nan] * 5}
+    later = {name: np.concatenate([front[name], one]) for name, one in data.items()}
+    with pytest.raises(km.NotConverged) as caught:
+        km.fit(STICK, later, **options)
+    assert caught.value.values["row"] == row + 5
+    x = [*front["x"], 1.0, 2.0, 3.0, -1.0, 5.0, 6.0]
+    with pytest.raises(km.NotConverged, match=r"row 9 \(log\(-1\)\)"):
+        km.fit("y ~ a + b*log(x)", {"x": x, "y": [*front["y"], *range(6)]}, **options)
+    with pytest.raises(km.DataError, match=r"row 6 \(log\(-1\)\)"):
+        km.fit("log(y) ~ a*x", {"x": [*front["x"], 1.0, 2.0], "y": [*front["y"], -1.0, 1.0]}, **options)
+
+
+def test_an_exact_stick_on_an_edge_is_printed():
+    """One row's slope is that of either side of the corner: no digit is lost, and none used to be printed."""
+    x = np.arange(11.0)
+    fit = km.fit(STICK, {"x": x, "y": 1.0 + 2.0 * np.maximum(x - 5.0, 0.0)})
+    assert min(fit.digits.values()) > 14.0
+    assert fit.params == pytest.approx({"a": 1.0, "b": 2.0, "c": 5.0}, abs=1e-14)
+    assert "5.000000" in str(fit)

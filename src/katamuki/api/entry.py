@@ -292,7 +292,7 @@ def judged(
     """
     fitted = examined(plan, problem, run, solution, columns, seed)
     if run.failure is not None:
-        error = failures.not_converged(run, plan, columns.arrays, solution)
+        error = failures.not_converged(run, plan, _numbered(columns, problem), solution)
         error.fit = fitted
         raise error
     if solution.state in {"cycle", "slow", "not_identifiable"}:
@@ -300,12 +300,17 @@ def judged(
     return fitted
 
 
+def _numbered(columns: sources.Columns, problem: Problem) -> sources.Columns:
+    """The columns that are looked at with their rows' numbers in the source."""
+    return replace(columns, index=problem.rows) if isinstance(problem, LargeProblem) else columns
+
+
 def examined(plan: Plan, problem: Problem, run: Run, solution: Solution, columns: sources.Columns, seed: int) -> Fit:
     """The fit with its findings and verdict, whatever they are."""
     facts, bent = None, None
     distant = isinstance(problem, Distant)
     weights = problem.drawn_weights if isinstance(problem, Distant) else problem.weights
-    index = columns.index
+    columns = _numbered(columns, problem)
     if run.failure is None and run.answer.covariance.size:
         answer = run.answer
         if isinstance(problem, Distant | LargeProblem):
@@ -314,9 +319,7 @@ def examined(plan: Plan, problem: Problem, run: Run, solution: Solution, columns
             facts = residual_facts(problem, answer.values, answer.uncertainty, answer.rss)
             bent = bent_profiles(problem, solution, answer.values, answer.uncertainty)
     graph = None if distant else plan.model.rhs  # neighbours in a sample are none in the data
-    if isinstance(problem, LargeProblem):
-        index = problem.rows
-    found = examine(solution, facts, columns=columns.arrays, graph=graph, index=index, profiles=bent)
+    found = examine(solution, facts, columns=columns.arrays, graph=graph, index=columns.index, profiles=bent)
     if isinstance(problem, Distant) and not problem.travelled and run.failure is None:
         found = (*found, *unseen(problem, run.answer, solution))
     if isinstance(problem, LargeProblem) and facts is not None:

@@ -15,28 +15,31 @@ from katamuki.api.finite_start import Found, finite_start
 from katamuki.api.leaving_out import Kept, condition, rewritten, rows_without, typed_parts
 from katamuki.api.plan import Plan
 from katamuki.backends import numpy_
+from katamuki.data.cells import row
+from katamuki.data.selection import Columns
 from katamuki.errors import DataError, NotConverged
 from katamuki.graph import Graph, depends, derivative, number
 from katamuki.messages import Phrase, few
-from katamuki.records import Array, Combination, Solution
+from katamuki.records import Combination, Solution
 
 if TYPE_CHECKING:
     from katamuki.api.solving import Run
 
 
-def response_error(plan: Plan, arrays: Mapping[str, Array]) -> DataError:
+def response_error(plan: Plan, columns: Columns) -> DataError:
     """The left side has no value somewhere."""
+    arrays = columns.arrays
     found = numpy_.first_bad(plan.model.lhs, arrays, {}, plan.model.text)
     if found is None:
         return DataError("E-DOMAIN", "api.response_domain", what=plan.model.response, rows="")
-    return DataError("E-DOMAIN", "api.response_domain", what=found.text, rows=found.rows)
+    return DataError("E-DOMAIN", "api.response_domain", what=found.text, rows=_in_source(found.rows, columns))
 
 
-def not_converged(run: Run, plan: Plan, arrays: Mapping[str, Array], solution: Solution) -> NotConverged:
+def not_converged(run: Run, plan: Plan, columns: Columns, solution: Solution) -> NotConverged:
     """The error for a run that failed."""
     loss = f"{solution.loss:.6g}"
     if run.failure == "no_start":
-        return _no_value(run, plan, arrays, solution)
+        return _no_value(run, plan, columns, solution)
     if run.failure == "diverged":
         code = "E-OVERFLOW" if run.reason["key"] == "torch.overflow_single" else "E-DIVERGED"
         return NotConverged(code, run.reason["key"], **run.reason["values"])
@@ -49,28 +52,33 @@ def not_converged(run: Run, plan: Plan, arrays: Mapping[str, Array], solution: S
     if "key" in run.reason:
         return NotConverged("E-CONVERGENCE", run.reason["key"], **run.reason["values"])
     if run.failure == "stalled":
-        return _stalled(plan, arrays, solution, loss)
+        return _stalled(plan, columns, solution, loss)
     return NotConverged("E-CONVERGENCE", "api.steps_over", steps=run.steps, loss=loss)
 
 
-def _stalled(plan: Plan, arrays: Mapping[str, Array], solution: Solution, loss: str) -> NotConverged:
+def _stalled(plan: Plan, columns: Columns, solution: Solution, loss: str) -> NotConverged:
     """No step makes the loss smaller where its gradient is not 0: on an edge, which is named, or nobody knows why."""
     graph = plan.model.rhs
-    found = None if graph is None else edge(graph, arrays, solution.params, solution.free)
+    found = None if graph is None else edge(graph, columns.arrays, solution.params, solution.free)
     if found is None:
         return NotConverged("E-CONVERGENCE", "api.stalled", loss=loss)
     name = found.names[0]
     value = repr(solution.params[name])
     shown = f"{solution.params[name]:.6g}"
     key = "api.stalled_edge" + ("" if len(found.names) == 1 else ".several")
-    return NotConverged(
-        "E-CONVERGENCE", key, loss=loss, part=found.part, row=found.row + 1, name=name, value=value, shown=shown
-    )
+    told: dict[str, Any] = {
+        "part": found.part,
+        "row": row(found.row, columns.index),
+        "name": name,
+        "value": value,
+        "shown": shown,
+    }
+    return NotConverged("E-CONVERGENCE", key, loss=loss, **told)
 
 
-def _no_value(run: Run, plan: Plan, arrays: Mapping[str, Array], solution: Solution) -> NotConverged:
+def _no_value(run: Run, plan: Plan, columns: Columns, solution: Solution) -> NotConverged:
     """The formula is not finite where the solver began: which part of it, in which rows, and what start would do."""
-    rhs = plan.model.rhs
+    rhs, arrays = plan.model.rhs, columns.arrays
     if rhs is None:
         said = ", ".join(f"{name}={value:g}" for name, value in list(solution.params.items())[:8])
         return NotConverged("E-DOMAIN", "torch.slope_not_finite", start=said)
@@ -78,8 +86,8 @@ def _no_value(run: Run, plan: Plan, arrays: Mapping[str, Array], solution: Solut
     params = {**solution.params, **start}
     found = numpy_.first_bad(rhs, arrays, params, plan.model.text)
     if found is None:
-        return _no_slopes(plan, rhs, arrays, params, solution)
-    values: dict[str, Any] = {"what": found.text, "rows": found.rows, "where": found.domain}
+        return _no_slopes(plan, rhs, columns, params, solution)
+    values: dict[str, Any] = {"what": found.text, "rows": _in_source(found.rows, columns), "where": found.domain}
     bad = rows_without(rhs, arrays, params)
     kept = condition(arrays, rhs.columns, bad, len(solution.free) + 1)
     part = [name for name in solution.free if found.node in depends(rhs, [name])]
@@ -90,6 +98,12 @@ def _no_value(run: Run, plan: Plan, arrays: Mapping[str, Array], solution: Solut
     if key == "api.domain_start":
         return _without_rows(key, kept, values)
     return NotConverged("E-DOMAIN", key, **values, **more)
+
+
+def _in_source(rows: Phrase, columns: Columns) -> Phrase:
+    """Rows of the columns, the first by its number in the source."""
+    number = row(int(str(rows.values["row"])) - 1, columns.index)
+    return Phrase(rows.key, **{**rows.values, "row": number})
 
 
 def _place(solution: Solution, part: Mapping[str, float]) -> Phrase:
@@ -110,13 +124,13 @@ def _without_rows(key: str, kept: Kept | None, values: Mapping[str, Any]) -> Not
 
 
 def _no_slopes(
-    plan: Plan, rhs: Graph, arrays: Mapping[str, Array], params: Mapping[str, float], solution: Solution
+    plan: Plan, rhs: Graph, columns: Columns, params: Mapping[str, float], solution: Solution
 ) -> NotConverged:
     """The formula has values in all rows, its derivative has none in some: by which parameters, and where.
 
     The derivative is a formula that nobody typed: a part of it is shown only where it stands in the formula itself.
     """
-    slopes = derivative(rhs)
+    slopes, arrays = derivative(rhs), columns.arrays
     found = numpy_.first_bad(slopes, arrays, params, plan.model.text)
     if found is None:
         text = ", ".join(f"{name}={value:g}" for name, value in solution.params.items())
@@ -126,13 +140,13 @@ def _no_slopes(
     names = [name for name, one in zip(rhs.parameters, partials, strict=True) if not np.isfinite(one).all()]
     bad = rows_without(slopes, arrays, params)
     kept = condition(arrays, rhs.columns, bad, len(solution.free) + 1)
-    row, count = int(np.argmax(bad)), int(np.count_nonzero(bad))
+    first, count = int(np.argmax(bad)), int(np.count_nonzero(bad))
     said = [kept.name] if kept else rhs.columns[:3]
-    example = ", ".join(f"{name} = {arrays[name][row]:.6g}" for name in said)
+    example = ", ".join(f"{name} = {arrays[name][first]:.6g}" for name in said)
     key = "formula.rows_all" if count == len(bad) else "formula.rows_some" if count > 1 else "formula.rows_one"
     values: dict[str, Any] = {
         "names": few(names),
-        "rows": Phrase(key, count=count, n=len(bad), row=row + 1, example=example),
+        "rows": Phrase(key, count=count, n=len(bad), row=row(first, columns.index), example=example),
         "place": Phrase("api.domain_place.data"),
         "part": "",
     }

@@ -87,7 +87,7 @@ class Single:
         if dropped == len(left):
             raise DataError("E-EMPTY", "data.drop_none", count=dropped, place=source.name)
         columns = Columns(arrays, source, rows)
-        y = _response(self.road.plan, arrays)
+        y = _response(self.road.plan, columns)
         if weights is not None and len(y) >= len(self.road.said.free):
             self._check(weights, arrays, rows)
         return self.road.fitted(columns, y, weights, warn)

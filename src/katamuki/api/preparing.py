@@ -14,7 +14,7 @@ from katamuki.api import elsewhere, failures, jumps
 from katamuki.api.plan import Plan, plan_for
 from katamuki.api.values import Limits, Settings, check_labels, check_sigma, settings, weights_of
 from katamuki.backends import numpy_
-from katamuki.data.selection import Missing
+from katamuki.data.selection import Columns, Missing
 from katamuki.errors import DataError, FormulaError
 from katamuki.messages import few
 from katamuki.problem import Problem
@@ -81,7 +81,7 @@ def prepare(model: str | Callable[..., object], data: object, given: Given) -> P
         return large
     columns = sources.select(rows, used, where, missing)
     arrays = columns.arrays
-    y = _response(plan, arrays)
+    y = _response(plan, columns)
     if len(y) < len(said.free):
         raise too_few(said.free, len(y))
     jumps.refuse(plan.jumps, plan.model, said, arrays)
@@ -210,12 +210,13 @@ def check_totals(problem: Problem, response: str) -> None:
         raise DataError("E-OVERFLOW", "api.range", response=response, total=f"{problem.tss_about_zero:.3g}")
 
 
-def _response(plan: Plan, arrays: Mapping[str, Array]) -> Array:
+def _response(plan: Plan, columns: Columns) -> Array:
     """The left side, row by row (n,)."""
+    arrays = columns.arrays
     if plan.response_column is not None:
         return arrays[plan.response_column]
     (y,) = numpy_.evaluate(plan.model.lhs, arrays, {})
     y = np.ascontiguousarray(y)
     if not np.isfinite(y).all():
-        raise failures.response_error(plan, arrays)
+        raise failures.response_error(plan, columns)
     return y

@@ -41,6 +41,7 @@ LEAST = 30.0  # times the rounding: nearer, a step is rounding, and so are resid
 FAR = 0.3  # standard errors: the surface bends otherwise beyond
 FEW = 3.0  # times the rounding: a step that may be rounding
 NO_BAR = 1e-3  # of the residuals: moves no error bar
+STILL = 1e-9  # of the values: a row that moves less did not move
 LOST = 0.1  # of a column: rounding that large leaves no column
 OPEN = 1e-13  # a singular value of the scaled triangle this small is rounding
 MOST = 64  # parameters for which I − C is worth its steps
@@ -203,6 +204,7 @@ def _stepped(
             triangles.append(_triangle(other, other.values))
             continue
         first = table if first is None else first
+        table = _steadied(table, first)
         if _lost(table - first, first):
             return np.full(len(loose), math.inf)
         triangles.append(_folded(y, table, problem))
@@ -218,6 +220,19 @@ def _stepped(
         except np.linalg.LinAlgError:
             return np.full(len(loose), math.inf)
     return np.asarray(np.abs(undone) + _size(scatter))
+
+
+def _steadied(table: Array, first: Array) -> Array:
+    """The same with the slopes of ``first`` in rows on an edge of the model, such as the corner of ``max``.
+
+    There slopes are those of either side, as rounding has it, and values are the same: no digit is lost. As many rows
+    as parameters may stand so.
+    """
+    apart, size = np.abs(table - first), np.linalg.norm(first, axis=1, keepdims=True) / math.sqrt(first.shape[1])
+    leap = (apart[1:] > LOST * size[1:]).any(axis=0) & (apart[0] <= STILL * size[0])
+    if 0 < np.count_nonzero(leap) < len(table):
+        table = np.where(leap & (np.arange(len(table))[:, None] > 0), first, table)
+    return table
 
 
 def _lost(moved: Array, table: Array) -> bool:
