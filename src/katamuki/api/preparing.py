@@ -14,13 +14,14 @@ from katamuki.api import elsewhere, failures, jumps
 from katamuki.api.plan import Plan, plan_for
 from katamuki.api.values import Limits, Settings, check_labels, check_sigma, settings, weights_of
 from katamuki.backends import numpy_
+from katamuki.data.names import IN_MEMORY
 from katamuki.data.selection import Columns, Missing
 from katamuki.errors import DataError, FormulaError
 from katamuki.messages import few
 from katamuki.problem import Problem
 from katamuki.problem.distant import Elsewhere, Wanted
 from katamuki.problem.large import LARGE, LargeProblem
-from katamuki.records import Array, Rows, SigmaIs
+from katamuki.records import Array, Rows, SigmaIs, Source
 from katamuki.solvers.linear_passes import near_by
 from katamuki.spelling import nearest
 
@@ -149,7 +150,7 @@ def _prepare_distant(
             linear=plan.is_linear(said.free),
             sample=elsewhere.sample_rows(len(used), given.max_memory),
             memory=elsewhere.memory(given.max_memory),
-            left=partial(_response, plan),
+            left=partial(_part_of_response, plan),
             weigh=lambda arrays, n: weights_of(sigma, weights, arrays, n, None, n),
         ),
     )
@@ -220,3 +221,8 @@ def _response(plan: Plan, columns: Columns) -> Array:
     if not np.isfinite(y).all():
         raise failures.response_error(plan, columns)
     return y
+
+
+def _part_of_response(plan: Plan, arrays: Mapping[str, Array]) -> Array:
+    """The left side of some rows that pass by; an error counts within them."""
+    return _response(plan, Columns(dict(arrays), Source(IN_MEMORY, "mapping", -1), None))
