@@ -37,11 +37,35 @@ def test_the_error_names_the_edge_and_what_it_advises_is_the_least(seed):
         km.fit(STICK, data)
     assert caught.value.code == "E-CONVERGENCE"
     corner, row = float(caught.value.values["value"]), caught.value.values["row"]
-    assert corner == pytest.approx(data["x"][row - 1], rel=1e-5)
+    assert corner == pytest.approx(data["x"][row - 1], rel=1e-14)
     fit = km.fit(STICK, data, fixed={"c": corner})
     grid = [least(data, one) for one in np.linspace(data["x"][1], data["x"][-2], 2001)]
-    assert fit.rss <= min(grid) * (1.0 + 1e-8)
+    assert fit.rss <= min(grid) * (1.0 + 1e-9)
     assert fit.rss == pytest.approx(least(data, corner), rel=1e-12)
+
+
+@pytest.mark.parametrize("seed", [4, 10, 56])
+def test_no_start_and_no_seed_leads_to_a_worse_minimum_as_the_answer(seed):
+    """A start beside the corner was said to lead nowhere, and a minimum of up to 44 times its loss to be better."""
+    data = stick(seed)
+    with pytest.raises(km.NotConverged) as caught:
+        km.fit(STICK, data)
+    corner = float(caught.value.values["value"])
+    for options in ({"start": {"c": corner + 0.2}}, {"seed": 1}, {"starts": 40}, {"starts": 1, "start": {"c": corner}}):
+        with pytest.raises(km.NotConverged, match="has an edge at c = ") as caught:
+            km.fit(STICK, data, **options)
+        assert float(caught.value.values["value"]) == corner
+
+
+def test_a_descent_that_stalled_goes_on_beyond_edges_where_the_loss_falls():
+    """From the far side of many corners, none of which is the least."""
+    data = stick(0)
+    best = km.fit(STICK, data)
+    for c in np.linspace(1.0, 9.0, 9):
+        fit = km.fit(STICK, data, start={"a": 0.0, "b": 1.0, "c": c}, starts=1)
+        assert fit.rss == pytest.approx(best.rss, rel=1e-9) or least(data, fit.params["c"] + 1e-3) > fit.rss
+        first = fit.trace.params[0]
+        assert dict(zip(fit.trace.names, first.tolist(), strict=True)) == fit.solution.start
 
 
 def test_a_stick_whose_corner_lies_between_rows_is_fitted():
@@ -49,7 +73,7 @@ def test_a_stick_whose_corner_lies_between_rows_is_fitted():
     fit = km.fit(STICK, data)
     grid = [least(data, one) for one in np.linspace(data["x"][1], data["x"][-2], 2001)]
     assert fit.verdict == "good"
-    assert fit.rss <= min(grid) * (1.0 + 1e-8)
+    assert fit.rss <= min(grid) * (1.0 + 1e-9)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from katamuki.api.claims import descent_at
-from katamuki.api.edges import stands_on_edge
+from katamuki.api.edges import beyond, stands_on_edge
 from katamuki.api.options import Asked
 from katamuki.api.values import Settings
 from katamuki.identifiability import runs_away
@@ -68,7 +68,8 @@ class Task:
         """The descent from a point (all_p,)."""
         limits = (self.lower, self.upper)
         options = {"max_steps": self.max_steps, "max_seconds": self.left, "progress": self.progress}
-        return minimise(self.problem, start, *limits, **options)  # type: ignore[arg-type]
+        found = minimise(self.problem, start, *limits, **options)  # type: ignore[arg-type]
+        return beyond(self.problem, found, *limits) if found.ending == "stalled" else found
 
     def polish(self, start: Array) -> Descent:
         """A descent of the search: what interrupts it interrupts them all."""
@@ -79,7 +80,17 @@ class Task:
 
 
 def answer(task: Task, asked: Asked) -> Outcome:
-    """The answer of a nonlinear problem, with or without a start."""
+    """The answer of a nonlinear problem, with or without a start, and where the descent to it began."""
+    found = _answer(task, asked)
+    first = found.descent.rows[0, : task.problem.p]  # beyond an edge it began anew
+    return (
+        found
+        if np.array_equal(found.begin[task.problem.free], first)
+        else found._replace(begin=task.problem.full(first))
+    )
+
+
+def _answer(task: Task, asked: Asked) -> Outcome:
     problem, seen, said = task.problem, task.seen, task.said
     searched = asked.starts != 1 and seen.compiled and seen.kernel.graph is not None and problem.p <= MANY
     if not searched:
@@ -124,6 +135,7 @@ def _compared(task: Task, hunt: Hunt, wanted: int, begin: Array, descent: Descen
     """The user's descent beside those of further starts."""
     problem = task.problem
     converged = descent.ending == "converged"
+    least = converged or stands_on_edge(problem, descent)
     own = Basin(begin, descent.values, descent.rss, 1, converged)
     if hunt.rows < problem.n:  # among the others it is where it would be on their rows
         own.end = descent.values.copy()
@@ -134,11 +146,11 @@ def _compared(task: Task, hunt: Hunt, wanted: int, begin: Array, descent: Descen
     hunt.run(wanted, task.left, task.progress)
     given = _minimum(problem, descent)
     for one in hunt.basins[:TRIED]:
-        if converged and own.rss <= one.rss * (1.0 + SAME) + hunt.floor:
+        if least and own.rss <= one.rss * (1.0 + SAME) + hunt.floor:
             break
         other, there = _down(task, hunt, hunt.settled(one))
         better = not descent.rss <= other.rss * (1.0 + SAME) + hunt.floor
-        if other.ending == "converged" and (better or not converged):
+        if other.ending == "converged" and (better or not least):
             search = _record(problem, hunt, one, other, given)
             return Outcome(descent, begin, search) if converged else Outcome(other, there, search)
     return Outcome(descent, begin, _record(problem, hunt, own, descent, given))
@@ -170,7 +182,7 @@ def _best(task: Task, hunt: Hunt) -> Outcome:
         first = first or (descent, begin, one)
         if descent.ending in {"interrupted", "time_over"}:
             break
-        if lowest and descent.ending == "stalled" and stands_on_edge(problem, descent.values):
+        if lowest and stands_on_edge(problem, descent):
             break  # no minimum of the others is the answer where the loss is lower on an edge
     assert first is not None
     descent, begin, one = first
