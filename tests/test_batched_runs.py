@@ -165,7 +165,7 @@ def test_the_command_takes_batches_and_a_seed() -> None:
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     fastjsonschema.compile(SCHEMA)(told)
-    assert told["state"]["facts"]["noise"]["epoch"] == 8
+    assert told["state"]["facts"]["noise"]["steps"] == 56
     fit = fitted(FORMULA, DATA, start=START, solver=SOLVER, seed=7)
     assert {name: one["value"] for name, one in told["params"].items()} == fit.params
     assert told["solver"]["options"]["batch_size"] == 8

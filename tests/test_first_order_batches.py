@@ -164,9 +164,9 @@ def test_a_run_on_batches_is_slow_says_how_it_scattered_and_never_cycles() -> No
     facts = fit.solution.reason
     assert fit.state == "slow"
     assert fit.solution.cycle is None
-    path = fit.trace.params[-2:]  # after the last two steps, an epoch
+    path = fit.trace.params[-400:]  # after the last tenth of the steps
     best = np.array([fit.solution.reference.params[name] for name in "ab"])
-    assert facts["noise"]["epoch"] == 2
+    assert facts["noise"]["steps"] == 400
     assert np.allclose(list(facts["noise"]["middle"].values()), path.mean(axis=0) - best, rtol=1e-12, atol=1e-15)
     assert np.allclose(list(facts["noise"]["scatter"].values()), path.std(axis=0), rtol=1e-12)
     assert abs(facts["floor"] - (fit.loss - fit.solution.reference.loss)) <= 1e-15
@@ -177,6 +177,65 @@ def test_a_run_on_batches_is_slow_says_how_it_scattered_and_never_cycles() -> No
     whole = fitted(km.SGD(lr=0.3, steps=4000), seed=2)
     assert "batch" not in str(whole)
     assert whole.state == "converged"
+
+
+X11 = np.array([10.0, 8, 13, 9, 11, 14, 6, 4, 12, 7, 5])
+Y11 = np.array([8.04, 6.95, 7.58, 8.81, 8.33, 9.96, 7.24, 4.26, 10.84, 4.82, 5.68])
+
+
+def line(solver: Any, **more: Any) -> km.Fit:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", km.FitWarning)
+        return km.fit("y ~ a*x + b", {"x": X11, "y": Y11}, start={"a": 0.5, "b": 0.5}, solver=solver, **more)
+
+
+@pytest.mark.parametrize(
+    "solver",
+    [
+        km.Adam(lr=0.01, steps=300, batch_size=4),
+        km.Adam(lr=0.001, steps=300, batch_size=8),
+        km.SGD(lr=0.001, steps=5000, batch_size=4),
+        km.Adam(lr=0.01, steps=11, batch_size=1),  # an epoch is the whole run
+    ],
+)
+def test_a_run_on_batches_that_was_too_short_is_told_what_one_on_all_rows_is(solver: Any) -> None:
+    for seed in range(3):
+        fit = line(solver, seed=seed)
+        whole = line(dataclasses.replace(solver, batch_size=None))
+        assert fit.state == "slow"
+        assert "noise" not in fit.solution.reason
+        said, of_all = ([one for one in each.findings if one.code == "SLOW"] for each in (fit, whole))
+        assert [one.remedy for one in said] == [one.remedy for one in of_all]
+        for text in (str(fit), fit.explain().text()):
+            assert "batch_size" not in text.split("verdict")[0].split("remedy")[-1].split("next")[-1]
+            assert "gradient is not that of all" not in text
+        nearer = line(dataclasses.replace(solver, lr=2.0 * solver.lr), seed=seed)
+        calmer = line(dataclasses.replace(solver, lr=0.5 * solver.lr), seed=seed)
+        assert nearer.loss < fit.loss < calmer.loss  # as the remedy says
+
+
+@pytest.mark.parametrize(("lr", "steps"), [(0.01, 6000), (0.1, 3000)])
+def test_a_run_that_noise_keeps_away_is_told_so(lr: float, steps: int) -> None:
+    for seed in range(3):
+        fit = line(km.Adam(lr=lr, steps=steps, batch_size=4), seed=seed)
+        assert "noise" in fit.solution.reason
+        assert "a smaller lr, a larger batch_size" in fit.explain().text()
+        calmer = line(km.Adam(lr=lr / 10, steps=10 * steps, batch_size=4), seed=seed)
+        one, other = fit.solution.reason["noise"]["scatter"], calmer.solution.reason["noise"]["scatter"]
+        assert all(other[name] < 0.5 * one[name] for name in "ab")  # as the remedy says
+
+
+def test_noise_of_a_thinned_run_weighs_steps_that_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    solver = km.Adam(lr=0.01, steps=20_000, batch_size=4)
+    whole = line(solver).solution.reason["noise"]
+    monkeypatch.setattr(first_order_run, "WHOLE", 30_000)
+    thin = line(solver)
+    assert len(thin.trace) < 6000
+    told = thin.solution.reason["noise"]
+    assert told["steps"] == whole["steps"] == 2001
+    for name in "ab":
+        assert abs(told["middle"][name] - whole["middle"][name]) < 0.5 * whole["scatter"][name]
+        assert 0.8 < told["scatter"][name] / whole["scatter"][name] < 1.25
 
 
 def test_a_batch_of_all_rows_is_judged_as_all_rows_are() -> None:
@@ -229,7 +288,7 @@ def test_weight_decay_and_a_missing_answer_are_said_of_batches_too() -> None:
     fit = fitted(km.AdamW(lr=0.01, weight_decay=0.1, steps=300, batch_size=9))
     assert "a pull towards 0" in str(fit)
     assert [one.text for one in fit.findings if "weight decay" in one.text]
-    plain = fitted(km.Adam(lr=0.01, steps=300, batch_size=9))
+    plain = fitted(km.Adam(lr=0.01, steps=3000, batch_size=9))
     said = next(one for one in plain.findings if one.code == "SLOW")
     assert "on mini-batches the loss of all rows is" in said.text
     assert "a smaller lr" in said.remedy

@@ -38,7 +38,7 @@ REGION = 0.01  # Cook's distance as an F ratio: the row moves the answer out of 
 FAR_AWAY = 1e3  # standard errors of a row beyond which what else is found is its doing
 EXACT_RUNS = 200  # rows up to which the runs' probability is counted; beyond, the normal approximation
 
-KEPT_AWAY = ("pulled", "smallest", "nearer", "pull", "still", "batches")  # facts behind SLOW, with words of their own
+KEPT_AWAY = ("pulled", "smallest", "nearer", "pull", "still")  # facts behind SLOW, with words of their own
 ABOUT_A_ROW = frozenset({"OUTLIERS", "INFLUENTIAL"})
 AT_MINIMUM = frozenset({"exact", "converged", "not_identifiable"})
 CONVERGING = frozenset({"linear", "levenbergmarquardt"})
@@ -158,7 +158,8 @@ def _about_the_end(solution: Solution, level: float) -> Iterator[Finding]:
         yield finding("CYCLE", "warning", variant, since=solution.cycle.since, middle=middle)
     elif solution.reference is not None:
         least = solution.reference.loss
-        variant = next((one for one in KEPT_AWAY if one in solution.reason), None)
+        noise = "batches" if "noise" in solution.reason else None
+        variant = next((one for one in KEPT_AWAY if one in solution.reason), noise)
         yield finding("SLOW", "warning", variant, steps=solution.steps, loss=solution.loss, least=least)
     else:
         variant = "batches_alone" if "batches" in solution.reason else "alone"

@@ -7,6 +7,8 @@ rate and of the standard error, and why it does not come nearer. All numbers are
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from katamuki import messages
 from katamuki.records import Solution, Trace
@@ -119,31 +121,27 @@ def _slow(claim: Solution, lang: str, columns: int, style: Style) -> list[str]:
     elif "nearer" in facts:
         stability = _stability(claim, lang)
         say("why", _say("slow.why.nearer", lang, step=grouped(int(facts["nearer"])), stability=stability))
-    if batched(claim):
-        say("why", _batches(claim, lang))
+    noise = facts.get("noise")
+    if noise is not None:
+        say("why", _noise(claim, noise, lang))
     above = claim.loss - (claim.reference.loss if claim.reference is not None else math.nan)
     say("floor", _say("slow.floor", lang, value=brief(above, 3)))
     ways = (f"slow.{one}.remedy" for one in ("pulled", "smallest", "nearer", "pull", "still") if one in facts)
-    usual = "slow.batches.remedy" if batched(claim) else "slow.remedy"
+    usual = "slow.remedy" if noise is None else "slow.batches.remedy"
     remedy = next(ways, usual) if claim.zero_grad else "accumulates.remedy"
     zeros = messages.Listing(tuple(f"{name} 0" for name in pulls))
     say("remedy", _say(remedy, lang, solver="linear" if claim.linear else "lm", zeros=zeros))
     return lines
 
 
-def _batches(claim: Solution, lang: str) -> str:
-    """That gradients are those of batches; and where the last epoch's steps lay, if that was measured."""
+def _noise(claim: Solution, noise: Mapping[str, Any], lang: str) -> str:
+    """That gradients are those of batches, and where the last steps lay."""
     counts = {"size": grouped(int(claim.options["batch_size"])), "rows": grouped(claim.n)}
-    noise = claim.reason.get("noise")
-    if noise is None:
-        return _say("slow.why.batches", lang, **counts)
     names = list(noise["middle"])
     each = [f"{one} {_signed(noise['middle'][one])} ± {brief(noise['scatter'][one], 3)}" for one in names[:NAMED]]
     if len(names) > NAMED:
         each.append("…")
-    return _say(
-        "slow.why.batches.noise", lang, **counts, steps=grouped(noise["epoch"]), each=messages.Listing(tuple(each))
-    )
+    return _say("slow.why.noise", lang, **counts, steps=grouped(noise["steps"]), each=messages.Listing(tuple(each)))
 
 
 def _pulls(claim: Solution) -> dict[str, float]:

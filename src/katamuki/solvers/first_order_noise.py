@@ -3,8 +3,9 @@
 The gradient of a batch is that of all rows but for the rows that it lacks. Where residuals do not vanish, steps of a
 steady length therefore do not settle: parameters wander about the minimum, the farther the larger lr and the smaller
 the batch (Robbins & Monro 1951; Bottou, Curtis & Nocedal 2018, section 4). How far is measured here, over the last
-epoch, and not predicted. Losses and gradients of different batches are not one curve, so that neither cycles nor the
-stability limit of all rows are looked for.
+tenth of the run, and not predicted; a run that was still on its way there was too short, whatever its noise. Losses and
+gradients of different batches are not one curve, so that neither cycles nor the stability limit of all rows are looked
+for.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from katamuki.records import Array, Reference, Trace
 from katamuki.solvers.first_order import FirstOrder
 from katamuki.solvers.first_order_diagnosis import Diagnosis, cosine_of, is_there
 from katamuki.solvers.first_order_stability import pull
+
+PART, LEAST = 10, 10  # where a run is looked at: over its last tenth, and ten steps at least
+FAR = 10.0  # times what scatter adds to the loss: more than that is not noise
 
 
 def of_batches(trace: Trace, solver: FirstOrder, reference: Reference | None, per_epoch: int, lost: bool) -> Diagnosis:
@@ -42,19 +46,20 @@ def of_batches(trace: Trace, solver: FirstOrder, reference: Reference | None, pe
     Diagnosis
         State "converged", "slow" or "diverged", never "cycle". Facts, each only where it has a meaning: ``batches`` (of
         an epoch), ``pull`` (True: weight decay leads elsewhere), ``cosine`` and ``floor`` as
-        :func:`katamuki.solvers.first_order_diagnosis.diagnose` has them; ``noise``: over the steps of the last
-        ``epoch`` (how many), of each parameter the ``middle`` of its path, less the answer, and its ``scatter`` about
-        that middle (root mean square), both in its unit; ``step``, ``key`` and ``values`` of a message.
+        :func:`katamuki.solvers.first_order_diagnosis.diagnose` has them; ``noise``, where that is what keeps the run
+        away: over the last ``steps`` (how many), of each parameter the ``middle`` of its path, less the answer, and its
+        ``scatter`` about that middle (root mean square), both in its unit; ``step``, ``key`` and ``values`` of a
+        message.
 
     Example
     -------
     >>> import numpy as np
     >>> from katamuki.solvers.first_order import SGD
-    >>> rows = np.array([[3.0], [1.0], [3.0], [1.0], [3.0]])
-    >>> trace = Trace(("a",), np.arange(5), rows, rows[:, 0], rows, rows)
+    >>> rows = np.array([[3.0], [1.0]] * 10 + [[3.0]])
+    >>> trace = Trace(("a",), np.arange(21), rows, rows[:, 0], rows, rows)
     >>> best = Reference({"a": 1.5}, {"a": 0.1}, 0.5, np.eye(1))
-    >>> of_batches(trace, SGD(steps=4, batch_size=1), best, 2, False).facts["noise"]
-    {'epoch': 2, 'middle': {'a': 0.5}, 'scatter': {'a': 1.0}}
+    >>> of_batches(trace, SGD(steps=20, batch_size=1), best, 2, False).facts["noise"]
+    {'steps': 10, 'middle': {'a': 0.5}, 'scatter': {'a': 1.0}}
     """
     loss = float(trace.loss[-1])
     finite = math.isfinite(loss) and all(map(math.isfinite, trace.params[-1].tolist()))
@@ -74,18 +79,42 @@ def of_batches(trace: Trace, solver: FirstOrder, reference: Reference | None, pe
 
 
 def noise_of(trace: Trace, reference: Reference, per_epoch: int) -> dict[str, Any] | None:
-    """What parameters did over the last epoch's steps; None where the run, or what is left of it, is shorter."""
-    if len(trace) <= per_epoch or trace.index[-1] - trace.index[-1 - per_epoch] != per_epoch:
+    """What parameters did over the last steps, where noise holds the run away from the answer; None where it does not.
+
+    The last tenth of the run, in whole epochs where it has one, is laid along a straight line. Where an end of the line
+    adds far more to the loss (δᵀHδ/2) than scatter about the line does, the run was still on its way there.
+    """
+    steps = int(trace.index[-1])
+    window = max(steps // PART, LEAST)
+    window += -window % per_epoch if window >= per_epoch else 0
+    if 2 * window > steps:
         return None
-    path: Array = trace.params[-per_epoch:]
-    middle = path.mean(axis=0)
-    scatter = (((path - middle) ** 2).mean(axis=0)) ** 0.5
-    apart = [one - reference.params[name] for name, one in zip(trace.names, middle.tolist(), strict=True)]
+    first = int(np.searchsorted(trace.index, steps - window, side="right"))
+    if len(trace) - first < LEAST:
+        return None
+    share = np.diff(trace.index[first - 1 :])  # a row stands for steps left out
+    path = trace.params[first:]
+    total = int(share.sum())
+    middle: Array = share @ path / total
+    away = middle - np.array([reference.params[name] for name in trace.names])
+    time = trace.index[first:] - share @ trace.index[first:] / total
+    slope = (share * time) @ path / (share @ time**2)
+    about = path - middle - np.outer(time, slope)
+    ends = away + np.outer(time[[0, -1]], slope)
+    if not (_rise(ends, reference.curvature) <= FAR * float(share @ _rise(about, reference.curvature)) / total).all():
+        return None
+    scatter = np.sqrt(share @ (path - middle) ** 2 / total)
     return {
-        "epoch": per_epoch,
-        "middle": dict(zip(trace.names, apart, strict=True)),
+        "steps": window,
+        "middle": dict(zip(trace.names, away.tolist(), strict=True)),
         "scatter": dict(zip(trace.names, scatter.tolist(), strict=True)),
     }
+
+
+def _rise(away: Array, curvature: Array) -> Array:
+    """By how much points (m, p) away from the minimum raise the loss, as its curvature there has it."""
+    rise: Array = 0.5 * ((away @ curvature) * away).sum(axis=1)
+    return rise
 
 
 def of_all_rows(trace: Trace, problem: Problem, most: int) -> Trace:

@@ -227,7 +227,7 @@ def advice(subject: Subject, told: tuple[Event, ...], result: dict[str, Any]) ->
         near = result.get("shared_digits")
         if near is not None and near >= SAME:
             return Phrase(key + "converged")
-        return Phrase(key + "batches", solver=solver) if subject.noisy else _when_slow(result, solver)
+        return Phrase(key + "batches", solver=solver) if "noise" in codes else _when_slow(result, solver)
     if "burst" in codes:
         return Phrase(key + "burst")
     return Phrase(key + ("converged" if claim.state == "converged" else "slow"), solver=solver)

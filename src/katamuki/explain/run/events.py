@@ -70,8 +70,9 @@ def _events(subject: Subject, path: Path, shape: Shape) -> Iterator[Event]:
     if arrived:
         finest = [one for one, finer in zip(arrived, [*arrived[1:], None], strict=True)
                   if finer is None or finer.all != one.all]  # fmt: skip
-        levels = [{"level": one.level, "step": one.all, "by_name": one.by_name} for one in finest]
-        yield Event(int(finest[0].all or 0), "arrival", {"levels": levels})
+        levels = [{"level": one.level, "step": one.all, "by_name": one.by_name, "before": one.before} for one in finest]
+        kept = {"noisy": subject.noisy, "whole": path.whole}
+        yield Event(int(finest[0].all or 0), "arrival", {"levels": levels, **kept})
     if claim.cycle is not None:
         yield Event(claim.cycle.since, "cycle", _cycle(subject))
     yield from unsteady
@@ -176,7 +177,8 @@ def _directions(path: Path, first: int, last: int) -> dict[str, float]:
     moved = np.abs(path.params[last] - path.params[first])
     with np.errstate(divide="ignore", invalid="ignore"):
         share = np.where(span > 0.0, moved / span, 0.0)
-    order = [k for k in np.argsort(-share, kind="stable").tolist() if share[k] >= MOVED]
+    least = run_path.PROMINENT if path.lasting else MOVED  # by less noise alone may have moved it
+    order = [k for k in np.argsort(-share, kind="stable").tolist() if share[k] >= least]
     return {path.names[k]: float(path.params[last, k]) for k in order}
 
 

@@ -7,6 +7,7 @@ left in ``solution.reason`` (Cohen et al. 2021 for the stability limit). It take
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,7 @@ def _of_all_rows(subject: Subject, path: Path) -> Path:
 
     Where that is too much to compute only the first and the last row have one; NaN between, and nothing is told of it.
     """
-    if not subject.noisy or not len(path):
+    if not subject.noisy or subject.batches is None or not len(path):
         return path
     rows = np.arange(len(path)) if len(path) * subject.solution.n <= MOST else np.array([0, len(path) - 1])
     loss, problem = np.full(len(path), np.nan), subject.problem()
@@ -69,7 +70,8 @@ def _of_all_rows(subject: Subject, path: Path) -> Path:
         loss[rows] = problem.losses(np.ascontiguousarray(path.params[rows]))
     finally:
         problem.close()
-    return dataclasses.replace(path, loss=loss)
+    tenth = math.ceil(run_path.LASTS * int(path.index[-1]))
+    return dataclasses.replace(path, loss=loss, lasting=max(tenth, run_path.EPOCHS * subject.batches.per_epoch))
 
 
 def _best(subject: Subject) -> Array | None:

@@ -26,6 +26,7 @@ FLAT = 1e-3  # of the loss: so little does it change on a plateau
 LONG = 0.2  # of the steps: so long is a plateau at least
 HIGH = 0.1  # of the way from the first loss to the lowest known: a plateau lies above this
 TURNS = 3  # turning points told at most
+LASTS, EPOCHS = 0.1, 3  # of the steps, and in epochs: what holds for less than both may be the noise of batches
 
 TOLERANCES: Mapping[str, float] = {
     "turning_point": PROMINENT,
@@ -36,6 +37,8 @@ TOLERANCES: Mapping[str, float] = {
     "plateau_change": FLAT,
     "plateau_length": LONG,
     "plateau_above": HIGH,
+    "batches_holds_for": LASTS,
+    "batches_holds_for_epochs": EPOCHS,
 }
 
 
@@ -44,7 +47,8 @@ class Path:
     """The finite rows of a trace, and where the answer is.
 
     ``index`` (rows,) steps taken before each row; ``params`` (rows, p); ``loss`` (rows,); ``best`` (p,) the answer, or
-    None; ``away`` (rows, p) = |params − best|; ``whole``: no row is missing.
+    None; ``away`` (rows, p) = |params − best|; ``whole``: no row is missing. ``lasting``: for how many steps something must
+    hold to be told, where steps took batches, whose noise undoes what is shorter; 0 where they took all rows.
     """
 
     names: tuple[str, ...]
@@ -54,6 +58,7 @@ class Path:
     best: Array | None
     away: Array | None
     whole: bool
+    lasting: int = 0
 
     def __len__(self) -> int:
         return len(self.index)
@@ -61,11 +66,15 @@ class Path:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """After how many steps the distance stays below ``level``: by parameter, and all; None: not within the run."""
+    """After how many steps the distance stays below ``level``: by parameter, and all; None: not within the run.
+
+    ``before``: the kept row before that of ``all``, by its steps.
+    """
 
     level: float
     by_name: dict[str, int | None]
     all: int | None
+    before: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +142,8 @@ def path_of(trace: Trace, best: Array | None) -> Path:
 def arrivals(path: Path) -> tuple[Arrival, ...]:
     """After how many steps each parameter, and all of them, are within 10⁻¹, 10⁻², 10⁻³ of the answer for good.
 
+    On batches that a run ended there is no arrival: it must have stayed for ``path.lasting`` steps.
+
     Example
     -------
     >>> rows = np.array([[1.0], [0.05], [0.2], [0.05], [0.0]])
@@ -146,10 +157,12 @@ def arrivals(path: Path) -> tuple[Arrival, ...]:
     found = []
     for level in LEVELS:
         rows = [_stays(path.away[:, k], level) for k in range(len(path.names))]
-        steps = [None if row is None else int(path.index[row]) for row in rows]
+        late = int(path.index[-1]) - path.lasting
+        steps = [None if row is None or path.index[row] > late else int(path.index[row]) for row in rows]
         reached = [one for one in steps if one is not None]
         everyone = max(reached) if reached and len(reached) == len(steps) else None
-        found.append(Arrival(level, dict(zip(path.names, steps, strict=True)), everyone))
+        before = int(path.index[int(np.searchsorted(path.index, everyone)) - 1]) if everyone else None
+        found.append(Arrival(level, dict(zip(path.names, steps, strict=True)), everyone, before))
     return tuple(found)
 
 
@@ -184,10 +197,36 @@ def turning_points(path: Path, until: int) -> tuple[Turn, ...]:
             continue
         for row, peak in ((high, True), (low, False)):
             stands = (float(values[row]) - max(ends)) if peak else (min(ends) - float(values[row]))
-            if stands >= PROMINENT * span and row < until:
+            beyond = values > max(ends) if peak else values < min(ends)
+            if stands >= PROMINENT * span and row < until and _holds(path, beyond)[row] >= path.lasting:
                 found.append(Turn(name, row, float(values[row]), peak, stands / span))
     found.sort(key=lambda one: -one.prominence)
     return tuple(sorted(found[:TURNS], key=lambda one: one.row))
+
+
+def _holds(path: Path, so: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """For how many steps each row's stretch of rows that are so lasts; 0 for rows that are not."""
+    edges = np.flatnonzero(np.diff(so)) + 1
+    begins = np.concatenate([[0], edges])
+    ends = np.concatenate([edges, [len(so)]])
+    length = path.index[ends - 1] - path.index[begins]
+    return np.where(so, np.repeat(length, ends - begins), 0)
+
+
+def rest_of_stretch(path: Path, so: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """For how many steps from each row on rows are so; 0 for rows that are not.
+
+    Example
+    -------
+    >>> rows = np.zeros((5, 1))
+    >>> one = path_of(Trace(("a",), np.arange(5), rows, rows[:, 0], rows, rows), None)
+    >>> rest_of_stretch(one, np.array([True, True, False, True, True])).tolist()
+    [1, 0, 0, 1, 0]
+    """
+    edges = np.flatnonzero(np.diff(so)) + 1
+    ends = np.concatenate([edges, [len(so)]])
+    last = np.repeat(path.index[ends - 1], np.diff(np.concatenate([[0], ends])))
+    return np.where(so, last - path.index, 0)
 
 
 def swings(path: Path, until: int) -> tuple[Swing, ...]:

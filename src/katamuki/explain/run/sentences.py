@@ -113,9 +113,13 @@ def _overshoots(values: Mapping[str, Any], lang: str) -> str:
 
 def _arrival(values: Mapping[str, Any], lang: str) -> str:
     first, *rest = values["levels"]
-    said = say("arrival", lang, level=plain(first["level"]))
+    kind = "" if values["whole"] else ".kept"
+    key = kind or (".batches" if values["noisy"] else "")
+    said = say("arrival" + key, lang, level=plain(first["level"]), before=grouped(first["before"]))
     if rest:
-        more = [say("arrival.later", lang, level=plain(one["level"]), step=grouped(one["step"])) for one in rest]
+        steps = [{"step": grouped(one["step"]), "before": grouped(one["before"])} for one in rest]
+        more = [say("arrival.later" + kind, lang, level=plain(one["level"]), **step)
+                for one, step in zip(rest, steps, strict=True)]  # fmt: skip
         said += " " + say("arrival.rest", lang, rest=messages.sentence("label.comma", lang).join(more))
     return said
 
@@ -240,7 +244,7 @@ def _batches(values: Mapping[str, Any], lang: str) -> str:
 
 def _noise(values: Mapping[str, Any], lang: str) -> str:
     each = [f"{name} {_signed(middle)} ± {size(values['scatter'][name])}" for name, middle in values["middle"].items()]
-    return say("noise", lang, steps=grouped(values["epoch"]), each=few(each, lang))
+    return say("noise", lang, steps=grouped(values["steps"]), each=few(each, lang))
 
 
 WORDS: Mapping[str, Callable[[Mapping[str, Any], str], str]] = {

@@ -18,7 +18,7 @@ from itertools import combinations
 import numpy as np
 
 from katamuki.backends import numpy_
-from katamuki.explain.run.path import Path
+from katamuki.explain.run.path import Path, rest_of_stretch
 from katamuki.explain.subject import Subject
 from katamuki.graph import derivative
 from katamuki.records import Array, Trace
@@ -90,6 +90,7 @@ def valley(path: Path, values: Array, vectors: Array, lowest: float, until: int)
 
     A direction, and its part of the loss, is steep if its eigenvalue is above the geometric mean of the largest and the
     smallest. None where there is no valley, where the run began on its floor, or where the loss is not the parabola's.
+    On batches it must stay there for ``path.lasting`` steps: noise too lies along the floor now and then.
     """
     kappa = condition(values)
     if kappa is None or kappa < NARROW or path.best is None or len(path) < 3:
@@ -104,6 +105,7 @@ def valley(path: Path, values: Array, vectors: Array, lowest: float, until: int)
         return None
     stays = np.asarray(np.lib.stride_tricks.sliding_window_view(floor, STAYS).all(axis=1))
     stays &= path.loss[: len(stays)] < path.loss[0]
+    stays &= rest_of_stretch(path, floor)[: len(stays)] >= path.lasting
     if not stays.any():
         return None
     row = int(np.argmax(stays))
