@@ -376,3 +376,7 @@ def test_a_start_that_leads_to_a_worse_minimum_is_compared_with_the_best(tmp_pat
     assert abs(there.minima[0].params["b"]) == pytest.approx(3.0, abs=0.01)
     assert there.minima[0].loss == pytest.approx(here.minima[0].loss, rel=1e-9)
     assert there.solution.search.given.loss == pytest.approx(there.loss, rel=1e-12)
+    assert len(there.minima) > 2
+    for one in there.minima:
+        a, b, c = (one.params[name] for name in "abc")
+        assert one.loss == pytest.approx(np.mean((data["y"] - a * np.sin(b * x + c)) ** 2), rel=1e-12)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from math import isfinite
 
 import numpy as np
 
@@ -123,24 +124,20 @@ def from_given(
 def _about_all(
     problem: Distant, search: Search, minima: list[Minimum], ended: Mapping[int, Descent], own: Descent | None
 ) -> Search:
-    """The record with losses on all rows: of those descended to as they are, of others as far above the best of these.
+    """The record with losses on all rows: those not descended to there are looked at in one pass together.
 
     ``own`` is where the user's start ended on all rows, if it led to a minimum.
     """
-    shift = min(((k, one.rss / problem.n - minima[k].loss) for k, one in ended.items() if minima), default=(0, 0.0))[1]
-    moved = []
-    for k, one in enumerate(minima):
-        if k in ended:
-            moved.append(_at(problem, ended[k], one.reached))
-        else:
-            moved.append(replace(one, loss=max(one.loss + shift, 0.0)))
-    moved.sort(key=lambda one: one.loss)
-    given = search.given
-    if own is not None:
-        given = _at(problem, own, 1)
-    elif given is not None:
-        given = replace(given, loss=max(given.loss + shift, 0.0))
-    return replace(search, minima=tuple(moved), given=given)
+    told = {k: _at(problem, one, minima[k].reached) for k, one in ended.items() if k < len(minima)}
+    given = search.given if own is None else _at(problem, own, 1)
+    others = [one for k, one in enumerate(minima) if k not in told]
+    unseen = [*others, *([given] if given is not None and own is None else [])]
+    if unseen:
+        losses = problem.squares_at(np.array([values_of(problem, one.params) for one in unseen])) / problem.n
+        unseen = [replace(one, loss=loss) for one, loss in zip(unseen, losses.tolist(), strict=True)]
+        given = unseen.pop() if len(unseen) > len(others) else given
+    found = sorted((one for one in (*told.values(), *unseen) if isfinite(one.loss)), key=lambda one: one.loss)
+    return replace(search, minima=tuple(found), given=given)
 
 
 def _at(problem: Distant, descent: Descent, reached: int) -> Minimum:

@@ -147,7 +147,11 @@ class ClusteredProblem(Distant):
 
     def squares(self, values: Array) -> float:
         """Σ w r² at all parameters (all_p,)."""
-        return float(self._pass("squares", values)[0])
+        return float(self.squares_at(values[None])[0])
+
+    def squares_at(self, places: Array) -> Array:
+        """Σ w r² at several places (s, all_p), in one pass: (s,)."""
+        return np.asarray(self._pass("squares", places))
 
     def sums(self, values: Array) -> Array:
         """rss, Jᵀr (p,) and the upper triangle of JᵀJ by rows, weighted."""

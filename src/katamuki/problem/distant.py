@@ -174,6 +174,10 @@ class Distant(Problem):
         """Σ w r² at all parameters (all_p,)."""
         raise NotImplementedError
 
+    def squares_at(self, places: Array) -> Array:
+        """Σ w r² at several places (s, all_p): (s,); in one pass where the source can."""
+        return np.array([self.squares(one) for one in places])
+
     def sums(self, values: Array) -> Array:
         """rss, Jᵀr (p,) and the upper triangle of JᵀJ by rows at all parameters (all_p,), weighted."""
         raise NotImplementedError

@@ -139,12 +139,12 @@ def summed(one: Held, *, what: Pass, values: Array) -> Any:
     p, q = len(one.wanted.free), len(one.wanted.free) + 1
     if what == "exact":
         return exact(one, values)
-    sizes = {"squares": 1, "sums": 1 + p + p * q // 2, "folded": 1 + q * q}
+    sizes = {"squares": len(values), "sums": 1 + p + p * q // 2, "folded": 1 + q * q}
     if not one.n:
         return np.zeros(sizes[what])
     problem = one.problem
     if what == "squares":
-        return np.array([problem.rss(values)])
+        return np.array([problem.rss(one) for one in values])
     if what == "sums":
         return problem.normal(values)
     problem.ill = problem.rough = True  # by blocked QR, whatever the normal equations would leave

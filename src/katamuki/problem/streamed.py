@@ -299,7 +299,12 @@ class StreamedProblem(Distant):
 
     def squares(self, values: Array) -> float:
         """Σ w r² at all parameters (all_p,)."""
-        return added([float(one[0]) for one in self._compiled(passes.loss_pass, values, 1, ())])
+        return float(self.squares_at(values[None])[0])
+
+    def squares_at(self, places: Array) -> Array:
+        """Σ w r² at several places (s, all_p), in one pass: (s,)."""
+        parts = self._compiled(passes.loss_pass, places, 1, ())
+        return np.array([added(column) for column in np.array(list(parts)).T.tolist()])
 
     def sums(self, values: Array) -> Array:
         """rss, Jᵀr (p,) and the upper triangle of JᵀJ by rows, weighted."""
@@ -341,18 +346,19 @@ class StreamedProblem(Distant):
         return total
 
     def _compiled(self, function: Any, values: Array, size: int, more: tuple[Any, ...]) -> Iterator[Array]:
-        """A pass of :mod:`katamuki.problem.passes` over all batches."""
-        values = np.ascontiguousarray(values)
-        kernel, address = self.kernel.address, address_of(values)
-
+        """A pass of :mod:`katamuki.problem.passes` over all batches, at all parameters (all_p,) or several such."""
+        places = np.ascontiguousarray(np.atleast_2d(values))
+        kernel, addresses = self.kernel.address, [address_of(one) for one in places]
         width = 256 * (1 + self.all_p)
 
         def run(block: Block, n: int, out: Array) -> None:
             room = np.empty(width)
             columns, y, root = block.shared
-            function(kernel, columns, address, y, root, int(root != 0), 0, n, *more, address_of(room), address_of(out))
+            rows = (y, root, int(root != 0), 0, n, *more, address_of(room))
+            for k, address in enumerate(addresses):
+                function(kernel, columns, address, *rows, address_of(out[k * size :]))
 
-        return self.over_batches(run, size)
+        return self.over_batches(run, size * len(places))
 
     def batches(self, size: int, seed: int) -> StreamedBatches:
         """Mini-batches of the rows, in an order that the seed draws."""
