@@ -327,3 +327,17 @@ def test_decimal_marks_of_a_condition_are_compared_too_and_rows_left_out_say_not
         streamed("y ~ a*x + b", path, columns=4)
     fit = streamed("y ~ a*x + b", path, columns=4, where="z < 600")  # the point stays, the comma is left out
     assert fit.n == km.fit("y ~ a*x + b", path, where="z < 600").n == 6001
+
+
+@pytest.mark.parametrize("where", [None, "x >= 0"])
+def test_a_decimal_comma_is_refused_after_points_that_another_reader_took(tmp_path, monkeypatch, where):
+    """Arrow reads blocks of numbers as far as it can: their points used to be forgotten."""
+    monkeypatch.setattr("katamuki.data.streams_parts.BLOCK", 1 << 14)
+    path = tmp_path / "rows.csv"
+    lines = [f"{i // 100};{i % 100}{'.5' if i < 500 else ''};{i % 70}" for i in range(20_000)]
+    path.write_text("k;x;y\n" + "\n".join([*lines, "7;3;1,234"]) + "\n")
+    options = {} if where is None else {"where": where}
+    words = refused("E-NUMBER", "y ~ a*x + b", path, **options)
+    assert 'row 20001 column y: "1,234" but row 1 column x has "0.5"' in words
+    with pytest.raises(km.DataError, match='row 20001 column y: "1,234"'):
+        km.fit_many("y ~ a*x + b", path, by="k", max_memory=LITTLE)

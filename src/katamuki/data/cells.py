@@ -109,23 +109,40 @@ def marks_in(columns: Mapping[str, Cells], marks: str) -> dict[str, Marked]:
 class Marks:
     """The decimal marks of one file that is read in batches: one batch by itself shows one of them.
 
-    Columns that a batch reads together share a mark, as those of a whole file do.
+    Columns that a batch reads together share a mark, as those of a whole file do. Of cells that were read as numbers by
+    another reader, which takes points alone, a fraction says that there was one.
     """
 
     def __init__(self, separator: str | None, given: str | None) -> None:
         self.known = given is not None or separator == ","
+        self.parsed = separator is not None  # numbers stand for cells
         self.first: dict[tuple[str, ...], dict[str, Marked]] = {}
 
     def look(self, columns: Mapping[str, Any], at: NDArray[np.int64] | None, before: Callable[[], int]) -> None:
         """See columns of a batch, rows ``at`` of it, which comes after so many rows; refuse a second mark."""
-        text = {name: column for name, column in columns.items() if isinstance(column, Cells)}
-        if self.known or not text:
+        if self.known:
             return
         first = self.first.setdefault(tuple(columns), {})
+        if self.parsed and "." not in first and (found := _fraction(columns)) is not None:
+            i, name, cell = found
+            first["."] = (before() + row(i, at) - 1, name, cell)
+        text = {name: column for name, column in columns.items() if isinstance(column, Cells)}
         for mark, (i, name, cell) in marks_in(text, "".join(set(".,") - set(first))).items():
             first[mark] = (before() + row(i, at) - 1, name, cell)
         if len(first) == 2:
             raise _two_marks(first["."], first[","], None)
+
+
+def _fraction(columns: Mapping[str, Any]) -> Marked | None:
+    """The first number of the first column that has one which is not whole."""
+    for name, column in columns.items():
+        if isinstance(column, np.ndarray) and column.dtype == np.float64:
+            with np.errstate(all="ignore"):
+                broken = np.isfinite(column) & (column != np.rint(column))
+            if broken.any():
+                i = int(np.argmax(broken))
+                return i, name, repr(float(column[i]))
+    return None
 
 
 def _two_marks(point: Marked, comma: Marked, at: NDArray[np.int64] | None) -> DataError:

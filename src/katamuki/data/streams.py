@@ -157,6 +157,8 @@ class Reader:
         if self.condition is None:
             arrays = _quick(raw, self.used, self.clean or self.trusting)
             if arrays is not None:
+                if not self.seen:
+                    self.marks[piece.part].look(arrays, None, lambda: self._before(piece) + first)
                 return Batch(arrays, n, first, n, 0, 0, None)
         found = self._narrowed(part, piece, raw, first, n)
         self.comma = self.comma or found.mark == ","
