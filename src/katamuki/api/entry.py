@@ -290,9 +290,11 @@ def judged(
 
     ``depth`` is how many calls up the user stands, for the warning.
     """
+    numbered = _numbered(columns, problem)
+    solution = replace(solution, reason={**solution.reason, **failures.ending(run, plan, numbered, solution)})
     fitted = examined(plan, problem, run, solution, columns, seed)
     if run.failure is not None:
-        error = failures.not_converged(run, plan, _numbered(columns, problem), solution)
+        error = failures.not_converged(run, plan, numbered, solution)
         error.fit = fitted
         raise error
     if solution.state in {"cycle", "slow", "not_identifiable"}:

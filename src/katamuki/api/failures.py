@@ -35,6 +35,19 @@ def response_error(plan: Plan, columns: Columns) -> DataError:
     return DataError("E-DOMAIN", "api.response_domain", what=found.text, rows=_in_source(found.rows, columns))
 
 
+def ending(run: Run, plan: Plan, columns: Columns, solution: Solution) -> dict[str, Any]:
+    """Facts behind a Levenberg–Marquardt run that ended before a minimum: its ``ending``, and the ``edge`` it is on."""
+    if solution.state != "slow" or solution.solver != "levenbergmarquardt" or run.failure is None:
+        return {}
+    graph, facts = plan.model.rhs, {"ending": run.failure}
+    found = None
+    if run.failure == "stalled" and graph is not None:
+        found = edge(graph, columns.arrays, solution.params, solution.free)
+    if found is None:
+        return facts
+    return facts | {"edge": {"part": found.part, "row": row(found.row, columns.index), "names": list(found.names)}}
+
+
 def not_converged(run: Run, plan: Plan, columns: Columns, solution: Solution) -> NotConverged:
     """The error for a run that failed."""
     loss = f"{solution.loss:.6g}"
@@ -52,23 +65,22 @@ def not_converged(run: Run, plan: Plan, columns: Columns, solution: Solution) ->
     if "key" in run.reason:
         return NotConverged("E-CONVERGENCE", run.reason["key"], **run.reason["values"])
     if run.failure == "stalled":
-        return _stalled(plan, columns, solution, loss)
+        return _stalled(solution, loss)
     return NotConverged("E-CONVERGENCE", "api.steps_over", steps=run.steps, loss=loss)
 
 
-def _stalled(plan: Plan, columns: Columns, solution: Solution, loss: str) -> NotConverged:
+def _stalled(solution: Solution, loss: str) -> NotConverged:
     """No step makes the loss smaller where its gradient is not 0: on an edge, which is named, or nobody knows why."""
-    graph = plan.model.rhs
-    found = None if graph is None else edge(graph, columns.arrays, solution.params, solution.free)
+    found = solution.reason.get("edge")
     if found is None:
         return NotConverged("E-CONVERGENCE", "api.stalled", loss=loss)
-    name = found.names[0]
+    name = found["names"][0]
     value = repr(solution.params[name])
     shown = f"{solution.params[name]:.6g}"
-    key = "api.stalled_edge" + ("" if len(found.names) == 1 else ".several")
+    key = "api.stalled_edge" + ("" if len(found["names"]) == 1 else ".several")
     told: dict[str, Any] = {
-        "part": found.part,
-        "row": row(found.row, columns.index),
+        "part": found["part"],
+        "row": found["row"],
         "name": name,
         "value": value,
         "shown": shown,

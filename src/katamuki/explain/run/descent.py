@@ -8,7 +8,7 @@ Gauss–Newton does so too where the residuals are small; with larger residuals 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -17,7 +17,8 @@ import numpy as np
 from katamuki.explain.run.path import Path
 from katamuki.explain.run.record import Event
 from katamuki.explain.subject import Subject
-from katamuki.records import Array
+from katamuki.messages import Phrase
+from katamuki.records import Array, Solution
 from katamuki.solvers.digits import unit
 
 ALL = 12  # attempts up to which the table has each
@@ -38,6 +39,8 @@ def events(subject: Subject, path: Path, curvature: Array | None) -> tuple[Event
 def _attempts(subject: Subject, path: Path, curvature: Array | None) -> Iterator[Event]:
     claim, trace = subject.solution, subject.trace
     rows = len(path) - 1  # the last row is the result
+    if claim.state == "slow":
+        yield from _unfinished(subject, rows)
     if rows < 1:
         return
     digits = _digits(subject, path)
@@ -59,10 +62,36 @@ def _attempts(subject: Subject, path: Path, curvature: Array | None) -> Iterator
         values = {"cosine": _cosine(subject, curvature), "undamped": polish, "digits": digits}
         pace = {"pace": None} if claim.linear else pace_of(digits, accepted)  # a linear one is done in one step
         yield Event(rows + 1, "converged", values | pace)
-    elif claim.state == "slow":
-        asked = claim.options.get("max_steps")
-        over = isinstance(asked, int) and rows >= asked
-        yield Event(rows + 1, "attempts_over" if over else "stalled", {"attempts": rows})
+
+
+def _unfinished(subject: Subject, rows: int) -> Iterator[Event]:
+    """That a run of so many attempts ended before a minimum, and why."""
+    claim, trace = subject.solution, subject.trace
+    how, edge = claim.reason.get("ending"), claim.reason.get("edge")
+    asked = claim.options.get("max_steps")
+    if how == "steps_over" or (how is None and isinstance(asked, int) and rows >= asked):  # None: an older file
+        yield Event(rows + 1, "attempts_over", {"attempts": rows})
+    elif how == "time_over":
+        yield Event(rows, "time_over", {"asked": asked})
+    elif edge is not None:
+        alone = len(edge["names"]) == 1
+        held = {"name": edge["names"][0], "value": claim.params[edge["names"][0]]} if alone else {}
+        yield Event(rows + 1, "edge", {"part": edge["part"], "row": edge["row"], "names": edge["names"]} | held)
+    else:
+        fell = rows > 0 and bool(trace.loss[rows] < trace.loss[rows - 1])
+        yield Event(rows + 1, "stalled", {"attempts": rows, "fell": fell})
+
+
+def advice(claim: Solution, codes: Mapping[str, Mapping[str, Any]]) -> Phrase:
+    """What to do next where Levenberg–Marquardt ended before a minimum."""
+    key = "explain.run.next."
+    if "edge" in codes:
+        alone = "name" in codes["edge"]
+        told = {"name": codes["edge"]["name"], "value": repr(codes["edge"]["value"])} if alone else {}
+        return Phrase(key + ("edge" if alone else "edge.several"), **told)
+    if "attempts_over" in codes or "time_over" in codes:
+        return Phrase(key + ("attempts" if "attempts_over" in codes else "time"))
+    return Phrase(key + "stalled")
 
 
 def _shown(rows: int) -> list[int]:

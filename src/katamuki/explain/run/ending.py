@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from katamuki.backends import numpy_
+from katamuki.explain.run import descent as run_descent
 from katamuki.explain.run import valley as run_valley
 from katamuki.explain.run.events import Shape, steady_until
 from katamuki.explain.run.path import Path
@@ -228,9 +229,9 @@ def advice(subject: Subject, told: tuple[Event, ...], result: dict[str, Any]) ->
         if near is not None and near >= SAME:
             return Phrase(key + "converged")
         return Phrase(key + "batches", solver=solver) if "noise" in codes else _when_slow(result, solver)
-    if "burst" in codes:
-        return Phrase(key + "burst")
-    return Phrase(key + ("converged" if claim.state == "converged" else "slow"), solver=solver)
+    if claim.state == "slow":
+        return run_descent.advice(claim, codes)
+    return Phrase(key + ("burst" if "burst" in codes else "converged"))
 
 
 def _when_slow(result: dict[str, Any], solver: str) -> Phrase:

@@ -247,6 +247,19 @@ def _noise(values: Mapping[str, Any], lang: str) -> str:
     return say("noise", lang, steps=grouped(values["steps"]), each=few(each, lang))
 
 
+def _edge(values: Mapping[str, Any], lang: str) -> str:
+    if "name" not in values:
+        return say("edge.several", lang, part=values["part"], row=grouped(values["row"]))
+    told = {"name": values["name"], "value": repr(values["value"])}  # to be typed: every digit
+    return say("edge", lang, part=values["part"], row=grouped(values["row"]), **told)
+
+
+def _stalled(values: Mapping[str, Any], lang: str) -> str:
+    if not values["attempts"]:
+        return say("stalled.start", lang)
+    return say("stalled.fell" if values["fell"] else "stalled", lang, attempts=grouped(values["attempts"]))
+
+
 WORDS: Mapping[str, Callable[[Mapping[str, Any], str], str]] = {
     "start": _start,
     "batches": _batches,
@@ -278,12 +291,14 @@ WORDS: Mapping[str, Callable[[Mapping[str, Any], str], str]] = {
     "refused": _named("refused"),
     "converged": _converged,
     "attempts_over": _named("attempts_over"),
-    "stalled": _named("stalled"),
+    "edge": _edge,
+    "stalled": _stalled,
 }
 LABELS = {
     "start": "step", "accumulates": "every", "overshoots": "every", "valley": "to", "floor": "to", "arrival": "after",
     "cycle": "from", "plateau": "from", "swings": "from", "interrupted": "after", "time_over": "after",
     "solved": "method", "refused": "from", "converged": "end", "attempts_over": "end", "stalled": "end",
+    "edge": "end",
     "saturated": "end", "not_finite": "after", "pulled": "end", "smallest": "end", "undetermined": "end",
     "at_bound": "end", "stopped": "after", "batches": "every", "noise": "end",
 }  # fmt: skip

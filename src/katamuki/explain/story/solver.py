@@ -21,6 +21,8 @@ from katamuki.explain.story.notation import short
 MATRIX = 6  # parameters up to which Levenberg–Marquardt's matrices are shown
 SHOWN = 1e-4  # of a sum of squares: a smaller fall is not the difference of two numbers of six digits
 ROUNDING = 1e-11  # of a parameter: a step this short is other than the system's by rounding
+VANISHED = 3e-8  # a cosine of residuals and a column of J: what is left to gain is rounding of their squares
+PERFECT = 1e-13  # of the data: residuals below are rounding
 EVERY = ("lr", "alpha", "betas", "rho", "eps", "etas", "lambd")  # options that are always said
 USED = ("weight_decay", "momentum_decay")  # options that are said where they are not 0
 
@@ -166,11 +168,23 @@ def _judged(step: Step, found: Attempt, lang: str) -> list[Block]:
         Line(f"ratio = {short(found.came)} / {short(found.promised)} = {short(found.ratio)}"),
     ]
     if found.damping == 0.0:
-        key = "polish" if found.accepted else "polish.refused"
+        key = "polish.refused"
+        if found.accepted:
+            key = "polish" if _vanished(step, found) else "polish.forced"
         return [*lines, Words(say("step.attempt." + key))]
     lines.append(Line(say("step.attempt." + ("accepted" if found.accepted else "refused"))))
     damping = _damping(found)
     return [*lines, Line(damping)] if damping else lines
+
+
+def _vanished(step: Step, found: Attempt) -> bool:
+    """Whether the gradient, or all of the residuals, are what rounding leaves: MINPACK's cosine, and the rss."""
+    squares, weights = step.subject.y**2, step.subject.weights
+    rss, size = step.loss * step.n, float((squares if weights is None else weights * squares).sum())
+    if rss <= PERFECT**2 * size:
+        return True
+    lengths = np.sqrt(np.diag(found.normal) * rss)
+    return bool((np.abs(found.moment) <= VANISHED * lengths).all())
 
 
 def _fallen(step: Step, found: Attempt) -> str:
