@@ -302,6 +302,7 @@ NO_LANGUAGE = {
     "findings/bending.py": "the type of a compiled function",
     "findings/passes.py": "the type of a compiled function",
     "formula/functions.py": "what to write in a formula",
+    "many/products.py": "programs that are compiled, printed line by line",
     "ops.py": "where an operation's limits come from: papers and programs",
     "plot/": "places, in matplotlib's words",
     "problem/passes.py": "the type of a compiled function",
