@@ -149,6 +149,8 @@ def _about_the_end(solution: Solution, level: float) -> Iterator[Finding]:
     elif state in {"diverged", "interrupted"} or solution.solver in CONVERGING:
         values: dict[str, Any] = {"state": state, "steps": solution.steps, "name": solution.free[0]}
         how = None if state == "slow" else str(state)
+        if state == "diverged" and "lr" not in solution.options:
+            how = "diverged_start"
         if state == "interrupted" and solution.search is not None:
             how, values["starts"] = "interrupted_search", solution.search.starts
         yield finding("NOT_CONVERGED", "failure", how, **values)

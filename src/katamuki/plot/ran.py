@@ -110,7 +110,8 @@ def marks_of(events: Iterable[Told]) -> tuple[Mark, ...]:
     for event in events:
         if event.code == "arrival":
             finest = event.values["levels"][-1]
-            found.append(Mark(int(finest["step"]), "plot.mark.arrival", {"level": plain(finest["level"])}))
+            key = "plot.mark.arrival" + (".batches" if event.values["noisy"] else "")
+            found.append(Mark(int(finest["step"]), key, {"level": plain(finest["level"])}))
         elif event.code == "turn":
             found.append(Mark(event.step, "plot.mark.turn", {"name": event.values["name"]}))
         elif event.code in MARKED:

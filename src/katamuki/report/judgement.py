@@ -11,6 +11,7 @@ from katamuki.report.numbers import DASH, brief, number, table
 from katamuki.report.numbers import width as cells
 
 MARGIN = ("checked", "verdict", "severity.failure", "severity.warning", "severity.note")
+STOPPED = frozenset({"slow", "cycle"})  # not at the minimum: what is compared is the least-squares answer beside it
 KINDS = {"PASS": "good", "FAIL": "failed", "CANNOT TELL": "look"}
 
 
@@ -92,18 +93,21 @@ def _both(check: CheckReport, claim: Solution, lang: str, style: Style) -> list[
     def say(key: str) -> str:
         return messages.sentence("report.check." + key, lang)
 
-    rows = [["", say("ours"), say("theirs"), say("shared"), say("shared_stderr")]]
+    own = claim.reference if claim.state in STOPPED else None
+    between = [] if own is None else [messages.sentence("report.least_squares", lang)]
+    rows = [["", say("ours"), *between, say("theirs"), say("shared"), say("shared_stderr")]]
     for name, other in check.answer.items():
         rows.append(
             [
                 name,
                 number(claim.params.get(name)),
+                *([] if own is None else [number(own.params.get(name))]),
                 number(other),
                 _digits(check.digits.get(name)),
                 _digits(check.stderr_digits.get(name)),
             ]
         )
-    lines = table(rows)
+    lines = table(rows, gap=4 if own is None else 3)
     return [style("strong", lines[0]), *lines[1:]]
 
 

@@ -228,7 +228,7 @@ def _divergence(trace: Trace, solver: FirstOrder, facts: Mapping[str, Any]) -> d
     """Where it diverged, and the sentence that says what would not."""
     step = int(trace.index[-1]) + 1
     key = "first_order.diverged" if math.isfinite(trace.loss[-1]) else "first_order.overflow"
-    values: dict[str, Any] = {"step": step, "lr": f"{solver.lr:g}", "lower": f"{solver.lr / 10:.1g}"}
+    values: dict[str, Any] = {"step": step, "lr": f"{solver.lr:g}", "lower": f"{float(f'{solver.lr / 10:.1g}'):g}"}
     largest = facts.get("largest_lr")
     if largest is not None and solver.lr >= largest:
         key += ".steady" if isinstance(solver, ASGD) else ".safe"

@@ -17,9 +17,9 @@ import numpy as np
 
 from katamuki.problem import Problem
 from katamuki.records import Array, Reference, Trace
-from katamuki.solvers.first_order import FirstOrder
+from katamuki.solvers.first_order import ASGD, SGD, FirstOrder
 from katamuki.solvers.first_order_diagnosis import Diagnosis, cosine_of, is_there
-from katamuki.solvers.first_order_stability import pull
+from katamuki.solvers.first_order_stability import about_stability, pull
 
 PART, LEAST = 10, 10  # where a run is looked at: over its last tenth, and ten steps at least
 FAR = 10.0  # times what scatter adds to the loss: more than that is not noise
@@ -64,10 +64,7 @@ def of_batches(trace: Trace, solver: FirstOrder, reference: Reference | None, pe
     loss = float(trace.loss[-1])
     finite = math.isfinite(loss) and all(map(math.isfinite, trace.params[-1].tolist()))
     if not finite or lost:
-        step = int(trace.index[-1]) + 1
-        key = "first_order.batch_diverged" if finite else "first_order.overflow"
-        values = {"step": step, "lr": f"{solver.lr:g}", "lower": f"{solver.lr / 10:.1g}"}
-        return Diagnosis("diverged", None, {"step": step, "key": key, "values": values})
+        return Diagnosis("diverged", None, _divergence(trace, solver, reference, finite))
     slow: dict[str, Any] = {"batches": per_epoch} | ({"pull": True} if any(pull(solver)) else {})
     if reference is None:
         return Diagnosis("slow", None, slow)
@@ -76,6 +73,19 @@ def of_batches(trace: Trace, solver: FirstOrder, reference: Reference | None, pe
         return Diagnosis("converged", None, facts)
     noise = noise_of(trace, reference, per_epoch)
     return Diagnosis("slow", None, facts | slow | ({} if noise is None else {"noise": noise}))
+
+
+def _divergence(trace: Trace, solver: FirstOrder, reference: Reference | None, finite: bool) -> dict[str, Any]:
+    """Where it diverged, and what to try; the largest lr that is safe with all rows bounds that of batches."""
+    step = int(trace.index[-1]) + 1
+    key = "first_order.batch_diverged" if finite else "first_order.batch_overflow"
+    values: dict[str, Any] = {"step": step, "lr": f"{solver.lr:g}"}
+    known = reference is not None and isinstance(solver, (SGD, ASGD)) and math.isfinite(reference.curvature.sum())
+    largest = about_stability(trace, solver, reference.curvature).get("largest_lr") if reference and known else None
+    if largest is not None and solver.lr >= largest:
+        values |= {"largest": f"{largest:#.5g}", "lower": f"{float(f'{largest / 10.0:.1g}'):g}"}
+        key += ".safe"
+    return {"step": step, "key": key, "values": values}
 
 
 def noise_of(trace: Trace, reference: Reference, per_epoch: int) -> dict[str, Any] | None:

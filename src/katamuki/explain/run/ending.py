@@ -207,6 +207,9 @@ def advice(subject: Subject, told: tuple[Event, ...], result: dict[str, Any]) ->
     if "diverged" in codes:
         largest, fastest = codes["diverged"]["largest_lr"], codes["diverged"]["fastest_lr"]
         lr = codes["diverged"]["lr"]
+        if subject.noisy and isinstance(lr, float):
+            lower = claim.reason.get("values", {}).get("lower", Brief(lr / 10.0, 2))
+            return Phrase(key + "diverged.batches", solver=solver, lower=lower)
         if largest is None or not isinstance(lr, float) or lr < largest:
             lower = Brief(lr / 10.0, 2) if isinstance(lr, float) else ""
             return Phrase(key + "diverged", solver=solver, lower=lower)

@@ -47,8 +47,8 @@ class Path:
     """The finite rows of a trace, and where the answer is.
 
     ``index`` (rows,) steps taken before each row; ``params`` (rows, p); ``loss`` (rows,); ``best`` (p,) the answer, or
-    None; ``away`` (rows, p) = |params − best|; ``whole``: no row is missing. ``lasting``: for how many steps something must
-    hold to be told, where steps took batches, whose noise undoes what is shorter; 0 where they took all rows.
+    None; ``away`` (rows, p) = |params − best|; ``whole``: no row is missing. ``lasting``: for how many steps
+    something must hold to be told, where steps took batches, whose noise undoes what is shorter; 0 where not.
     """
 
     names: tuple[str, ...]
