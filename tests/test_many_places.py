@@ -78,6 +78,20 @@ def test_blocks_and_threads_change_no_bit(first_apart: bool, missing: Any, monke
         assert shared == 0
 
 
+def test_of_the_first_curve_only_its_places_matter_and_only_to_curves_that_have_them() -> None:
+    table = mixed()
+    other = {**table, "y": np.where(table["k"] == 0, 1.0 + table["t"], table["y"])}
+    apart = {**table, "t": np.where(table["k"] == 0, table["t"] * (1.0 + 1e-9), table["t"])}
+    one, two, three = (km.fit_many(DECAY, each, by="k", check=0).table for each in (table, other, apart))
+    assert one.slice(1).equals(two.slice(1))
+    assert not one.slice(0, 1).equals(two.slice(0, 1))
+    elsewhere = np.arange(4, COUNT, 5)
+    assert one.take(elsewhere).equals(three.take(elsewhere))
+    assert not one.slice(1).equals(three.slice(1))  # the documents say so
+    for name in "abc":
+        assert np.allclose(one.column(name).to_numpy()[1:], three.column(name).to_numpy()[1:], rtol=1e-9)
+
+
 def test_each_curve_is_what_fit_makes_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     table = mixed()
     many = km.fit_many(DECAY, table, by="k", check=COUNT)
