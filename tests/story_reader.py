@@ -170,7 +170,7 @@ def _joined(lines: list[str], mark: str) -> list[str]:
 
 def _backward(story: Story) -> Iterator[Claim]:
     lines = story.parts["2"]
-    story.row = int((re.search(r"\(row (\d+)\)", lines[0]) or ["", "1"])[1])
+    story.row = int((re.search(r"\((?:row|i =) (\d+)[,)]", lines[0]) or ["", "1"])[1])
     story.sums, rest = _tables(lines[1:], "i")
     for line in _joined(rest, r" {10,}= "):
         found = re.match(r" +(?:[^\s∂]\S* +)?(∂L/∂\S+) +(= .*)", line)

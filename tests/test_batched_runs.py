@@ -179,7 +179,15 @@ def test_the_command_takes_batches_and_a_seed() -> None:
     [
         ("adam:batch_size=0", "batch_size must be a whole number, 1 or more, or None for all rows, not 0"),
         ("adam:batch_size=2.5", "batch_size"),
+        ("adam:batch_size=2.5", "is no whole number\n  try: digits without decimals, such as 64"),
+        ("adam:batch_size=many", '"many" is no whole number\n  try: digits without decimals, such as 64'),
+        ("adam:lr=fast", "is no number\n  try: digits, with a point"),
         ("lbfgs:batch_size=8", "each must see all rows"),
+        ("lm:batch_size=8", "each must see all rows"),
+        ("auto:batch_size=8", "both see all rows\n  try: mini-batches are for first-order solvers: --solver adam:b"),
+        ("linear:batch_size=8", "sums over all rows\n  try: mini-batches are for first-order solvers: --solver adam:b"),
+        ("auto:max_iter=8", 'auto has no option "max_iter", nor any other\n  try: a solver that has it: lbfgs'),
+        ("linear:shape=8", 'linear has no option "shape", nor any other\n  try: --solver linear'),
     ],
 )
 def test_the_command_refuses_what_is_no_batch_size(solver: str, said: str) -> None:

@@ -24,7 +24,7 @@ from wells import DECAY, TIMES, decays, long
 VALIDATE = fastjsonschema.compile(
     json.loads(files("katamuki.report").joinpath("many_schema.json").read_text(encoding="utf-8"))
 )
-SPEED = re.compile(r"\d[\d ]*(\.\d+)? m?s +\d[\d ]* curves a second")
+SPEED = re.compile(r"\d[\d ]*(\.\d+)? m?s +\d[\d .]* curves? a second")
 WELLS = [f"{row}{column}" for row in "ABC" for column in range(1, 5)]
 
 

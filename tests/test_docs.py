@@ -101,7 +101,7 @@ def plain(printed: str) -> list[str]:
     for raw in printed.rstrip().splitlines():
         line = re.sub(r"\b\d[\d.,]* ?(ns|µs|ms|s)\b", "TIME", raw)
         line = re.sub(r"\b\d+ times\b", "N times", line)
-        line = re.sub(r"\b\d[\d ]* curves a second\b", "N curves a second", line)
+        line = re.sub(r"\b\d[\d .]* curves? a second\b", "N curves a second", line)
         line = re.sub(r"\bagree to 1\d\.\d digits\b", "agree to MANY digits", line)
         line = re.sub(r"\b\d(\.\d+)?e[-−]1\d\b", "NOISE", line)
         line = re.sub(r"\b(digits|std\.errors) 1\d\b", r"\1 MANY", line)

@@ -14,6 +14,8 @@ import torch
 
 import katamuki as km
 from katamuki.explain.run import facts as run_facts
+from katamuki.explain.run import sentences
+from katamuki.report.numbers import width
 from story_reader import claims
 from test_first_order_batches import loader
 
@@ -100,6 +102,24 @@ def test_rows_are_named_beside_their_place_in_the_batch() -> None:
     assert [int(line[1]) for line in lines[head + 1 : head + 9]] == list(step.batch.rows)
     shown = [float(line[2]) for line in lines[head + 1 : head + 9]]
     assert np.allclose(shown, X[np.array(step.batch.rows) - 1], rtol=1e-5)
+    for i, row in enumerate(step.batch.rows, start=1):
+        assert i != row, "the two would not be told apart"
+        assert f"from L to the left   (i = {i}) " in step.explain(row=i)
+        assert f"(i = {i}) " in step.explain(row=i, lang="ja")
+        assert f"step 3 · i = {i}, row {row}<" in step.draw(i).text
+        assert f"ステップ 3 · i = {i}、{row} 行目<" in step.draw(i, lang="ja").text
+    assert "(row 2)" in fitted(km.Adam(steps=5)).step(3).explain(row=2)
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_a_heading_of_many_options_goes_on_set_in(lang: str) -> None:
+    step = fitted(km.Adam(lr=0.012345678, betas=(0.912345, 0.99912345), steps=2, batch_size=8)).step(2)
+    lines = step.explain(lang=lang).splitlines()
+    more = lines.index(next(line for line in lines if "float64" in line))
+    assert more >= 1
+    assert all(line.startswith("   ") and line[3] != " " for line in lines[1 : more + 1])
+    assert max(map(width, lines)) <= 80
+    assert "batch_size=8" in " ".join(lines[: more + 1])
 
 
 def test_a_loaded_fit_tells_the_same_step(tmp_path: Path) -> None:
@@ -132,6 +152,7 @@ def test_the_runs_story_compares_losses_of_all_rows_only(monkeypatch: pytest.Mon
     e = np.exp(-0.5 * X) - Y
     assert abs(story.events[0].values["loss"] - np.mean(e * e)) <= 1e-14
     assert dict(story.events[1].values) == {"size": 6, "rows": 60, "per_epoch": 10, "epochs": 90.0, "seed": 4}
+    assert "a step takes 6 of 60 rows, 10 batches an epoch, 90 epochs" in " ".join(story.text().split())
     noise = next(one for one in story.events if one.code == "noise")
     assert noise.values == fit.solution.reason["noise"]
     assert story.advice.key == "explain.run.next.batches"
@@ -142,6 +163,18 @@ def test_the_runs_story_compares_losses_of_all_rows_only(monkeypatch: pytest.Mon
     short = fit.explain()
     assert short.events[0].values["loss"] == story.events[0].values["loss"]
     assert {one.code for one in short.events} <= set(codes)
+
+
+def test_epochs_are_counted_whole_and_the_last_batch_of_each_is_told() -> None:
+    fit = fitted(km.SGD(lr=0.01, steps=20_000, batch_size=23))
+    told = " ".join(fit.explain().text().split())
+    assert "a step takes 23 of 60 rows, the last of an epoch's 3 batches 14; 6667 epochs;" in told
+    assert {len(fit.step(k).batch.rows) for k in (1, 2, 3)} == {23, 14}
+    assert "最後だけは14行です。全部で6667エポック" in "".join(fit.explain().text("ja").split())
+    short = " ".join(fitted(km.SGD(lr=0.01, steps=20, batch_size=23)).explain().text().split())
+    assert "6.67 epochs" in short
+    event = next(one for one in fit.explain().events if one.code == "batches")
+    assert "66 667 epochs" in sentences.WORDS["batches"]({**event.values, "epochs": 200_000 / 3}, "en")
 
 
 def test_without_zero_grad_takes_the_same_batches() -> None:

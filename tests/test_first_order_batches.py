@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import re
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -172,7 +175,10 @@ def test_a_run_on_batches_is_slow_says_how_it_scattered_and_never_cycles() -> No
     assert abs(facts["floor"] - (fit.loss - fit.solution.reference.loss)) <= 1e-15
     assert not {"stability", "passed", "zigzag"} & facts.keys()
     text = str(fit)
-    assert "each step saw 45 of 90 rows" in text
+    assert "each step saw 45 of 90 rows, whose gradient is not that of all" in " ".join(text.split())
+    uneven = fitted(km.SGD(lr=0.3, steps=4000, batch_size=40), seed=2)
+    assert "each step saw 40 of 90 rows, the last of each epoch 10," in " ".join(str(uneven).split())
+    assert "各エポックの最後のステップは10行だけ" in re.sub(r"\s", "", uneven.text(lang="ja"))
     assert "larger batch_size" in text
     whole = fitted(km.SGD(lr=0.3, steps=4000), seed=2)
     assert "batch" not in str(whole)
@@ -266,7 +272,7 @@ def test_the_seed_decides_and_threads_do_not() -> None:
     assert fitted(solver, seed=5).params != one.params
 
 
-@pytest.mark.parametrize("given", [0, -1, 2.5, "x", True, np.int64(4)])
+@pytest.mark.parametrize("given", [0, -1, 2.5, "x", True, np.int64(0), np.float64(4), np.bool_(True)])
 def test_a_batch_size_that_is_none_is_refused_by_name(given: Any) -> None:
     for kind in FIRST_ORDER:
         with pytest.raises(km.BoundsError, match="batch_size must be a whole number, 1 or more, or None"):
@@ -275,8 +281,27 @@ def test_a_batch_size_that_is_none_is_refused_by_name(given: Any) -> None:
 
 @pytest.mark.parametrize("kind", [km.LBFGS, km.LevenbergMarquardt, km.Linear])
 def test_solvers_that_need_all_rows_have_no_batches(kind: Any) -> None:
-    with pytest.raises(TypeError, match="batch_size"):
+    why = "sums over all rows" if kind is km.Linear else "each must see all rows"
+    with pytest.raises(km.BoundsError, match=f"{kind.__name__} has no batch_size: .*{why}") as caught:
         kind(batch_size=4)
+    assert "km.Adam(batch_size=64)" in str(caught.value)
+    with pytest.raises(TypeError, match="batch_sizes"):
+        kind(batch_sizes=4)
+    assert "batch_size" not in inspect.signature(kind).parameters
+
+
+def test_numbers_of_numpy_are_taken_as_what_they_are(tmp_path: Path) -> None:
+    plain = km.Adam(lr=0.5, betas=(0.5, 0.875), steps=20, batch_size=5)
+    given = km.Adam(lr=np.float32(0.5), betas=(np.float32(0.5), 0.875), steps=np.int64(20), batch_size=np.int16(5))
+    assert repr(given) == repr(plain)
+    assert repr(km.LBFGS(steps=np.int64(3), history_size=np.uint8(4))) == repr(km.LBFGS(steps=3, history_size=4))
+    assert repr(km.LevenbergMarquardt(max_steps=np.int64(30))) == repr(km.LevenbergMarquardt(max_steps=30))
+    one, two = fitted(plain), fitted(given)
+    assert one.params == two.params
+    two.save(tmp_path / "fit.json")
+    assert km.load(tmp_path / "fit.json").solution.options == one.solution.options
+    fitted(km.LevenbergMarquardt(max_steps=np.int64(30))).save(tmp_path / "lm.json")
+    assert km.load(tmp_path / "lm.json").solution.options == {"max_steps": 30}
 
 
 def test_rprop_and_its_smallest_step_are_judged_without_a_false_reason() -> None:

@@ -41,6 +41,25 @@ def test_one_good_curve_is_one(many: km.Many) -> None:
     assert "over the one good curve\n" in many.text()
 
 
+@pytest.mark.parametrize(
+    ("seconds", "en", "ja"),
+    [
+        (2.8, "1.4 curves a second", "毎秒 1.4 本"),
+        (4.0, "   1 curve a second", "毎秒 1 本"),
+        (40.0, "0.1 curves a second", "毎秒 0.1 本"),
+        (0.403, "9.9 curves a second", "毎秒 9.9 本"),
+        (0.401, "10 curves a second", "毎秒 10 本"),
+        (1e-4, "40 000 curves a second", "毎秒 40 000 本"),
+    ],
+)
+def test_a_low_speed_is_no_rounded_one(
+    many: km.Many, seconds: float, en: str, ja: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(many, "seconds", seconds)
+    assert f"{en}\n" in many.text()
+    assert f"{ja}\n" in many.text("ja")
+
+
 def test_japanese_has_no_foreign_comma(many: km.Many) -> None:
     assert "曲線 4 本、" in many.text("ja")
     assert "4 curves, " in many.text()

@@ -312,6 +312,10 @@ def test_a_step_is_not_told_where_its_rows_cannot_be_had_again(tmp_path):
     for other in (km.load(tmp_path / "fit.json"), streamed(DECAY, path, 2, solver=km.SGD(steps=3), start=START)):
         with pytest.raises(km.DataError, match="story of a step"):
             other.step(1)
+    with pytest.raises(km.DataError, match="a fit that was loaded has no way to them") as caught:
+        km.load(tmp_path / "fit.json").step(1)
+    assert caught.value.code == "E-STREAM"
+    assert "with the same seed each step takes the same rows" in str(caught.value)
     assert fit.step(30).number == 30
     write(path, {name: one[::-1] for name, one in DATA.items()})
     with pytest.raises(km.DataError) as caught:

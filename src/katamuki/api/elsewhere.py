@@ -95,12 +95,16 @@ def refuse_batches(rows: Elsewhere, size: int) -> None:
         raise BackendError("E-BACKEND", "batches.cluster", size=size)
 
 
-def refuse_sample(source: Source, what: str) -> None:
-    """Refuse what would take the sample of a fit for its rows; ``what`` is a key of the catalogue."""
+def refuse_sample(source: Source, what: str, again: bool = False) -> None:
+    """Refuse what would take the sample of a fit for its rows; ``what`` is a key of the catalogue.
+
+    ``again``: a fit that was not loaded would read its rows once more.
+    """
     if source.sample == 0:
         raise DataError("E-ROWS", "sql.rows", what=Phrase(what))
     if source.sample is not None:
-        raise DataError("E-STREAM", "stream.sample", what=Phrase(what), sample=source.sample)
+        key = "stream.loaded" if again else "stream.sample"
+        raise DataError("E-STREAM", key, what=Phrase(what), sample=source.sample)
 
 
 def refuse_unseen(source: Source, what: str) -> None:

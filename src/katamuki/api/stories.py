@@ -100,7 +100,7 @@ class Stories(Fitted):
         from katamuki.explain.step.facts import step_of
 
         if self._passing is None:
-            refuse_sample(self.data, "stream.what.step")
+            refuse_sample(self.data, "stream.what.step", again=bool(self.solution.options.get("batch_size")))
         return step_of(self._subject(), k)
 
     def without_zero_grad(self) -> Fit:

@@ -44,7 +44,11 @@ def whole(flag: str, text: str) -> int:
     >>> whole("--steps", "1e6"), whole("--steps", "6000")
     (1000000, 6000)
     """
-    return whole_of(flag, text, number(flag, text))
+    try:
+        value = number(flag, text)
+    except KatamukiError:
+        raise usage("cli.no_whole", flag=flag, given=text) from None
+    return whole_of(flag, text, value)
 
 
 def whole_of(flag: str, text: str, value: float) -> int:
@@ -238,11 +242,23 @@ def _made(text: str, short: Mapping[str, str | None]) -> Any:
     for option, value in given.items():
         if option not in fields:
             near = nearest(option, fields)
-            key = "cli.option" + ("_near" if near else "_batch" if option == "batch_size" and fields else "")
-            raise usage(key, option=option, solver=name, near=near, all=", ".join(fields) or "-")
+            others = ", ".join(one for one in CLASSES if _has(one, option))
+            raise usage(_no_option(name, option, near), option=option, solver=name, near=near,
+                        all=", ".join(fields), having=others)  # fmt: skip
         flag = f"--{option}" if short.get(option) is not None else f"--solver {name}:{option}"
         values[option] = _typed(flag, value, str(fields[option].type))
     return "auto" if made is None else made(**values)
+
+
+def _no_option(solver: str, option: str, near: str | None) -> str:
+    """The sentence for an option that a solver lacks: with its nearest name, or why there is none."""
+    if near:
+        return "cli.option_near"
+    if option == "batch_size":
+        return "cli.option_batch_" + {"auto": "auto", "linear": "closed"}.get(solver, "all")
+    if solver not in ("auto", "linear"):
+        return "cli.option"
+    return "cli.option_bare" if any(_has(one, option) for one in CLASSES) else "cli.option_none"
 
 
 def _has(solver: str, option: str) -> bool:

@@ -136,12 +136,15 @@ def _slow(claim: Solution, lang: str, columns: int, style: Style) -> list[str]:
 
 def _noise(claim: Solution, noise: Mapping[str, Any], lang: str) -> str:
     """That gradients are those of batches, and where the last steps lay."""
-    counts = {"size": grouped(int(claim.options["batch_size"])), "rows": grouped(claim.n)}
+    size = int(claim.options["batch_size"])
+    last = claim.n % size  # an epoch's last batch is smaller where there are rows left over
+    counts = {"size": grouped(size), "rows": grouped(claim.n), "last": grouped(last)}
     names = list(noise["middle"])
     each = [f"{one} {_signed(noise['middle'][one])} ± {brief(noise['scatter'][one], 3)}" for one in names[:NAMED]]
     if len(names) > NAMED:
         each.append("…")
-    return _say("slow.why.noise", lang, **counts, steps=grouped(noise["steps"]), each=messages.Listing(tuple(each)))
+    key = "slow.why.noise.last" if last else "slow.why.noise"
+    return _say(key, lang, **counts, steps=grouped(noise["steps"]), each=messages.Listing(tuple(each)))
 
 
 def _pulls(claim: Solution) -> dict[str, float]:

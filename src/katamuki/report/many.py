@@ -18,7 +18,7 @@ from katamuki.report.document import _data, jsonable, provenance
 from katamuki.report.judgement import hang
 from katamuki.report.keys import jsonable_key, said
 from katamuki.report.layout import Style, hanging, head, unstyled
-from katamuki.report.numbers import fitting, grouped, left, number, seconds
+from katamuki.report.numbers import brief, fitting, grouped, left, number, seconds
 from katamuki.report.numbers import width as cells
 from katamuki.report.printed import _few, _left_out, _read
 
@@ -222,7 +222,9 @@ def _heading(many: Table, lang: str, width: int) -> list[str]:
         columns=width,
     )
     spent = max(many.seconds, 1e-9)
-    speed = _say("speed", lang, speed=grouped(round(len(many) / spent)))
+    rate = len(many) / spent
+    paced = grouped(round(rate)) if rate >= 9.95 else brief(rate, 2)  # two digits, or whole
+    speed = _say("speed.one" if paced == "1" else "speed", lang, speed=paced)
     if many.resumed:
         speed = _say("resumed", lang, count=grouped(many.resumed))
     curves = _say("curves.one" if len(many) == 1 else "curves", lang, curves=grouped(len(many)))

@@ -22,7 +22,8 @@ from katamuki.problem import BLOCK, Problem
 from katamuki.records import Array, Trace
 from katamuki.solvers import lbfgs_search as at
 from katamuki.solvers import lbfgs_step as core
-from katamuki.solvers.first_order.ranges import is_number, is_whole
+from katamuki.solvers.all_rows import needs_all_rows
+from katamuki.solvers.first_order.ranges import is_number, is_whole, plain
 from katamuki.solvers.first_order_run import ROW_COST, SLICE, Progress
 from katamuki.solvers.first_order_steps import FAR, data_of, is_threaded
 from katamuki.solvers.pace import Pace
@@ -33,6 +34,7 @@ MOST = 100_000  # steps and remembered pairs: the trace has a row for each, the 
 Ending = Literal["steps_over", "still", "diverged", "no_start", "interrupted", "time_over"]
 
 
+@needs_all_rows("solvers.batches")
 @dataclass(frozen=True, kw_only=True)
 class LBFGS:
     """Newton's direction from the last gradients alone: ``torch.optim.LBFGS`` on all rows at once.
@@ -91,10 +93,11 @@ class LBFGS:
 
     def __post_init__(self) -> None:
         for one in fields(self):
-            value = getattr(self, one.name)
+            value = plain(getattr(self, one.name))
             accepts, words = _RANGES[one.name]
             if not accepts(value):
                 raise BoundsError("E-USAGE", words, solver="LBFGS", option=one.name, given=repr(value), most=str(MOST))
+            object.__setattr__(self, one.name, value)
 
     def packed(self) -> Array:
         """The options as the compiled loop reads them."""

@@ -21,6 +21,7 @@ from katamuki.problem import SMALL, Problem, passes
 from katamuki.records import Array
 from katamuki.solvers import damped_step as core
 from katamuki.solvers import rounding
+from katamuki.solvers.all_rows import needs_all_rows
 from katamuki.solvers.pace import Pace
 
 SLICE = 0.02  # seconds
@@ -39,6 +40,7 @@ ENDINGS: dict[int, Ending] = {
 }
 
 
+@needs_all_rows("solvers.batches")
 @dataclass(frozen=True, kw_only=True)
 class LevenbergMarquardt:
     """Damped least squares: δ minimises ‖r − Jδ‖² + damping·‖Dδ‖².
@@ -75,6 +77,7 @@ class LevenbergMarquardt:
         steps = self.max_steps
         if not isinstance(steps, int | np.integer) or isinstance(steps, bool) or not 1 <= steps <= MOST_STEPS:
             raise BoundsError("E-USAGE", "solvers.max_steps", given=repr(steps))
+        object.__setattr__(self, "max_steps", int(steps))  # NumPy's is no number in JSON
 
 
 @dataclass(slots=True)

@@ -18,6 +18,7 @@ from katamuki.backends.native import address_of
 from katamuki.problem import Problem
 from katamuki.problem.double_double import double_double_pass
 from katamuki.records import Array
+from katamuki.solvers.all_rows import needs_all_rows
 from katamuki.solvers.pace import Pace
 
 CONDITION = 1e3  # of the scaled columns: beyond it QR in doubles leaves fewer than 12 digits
@@ -27,6 +28,7 @@ CANCELLED = 1e-28  # of Σ w y²: what the sums cannot tell from 0; the residual
 DEPENDENT = Decimal("1e-26")
 
 
+@needs_all_rows("solvers.batches_closed")
 @dataclass(frozen=True, kw_only=True)
 class Linear:
     """The closed form, for formulas linear in their free parameters.

@@ -23,7 +23,7 @@ from katamuki.explain.step.record import Step
 from katamuki.explain.story.forward import rule_of
 from katamuki.explain.story.notation import short
 from katamuki.explain.story.text import check_row, tape_with
-from katamuki.report.numbers import width
+from katamuki.report.numbers import grouped, width
 
 FONT = "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', 'Noto Sans CJK JP', Arial, sans-serif"
 LETTER = 7.4  # pixels of a letter at 13 px, generously
@@ -205,7 +205,7 @@ def _heading(picture: _Picture, layout: Layout) -> list[str]:
     """The picture's frame, its name and its text alternative, the ground and the arrow heads."""
     step, high = picture.step, layout.height + 2 * LINE + 12.0
     key = "title" if picture.row is not None else "title.all"
-    title = picture.say(key, step=step.number, row=picture.row, rows=step.n, formula=step.formula)
+    title = picture.say(key, step=step.number, row=_followed(picture), rows=step.n, formula=step.formula)
     return [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {layout.width:.0f} {high:.0f}"'
         f' width="{layout.width:.0f}" height="{high:.0f}" role="img" lang="{picture.lang}"'
@@ -216,6 +216,14 @@ def _heading(picture: _Picture, layout: Layout) -> list[str]:
         f' orient="auto"><path d="M0 0L8 4L0 8z" fill="{FAINT}"/></marker></defs>',
         f'<rect width="{layout.width:.0f}" height="{high:.0f}" fill="#ffffff"/>',
     ]
+
+
+def _followed(picture: _Picture) -> str:
+    """The row in words; in a batch its place there and its number in the data."""
+    batch, row = picture.step.batch, picture.row
+    if batch is None or row is None:
+        return picture.say("of_row", row=row)
+    return picture.say("of_row.batch", i=row, row=grouped(batch.rows[row - 1]))
 
 
 def _edge(path: tuple[Place, ...]) -> str:
@@ -265,7 +273,7 @@ def _label(at: Place, edge: Edge, lines: list[str]) -> str:
 def _legend(picture: _Picture, layout: Layout) -> list[str]:
     """What the picture is of, and what its signs mean."""
     step = picture.step
-    of = picture.say("of_row", row=picture.row) if picture.row is not None else picture.say("of_all", rows=step.n)
+    of = _followed(picture) if picture.row is not None else picture.say("of_all", rows=step.n)
     said = [f"{picture.say('step', step=step.number)} · {of}", picture.say("legend", rows=step.n)]
     if len(picture.nodes) > MANY:
         said[0] += " · " + picture.say("large", nodes=len(picture.nodes))

@@ -16,6 +16,7 @@ from katamuki.report.numbers import DASH, MINUS, brief, grouped, number, plain
 
 TIMES = 0.05  # a first step of fewer lr is not measured in lr
 LOSSLESS = 0.995  # of a swing: what is kept beyond this counts as all
+COUNTED = 100  # epochs from which they are whole ones
 NAMES = 4  # parameters that are named; the others are counted
 
 
@@ -237,9 +238,12 @@ def _saturated(values: Mapping[str, Any], lang: str) -> str:
 
 
 def _batches(values: Mapping[str, Any], lang: str) -> str:
-    key = "batches" if values["per_epoch"] > 1 else "batches.whole"
-    told = {name: grouped(values[name]) for name in ("size", "rows", "per_epoch")}
-    return say(key, lang, **told, epochs=brief(values["epochs"], 3), seed=values["seed"])
+    last = values["rows"] % values["size"]  # an epoch's last batch is smaller where there are rows left over
+    key = ("batches.last" if last else "batches") if values["per_epoch"] > 1 else "batches.whole"
+    told = {name: grouped(values[name]) for name in ("size", "rows", "per_epoch")} | {"last": grouped(last)}
+    epochs = values["epochs"]
+    said = brief(epochs, 3) if epochs < COUNTED else grouped(round(epochs))
+    return say(key, lang, **told, epochs=said, seed=values["seed"])
 
 
 def _noise(values: Mapping[str, Any], lang: str) -> str:

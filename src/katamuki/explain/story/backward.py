@@ -141,7 +141,8 @@ def _loose(rule: str) -> bool:
 def backward(step: Step, tape: Tape, row: int, shown: Sequence[int], level: str, lang: str) -> list[Block]:
     """Part 2: the walk back, the sums that need a table, the check by differences, what earlier steps left."""
     rules = level == "rules"
-    beside = "" if rules else f"({messages.sentence('step.row', lang, row=row)})"
+    place = "step.row" if step.batch is None else "step.row.batch"  # in a batch as the tables' i
+    beside = "" if rules else f"({messages.sentence(place, lang, row=row)})"
     blocks: list[Block] = [Head("2", messages.sentence("step.backward", lang), beside, torch_lines.BACKWARD)]
     walk = _Walk(step, tape, row, rules, lang)
     if step.subject.graph is None:

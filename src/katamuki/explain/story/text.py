@@ -16,7 +16,7 @@ from katamuki.explain.graph.tape import Tape, opaque, predicted, record
 from katamuki.explain.step.record import Batch, Step
 from katamuki.explain.story import help as story_help
 from katamuki.explain.story.backward import backward
-from katamuki.explain.story.blocks import INDENT, Block, Gap, Line, as_text, flow, left, width
+from katamuki.explain.story.blocks import COLUMNS, INDENT, Block, Gap, Line, as_text, flow, left, width
 from katamuki.explain.story.figures import decimals, fixed, plainly
 from katamuki.explain.story.forward import ALL_ROWS, FIRST_ROWS, MOST_PARAMS, forward
 from katamuki.explain.story.help import helped
@@ -89,7 +89,10 @@ def title(step: Step, lang: str) -> list[Block]:
     said = [f"{first}   ", solver_name(step), *options(step), f"   {step.dtype}"]
     if step.subject.solution.state == "diverged":
         said.append("   " + messages.sentence("step.diverged", lang, step=grouped(step.steps + 1)))
-    lines: list[Block] = [Line(line, indent=0) for line in flow(said, 80, gap=2)]
+    begun, *rest = flow(said, COLUMNS, gap=2)
+    if rest:  # they are set in
+        begun, *rest = flow(said, COLUMNS - INDENT, gap=2)
+    lines: list[Block] = [Line(begun, indent=0), *(Line(line.strip()) for line in rest)]
     return [*lines, *([] if step.batch is None else [Line(_batch(step.batch, lang), indent=0, hang=INDENT)])]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import fields
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 from katamuki.errors import BoundsError
@@ -19,6 +20,22 @@ if TYPE_CHECKING:
 STEPS = 6000  # the tutorial's
 
 Range = tuple[Callable[[Any], bool], str]
+
+
+def plain(value: Any) -> Any:
+    """NumPy's numbers, alone or in a tuple, as Python's, which JSON and sentences know; anything else as it is.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> plain(np.int64(5)), plain((np.float32(0.5), 0.999)), plain(True), plain("5")
+    (5, (0.5, 0.999), True, '5')
+    """
+    if isinstance(value, tuple):
+        return tuple(map(plain, value))
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return value
+    return int(value) if isinstance(value, Integral) else float(value)
 
 
 def is_number(value: Any) -> bool:
@@ -71,7 +88,8 @@ def check(solver: FirstOrder) -> None:
     """Refuse an option outside its range, naming it."""
     kind = type(solver).__name__
     for one in fields(solver):
-        value = getattr(solver, one.name)
+        value = plain(getattr(solver, one.name))
         accepts, words = _RANGES.get(f"{kind}.{one.name}") or _RANGES[one.name]
         if not accepts(value):
             raise BoundsError("E-USAGE", f"first_order.{words}", solver=kind, option=one.name, given=repr(value))
+        object.__setattr__(solver, one.name, value)
