@@ -306,7 +306,22 @@ def test_numbers_of_numpy_are_taken_as_what_they_are(tmp_path: Path) -> None:
 
 def test_rprop_and_its_smallest_step_are_judged_without_a_false_reason() -> None:
     fit = fitted(Rprop(steps=3000, batch_size=9))
-    assert "smallest" not in fit.solution.reason
+    assert not {"smallest", "noise"} & fit.solution.reason.keys()
+    assert fit.solution.reason["shrunk"] == 1e-6
+    assert np.abs(fit.trace.step[-21:-1]).max() < 1e-5
+    for text in (str(fit), fit.explain().text()):
+        assert "signs of the gradient differ from batch to batch" in " ".join(text.split())
+        assert "all rows in every step (no batch_size), or solver lm" in " ".join(text.split())
+        assert max(map(len, text.splitlines())) <= 80
+    said = next(one for one in fit.findings if one.code == "SLOW")
+    assert "no nearer by more steps" in said.text
+    assert "batch_size=None" in said.remedy
+    more, whole = fitted(Rprop(steps=6000, batch_size=9)), fitted(Rprop(steps=3000))
+    least = whole.solution.reference.loss
+    assert more.loss - least > 0.5 * (fit.loss - least)  # more steps do not help, all rows do
+    assert whole.loss - least < 1e-9
+    early = fitted(Rprop(steps=25, batch_size=9))
+    assert "shrunk" not in early.solution.reason
 
 
 def test_weight_decay_and_a_missing_answer_are_said_of_batches_too() -> None:

@@ -38,7 +38,7 @@ REGION = 0.01  # Cook's distance as an F ratio: the row moves the answer out of 
 FAR_AWAY = 1e3  # standard errors of a row beyond which what else is found is its doing
 EXACT_RUNS = 200  # rows up to which the runs' probability is counted; beyond, the normal approximation
 
-KEPT_AWAY = ("pulled", "smallest", "nearer", "pull", "still")  # facts behind SLOW, with words of their own
+KEPT_AWAY = ("pulled", "smallest", "shrunk", "nearer", "pull", "still")  # facts behind SLOW, with words of their own
 ABOUT_A_ROW = frozenset({"OUTLIERS", "INFLUENTIAL"})
 AT_MINIMUM = frozenset({"exact", "converged", "not_identifiable"})
 CONVERGING = frozenset({"linear", "levenbergmarquardt"})

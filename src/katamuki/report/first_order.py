@@ -108,8 +108,10 @@ def _slow(claim: Solution, lang: str, columns: int, style: Style) -> list[str]:
     asked, facts = claim.options.get("steps"), claim.reason
     pulls = _pulls(claim) if "pull" in facts or "pulled" in facts else {}
     out_of_time = isinstance(asked, int) and claim.steps < asked
-    key = next((one for one in ("pulled", "smallest", "still") if one in facts), "time" if out_of_time else "")
-    values = {"steps": grouped(claim.steps), "size": f"{facts.get('smallest', 0.0):g}"}
+    key = next(
+        (one for one in ("pulled", "smallest", "shrunk", "still") if one in facts), "time" if out_of_time else ""
+    )
+    values = {"steps": grouped(claim.steps), "size": f"{facts.get('smallest', facts.get('shrunk', 0.0)):g}"}
     lines = [style("look", _say("slow." + key if key else "slow", lang, **values))]
 
     def say(word: str, sentence: str) -> None:
@@ -121,12 +123,14 @@ def _slow(claim: Solution, lang: str, columns: int, style: Style) -> list[str]:
     elif "nearer" in facts:
         stability = _stability(claim, lang)
         say("why", _say("slow.why.nearer", lang, step=grouped(int(facts["nearer"])), stability=stability))
+    if "shrunk" in facts:
+        say("why", _say("slow.why.shrunk", lang))
     noise = facts.get("noise")
     if noise is not None:
         say("why", _noise(claim, noise, lang))
     above = claim.loss - (claim.reference.loss if claim.reference is not None else math.nan)
     say("floor", _say("slow.floor", lang, value=brief(above, 3)))
-    ways = (f"slow.{one}.remedy" for one in ("pulled", "smallest", "nearer", "pull", "still") if one in facts)
+    ways = (f"slow.{one}.remedy" for one in ("pulled", "smallest", "shrunk", "nearer", "pull", "still") if one in facts)
     usual = "slow.remedy" if noise is None else "slow.batches.remedy"
     remedy = next(ways, usual) if claim.zero_grad else "accumulates.remedy"
     zeros = messages.Listing(tuple(f"{name} 0" for name in pulls))

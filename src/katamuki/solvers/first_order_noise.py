@@ -17,11 +17,12 @@ import numpy as np
 
 from katamuki.problem import Problem
 from katamuki.records import Array, Reference, Trace
-from katamuki.solvers.first_order import ASGD, SGD, FirstOrder
-from katamuki.solvers.first_order_diagnosis import Diagnosis, cosine_of, is_there
+from katamuki.solvers.first_order import ASGD, SGD, FirstOrder, Rprop
+from katamuki.solvers.first_order_diagnosis import ORBIT, Diagnosis, cosine_of, is_there
 from katamuki.solvers.first_order_stability import about_stability, pull
 
 PART, LEAST = 10, 10  # where a run is looked at: over its last tenth, and ten steps at least
+NEARLY = 10.0  # times Rprop's smallest step
 FAR = 10.0  # times what scatter adds to the loss: more than that is not noise
 
 
@@ -45,7 +46,8 @@ def of_batches(trace: Trace, solver: FirstOrder, reference: Reference | None, pe
     -------
     Diagnosis
         State "converged", "slow" or "diverged", never "cycle". Facts, each only where it has a meaning: ``batches`` (of
-        an epoch), ``pull`` (True: weight decay leads elsewhere), ``cosine`` and ``floor`` as
+        an epoch), ``pull`` (True: weight decay leads elsewhere), ``shrunk`` (Rprop's smallest step: its
+        steps have come down to it), ``cosine`` and ``floor`` as
         :func:`katamuki.solvers.first_order_diagnosis.diagnose` has them; ``noise``, where that is what keeps the run
         away: over the last ``steps`` (how many), of each parameter the ``middle`` of its path, less the answer, and its
         ``scatter`` about that middle (root mean square), both in its unit; ``step``, ``key`` and ``values`` of a
@@ -71,6 +73,8 @@ def of_batches(trace: Trace, solver: FirstOrder, reference: Reference | None, pe
     facts: dict[str, Any] = {"floor": loss - reference.loss, "cosine": cosine_of(trace, reference)}
     if is_there(trace, reference, facts["cosine"]):
         return Diagnosis("converged", None, facts)
+    if isinstance(solver, Rprop) and _has_shrunk(trace, solver):
+        return Diagnosis("slow", None, facts | slow | {"shrunk": solver.step_sizes[0]})
     noise = noise_of(trace, reference, per_epoch)
     return Diagnosis("slow", None, facts | slow | ({} if noise is None else {"noise": noise}))
 
@@ -86,6 +90,13 @@ def _divergence(trace: Trace, solver: FirstOrder, reference: Reference | None, f
         values |= {"largest": f"{largest:#.5g}", "lower": f"{float(f'{largest / 10.0:.1g}'):g}"}
         key += ".safe"
     return {"step": step, "key": key, "values": values}
+
+
+def _has_shrunk(trace: Trace, solver: Rprop) -> bool:
+    """Whether signs that differ from batch to batch have made every late step nearly the smallest that there is."""
+    if len(trace) <= ORBIT + 1 or "accumulated" in trace.extra:
+        return False
+    return bool((np.abs(trace.step[-1 - ORBIT : -1]) <= NEARLY * solver.step_sizes[0]).all())
 
 
 def noise_of(trace: Trace, reference: Reference, per_epoch: int) -> dict[str, Any] | None:

@@ -23,7 +23,7 @@ from katamuki.solvers.digits import apart
 
 SAME = 6  # digits from which a result is called the answer
 FOR_EVER = 1e9  # steps: advice to take more of them is none
-KEPT_AWAY = ("pulled", "smallest", "nearer")  # what the diagnosis knows of runs that more steps would not help
+KEPT_AWAY = ("pulled", "smallest", "shrunk", "nearer")  # known of runs that more steps would not help
 SATURATED = 1e-3  # of the residuals: so little does a parameter's own size move the curve where it is flat
 
 

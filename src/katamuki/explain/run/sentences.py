@@ -251,6 +251,10 @@ def _noise(values: Mapping[str, Any], lang: str) -> str:
     return say("noise", lang, steps=grouped(values["steps"]), each=few(each, lang))
 
 
+def _shrunk(values: Mapping[str, Any], lang: str) -> str:
+    return say("shrunk", lang, size=size(values["value"]))
+
+
 def _edge(values: Mapping[str, Any], lang: str) -> str:
     if "name" not in values:
         return say("edge.several", lang, part=values["part"], row=grouped(values["row"]))
@@ -290,6 +294,7 @@ WORDS: Mapping[str, Callable[[Mapping[str, Any], str], str]] = {
     "stopped": _named("stopped"),
     "pulled": _named("pulled"),
     "smallest": _smallest,
+    "shrunk": _shrunk,
     "nearer": _named("nearer"),
     "solved": _named("solved"),
     "refused": _named("refused"),
@@ -302,7 +307,7 @@ LABELS = {
     "start": "step", "accumulates": "every", "overshoots": "every", "valley": "to", "floor": "to", "arrival": "after",
     "cycle": "from", "plateau": "from", "swings": "from", "interrupted": "after", "time_over": "after",
     "solved": "method", "refused": "from", "converged": "end", "attempts_over": "end", "stalled": "end",
-    "edge": "end",
+    "edge": "end", "shrunk": "end",
     "saturated": "end", "not_finite": "after", "pulled": "end", "smallest": "end", "undetermined": "end",
     "at_bound": "end", "stopped": "after", "batches": "every", "noise": "end",
 }  # fmt: skip
