@@ -6,10 +6,10 @@ rows begins where that one ended; where the sample cannot tell minima apart, the
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from math import isfinite
 
 import numpy as np
 
@@ -29,6 +29,34 @@ from katamuki.solvers.linear_passes import closed_form, near_by
 
 NEARER = 8  # steps on rows in memory before the first pass
 Progress = Callable[[int, float], None]
+Limits = tuple[Array | float, Array | float]
+UNLIKE = 1.05  # times the sample's mean of squares: from there on it was no sample of all rows,
+FAR = 5.0  # where it is also so many times as far as chance goes
+
+
+def begun(problem: Distant, start: Array, limits: Limits) -> Array:
+    """Where the descent on all rows begins (all_p,), which the first pass over them has seen.
+
+    It is where undamped steps on more rows than the sample's, in memory, lead from its answer ``start``.
+    """
+    near = start
+    if problem.wider is not None:
+        found = minimise(problem.wider, start, *limits, linear=True, max_steps=NEARER)
+        near = found.values if found.ending == "converged" else start
+    problem.begin(near)
+    return near
+
+
+def holds(problem: Distant, values: Array) -> bool:
+    """Whether the sample's answer (all_p,) is one of all rows: their residuals are no larger than chance makes them.
+
+    Rows sorted within each piece of a file make beginnings that are alike, and unlike all others.
+    """
+    sample = problem.sample
+    squares = sample.residuals(values) ** 2 * (1.0 if sample.weights is None else sample.weights)
+    seen, m = float(squares.mean()), len(squares)
+    chance = float(squares.std()) / math.sqrt(m)
+    return problem.rss(values) / problem.n <= max(seen * UNLIKE, seen + FAR * chance)
 
 
 def linear_answer(problem: Distant | LargeProblem) -> tuple[Descent, ExactAnswer | None]:
@@ -39,13 +67,17 @@ def linear_answer(problem: Distant | LargeProblem) -> tuple[Descent, ExactAnswer
 def descend(
     problem: Distant,
     start: Array,
+    near: Array,
     search: Search | None,
-    limits: tuple[Array | float, Array | float],
+    limits: Limits,
     max_steps: int,
     max_seconds: float | None,
     progress: Progress | None,
 ) -> tuple[Descent, Search | None]:
-    """The descent on all rows from the sample's answer (all_p,), and its search as a record about all rows."""
+    """The descent on all rows and the sample's search as a record about all rows.
+
+    It begins at ``near``, which :func:`begun` made of the sample's answer ``start``, (all_p,) each.
+    """
     began = time.perf_counter()
 
     def down(start: Array) -> Descent:
@@ -57,22 +89,12 @@ def descend(
     def left() -> float | None:
         return None if max_seconds is None else max(max_seconds - (time.perf_counter() - began), 1e-9)
 
-    near = _nearer(problem, start, limits)
-    problem.begin(near)
     best = down(near)
     if search is not None and not problem.travelled:
         return of_means(problem, search, start, best, down)
     if search is None or best.ending != "converged":
         return best, search
     return _among_minima(problem, start, search, best, down)
-
-
-def _nearer(problem: Distant, start: Array, limits: tuple[Array | float, Array | float]) -> Array:
-    """Where undamped steps on more rows than the sample's, in memory, lead from its answer."""
-    if problem.wider is None:
-        return start
-    found = minimise(problem.wider, start, *limits, linear=True, max_steps=NEARER)
-    return found.values if found.ending == "converged" else start
 
 
 def _among_minima(
@@ -108,7 +130,7 @@ def _is_at(problem: Distant, one: Minimum, values: Array) -> bool:
 def from_given(
     problem: Distant,
     said: Settings,
-    limits: tuple[Array | float, Array | float],
+    limits: Limits,
     max_steps: int,
     max_seconds: float | None,
     progress: Progress | None,
@@ -136,7 +158,7 @@ def _about_all(
         losses = problem.squares_at(np.array([values_of(problem, one.params) for one in unseen])) / problem.n
         unseen = [replace(one, loss=loss) for one, loss in zip(unseen, losses.tolist(), strict=True)]
         given = unseen.pop() if len(unseen) > len(others) else given
-    found = sorted((one for one in (*told.values(), *unseen) if isfinite(one.loss)), key=lambda one: one.loss)
+    found = sorted((one for one in (*told.values(), *unseen) if math.isfinite(one.loss)), key=lambda one: one.loss)
     return replace(search, minima=tuple(found), given=given)
 
 

@@ -141,7 +141,7 @@ def _of_distant(
     asked: Asked,
 ) -> Run:
     """The sample is fitted as any problem in memory; from its answer all rows are descended."""
-    from katamuki.api.distant_solving import descend, from_given
+    from katamuki.api.distant_solving import begun, descend, from_given, holds
 
     began = time.perf_counter()
     if not problem.travelled and (problem.sample.n <= problem.p or asked.starts == 1):
@@ -155,8 +155,14 @@ def _of_distant(
     if near.failure in {"no_start", "interrupted", "time_over"}:
         problem.begin(near.answer.values)
         return near
+    first = begun(problem, near.answer.values, _limits(said))
+    if problem.placed and not holds(problem, first) and problem.redraw():
+        near = solve(problem.sample, is_linear, solver, said, sigma_is, max_seconds, progress, asked=asked)
+        first = near.answer.values
     left = None if max_seconds is None else max(max_seconds - (time.perf_counter() - began), 1e-9)
-    descent, search = descend(problem, near.answer.values, near.search, _limits(said), solver.max_steps, left, progress)
+    descent, search = descend(
+        problem, near.answer.values, first, near.search, _limits(said), solver.max_steps, left, progress
+    )
     descent = without_rounding(problem, descent, said.bounds)
     run = _run_of(problem, descent, near.solver, near.options, sigma_is, bool(said.bounds))
     run.seconds, run.search, run.begin = time.perf_counter() - began, search, descent.rows[0, : problem.p]

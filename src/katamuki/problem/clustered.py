@@ -145,10 +145,6 @@ class ClusteredProblem(Distant):
         futures = self._each(parts.summed, parts.once, what=what, values=np.ascontiguousarray(values))
         return running.reduced(self.client, futures, parts.MERGES[what])
 
-    def squares(self, values: Array) -> float:
-        """Σ w r² at all parameters (all_p,)."""
-        return float(self.squares_at(values[None])[0])
-
     def squares_at(self, places: Array) -> Array:
         """Σ w r² at several places (s, all_p), in one pass: (s,)."""
         return np.asarray(self._pass("squares", places))

@@ -94,6 +94,7 @@ class Distant(Problem):
     compiled: ClassVar[bool] = False  # no compiled loop may call the kernel on columns
     sample: Problem  # at most ``SAMPLE`` rows in memory, its values the start
     drawn: Columns  # the sample's columns by name, and the numbers of its rows in the source, from 0
+    placed: bool = False  # the sample is of some places of the source, and not of all rows alike
     wider: Problem | None = None  # more rows in memory than the sample's, for descents and curvature alone
     source: Source  # what was read: rows fitted, left out and dropped
     drawn_weights: Array | None = None  # w of the sample's rows
@@ -170,9 +171,13 @@ class Distant(Problem):
         over its rows to count them makes the sums at these parameters in the same pass.
         """
 
+    def redraw(self) -> bool:
+        """Draw the sample from all rows where it is ``placed``; whether it was."""
+        return False
+
     def squares(self, values: Array) -> float:
-        """Σ w r² at all parameters (all_p,)."""
-        raise NotImplementedError
+        """Σ w r² at all parameters (all_p,); a subclass gives this or ``squares_at``."""
+        return float(self.squares_at(values[None])[0])
 
     def squares_at(self, places: Array) -> Array:
         """Σ w r² at several places (s, all_p): (s,); in one pass where the source can."""

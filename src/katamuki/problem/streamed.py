@@ -4,8 +4,8 @@ Threads take pieces of the source in order; each reads and decodes a batch and r
 the interpreter go. What a batch gives is kept, and all results are merged in the order of the rows when the pass is
 over, so that bits do not depend on threads. A pass ends by asking whether the files are still those it began with.
 
-The sample comes from the beginnings of all pieces where there are many (row groups of Parquet), else from one pass over
-all rows, every k-th of those that count.
+The sample comes from the beginnings of all pieces where there are many (row groups of Parquet), and from one pass over
+all rows where its answer does not hold on them; elsewhere from such a pass, which for a closed form is its own.
 """
 
 from __future__ import annotations
@@ -73,6 +73,7 @@ class StreamedProblem(Distant):
         self._pool: ThreadPoolExecutor | None = None
         self._dealt: StreamedBatches | None = None  # in the middle of an epoch, perhaps
         if self.reader.spread() and self._from_beginnings():
+            self.placed = not wanted.linear
             return
         if wanted.linear:
             self._from_first()
@@ -123,6 +124,13 @@ class StreamedProblem(Distant):
         if not taken or not self._draw(taken):
             raise self._nothing(sum(one.rows or 0 for one in self.reader.pieces))
         self._from_all()
+
+    def redraw(self) -> bool:
+        """Draw the sample from all rows, where it came from the beginnings of pieces."""
+        again, self.placed, self.wider = self.placed, False, None
+        if again:
+            self._from_all()
+        return again
 
     def _from_all(self) -> None:
         """One pass over all rows: they are counted, and the sample is one of each k that count."""
@@ -271,7 +279,7 @@ class StreamedProblem(Distant):
     def over_batches(self, run: Callable[[Block, int, Array], Counts | None], size: int) -> Iterator[Array]:
         """What ``run`` writes of each batch, in the order of the rows."""
         parts: list[list[Array]] = [[] for _ in self.reader.pieces]
-        drawing = self.counts is None and not self._enough
+        drawing = self.counts is None and not self.placed
         thinnings = self._thinnings() if drawing else []
 
         def look(piece: int, batch: Batch, block: Block) -> Counts | None:
@@ -287,19 +295,10 @@ class StreamedProblem(Distant):
             self._sampled(thinnings)
         return (one for piece in parts for one in piece)
 
-    @property
-    def _enough(self) -> bool:
-        """Whether the sample is one of all rows, or still a few to begin with."""
-        return self.reader.spread() and not self.wanted.linear
-
     def begin(self, values: Array) -> None:
         """The first full pass: rows are counted, and the sums at these parameters are made."""
         if self.counts is None:
             self.remember(values, self.sums(values))
-
-    def squares(self, values: Array) -> float:
-        """Σ w r² at all parameters (all_p,)."""
-        return float(self.squares_at(values[None])[0])
 
     def squares_at(self, places: Array) -> Array:
         """Σ w r² at several places (s, all_p), in one pass: (s,)."""
