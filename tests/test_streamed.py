@@ -397,3 +397,15 @@ def test_row_groups_that_are_sorted_make_no_sample_of_their_beginnings(tmp_path,
         alike(here, there)
         assert there.data.passes < 14
         assert np.ptp(there.columns["x"]) > 3.9
+
+
+def test_a_start_whose_descent_stands_on_an_edge_of_the_sample_led_somewhere(tmp_path):
+    """It was said to have led nowhere, and the same loss elsewhere to be better."""
+    draw = np.random.default_rng(3)
+    x = np.rint(draw.uniform(0.0, 10.0, 40_000))
+    data = {"x": x, "y": 1.0 - 2.0 * np.maximum(x - 5.0, 0.0) + 0.2 * draw.standard_normal(len(x))}
+    path = write(tmp_path / "stick.parquet", data)
+    for start in (4.0, 5.5):
+        fit = streamed("y ~ a + b*max(x - c, 0)", path, start={"c": start})
+        assert not {"BETTER_MINIMUM", "START_WAS_KEPT"} & {one.code for one in fit.findings}
+        assert fit.params["c"] == pytest.approx(5.0, abs=0.05)

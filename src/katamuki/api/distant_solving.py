@@ -106,7 +106,8 @@ def _among_minima(
     best minimum is descended to for comparison.
     """
     minima = [one for one in search.minima if one.converged]
-    own = search.given is not None and search.given.converged
+    given = search.given  # not converged where it stands on an edge that the sample has
+    own = given is not None and (given.converged or _is_at(problem, given, start))
     here = next((k for k, one in enumerate(minima) if _is_at(problem, one, start)), None if own else 0)
     best, ended = first, {} if here is None else {here: first}
     for k, other in enumerate(minima[:TRIED]):
