@@ -98,9 +98,13 @@ def test_a_thinned_run_says_between_which_kept_steps(size: int | None, monkeypat
     kept = fit.trace.index.tolist()
     assert kept.index(one["step"]) - kept.index(one["before"]) == 1
     assert one["before"] < whole["step"] <= one["step"] or size == 4  # noise may cross between two kept steps
+    away = np.abs(fit.trace.params - BEST).max(axis=1)
+    assert away[kept.index(one["before"])] >= one["level"] > away[kept.index(one["step"]) :].max()
     text = " ".join(fit.explain().text().split())
     assert "at every kept step from there on" in text
-    assert f"{one['before']:,}".replace(",", " ") in text
+    before = f"{one['before']:,}".replace(",", " ")
+    assert f"at the kept step before, {before}, not yet" in text
+    assert "it came between" not in text
     assert "for good" not in text
 
 
