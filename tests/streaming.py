@@ -34,6 +34,18 @@ def shared(one: float, other: float) -> float:
     return -math.log10(abs(one - other) / max(abs(one), abs(other)))
 
 
+def alike(one: km.Fit, other: km.Fit, digits: float = 10.0) -> None:
+    """Two fits share digits in every number."""
+    assert one.params.keys() == other.params.keys()
+    for name in one.params:
+        assert shared(one.params[name], other.params[name]) >= digits, name
+        if one.stderr[name] is not None and other.stderr[name] is not None:
+            assert shared(one.stderr[name], other.stderr[name]) >= digits, name
+    assert shared(one.rss, other.rss) >= digits
+    assert shared(one.solution.tss, other.solution.tss) >= digits
+    assert (one.n, one.dof, one.state) == (other.n, other.dof, other.state)
+
+
 def rows(n: int, seed: int = 5) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
     """A decay with noise that grows, and its standard error."""
     draw = np.random.default_rng(seed)

@@ -177,7 +177,7 @@ def _other_route(solution: Solution, case: Case, here: Local, spelt: list[str], 
 def _elsewhere(
     solution: Solution, case: Case, here: Local, there: Local, spelt: list[str], found: Findings, bend: Array | None
 ) -> None:
-    """Where SciPy goes from beside the answer and from the fit's own start: facts, and doubts where it comes to less."""
+    """Where SciPy goes from beside the answer and from the fit's own start: facts, and a doubt where that is lower."""
     limits = {
         plain: solution.bounds[name] for plain, name in zip(case.free, spelt, strict=True) if name in solution.bounds
     }
