@@ -10,6 +10,7 @@ for name in ("NO_COLOR", "FORCE_COLOR", "KATAMUKI_DEBUG", "KATAMUKI_LANG", "LC_A
 os.environ["LANG"] = "C.UTF-8"
 
 import gc  # noqa: E402
+import signal  # noqa: E402
 import subprocess  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
 from importlib.resources import files  # noqa: E402
@@ -19,6 +20,9 @@ import pytest  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
 
 from command_line import Command  # noqa: E402
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a job that a shell runs in the background hears no Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile(
     "katamuki",
