@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from katamuki.api.claims import descent_at
 from katamuki.backends import numpy_
@@ -47,6 +48,26 @@ def edge(graph: Graph, columns: Mapping[str, Array], params: Mapping[str, float]
     >>> edge(graph, {"x": np.array([1.0, 2.0, 3.0])}, {"a": 5.0, "c": 2.0}, ("a", "c"))
     Edge(part='max(x - c, 0)', row=1, names=('c',))
     """
+    for k, near in _sides(graph, columns, params, free):
+        names = tuple(name for name in free if not depends(graph, [name]).isdisjoint(graph.nodes[k].args))
+        return Edge(_text(graph, k), int(np.argmax(near)), names)
+    return None
+
+
+def rows_on_edges(
+    graph: Graph, columns: Mapping[str, Array], params: Mapping[str, float], free: tuple[str, ...]
+) -> NDArray[np.bool_]:
+    """Where some part changes sides (n,): slopes there are those of either side, as rounding has it."""
+    found = np.zeros(numpy_.rows_of(columns), dtype=bool)
+    for _, near in _sides(graph, columns, params, free):
+        found |= near
+    return found
+
+
+def _sides(
+    graph: Graph, columns: Mapping[str, Array], params: Mapping[str, float], free: tuple[str, ...]
+) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+    """Nodes that free parameters move over an edge, each with the rows (n,) that stand on it: some, and not all."""
     moving = depends(graph, free)
     values = numpy_.node_values(graph, columns, params)
     for k in needed(graph.nodes, graph.outputs):
@@ -56,10 +77,8 @@ def edge(graph: Graph, columns: Mapping[str, Array], params: Mapping[str, float]
         one, other = values[node.args[0]], np.zeros(()) if node.op == "abs" else values[node.args[1]]
         with np.errstate(all="ignore"):
             near = np.atleast_1d(np.abs(one - other) <= NEAR * _size(graph, node, values))
-        names = tuple(name for name in free if not depends(graph, [name]).isdisjoint(node.args))
         if len(near) > 1 and near.any() and not near.all():
-            return Edge(_text(graph, k), int(np.argmax(near)), names)
-    return None
+            yield k, near
 
 
 def beyond(problem: Problem, descent: Descent, lower: Array | float, upper: Array | float) -> Descent:

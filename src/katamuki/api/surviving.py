@@ -12,7 +12,9 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
+from katamuki.api.edges import rows_on_edges
 from katamuki.api.plan import Plan
 from katamuki.backends import numpy_
 from katamuki.problem import Problem
@@ -58,6 +60,12 @@ class Model:
         with np.errstate(all="ignore"):
             moved = numpy_.shaken(graph, rows, params, draw, exact=True)
             return np.asarray(moved - np.array(numpy_.evaluate(graph, rows, params)))
+
+    def edges(self, columns: list[Array]) -> NDArray[np.bool_]:
+        """The rows (n,) on an edge of the formula, where a derivative is that of either side."""
+        if self.plan.model.rhs is None:
+            return np.zeros(len(columns[0]), dtype=bool)
+        return rows_on_edges(self.plan.kernel.graph, self._rows(columns), self.solution.params, self.solution.free)
 
     def _rows(self, columns: list[Array]) -> dict[str, Array]:
         return dict(zip(self.names, columns, strict=True))

@@ -41,7 +41,6 @@ LEAST = 30.0  # times the rounding: nearer, a step is rounding, and so are resid
 FAR = 0.3  # standard errors: the surface bends otherwise beyond
 FEW = 3.0  # times the rounding: a step that may be rounding
 NO_BAR = 1e-3  # of the residuals: moves no error bar
-STILL = 1e-9  # of the values: a row that moves less did not move
 LOST = 0.1  # of a column: rounding that large leaves no column
 OPEN = 1e-13  # a singular value of the scaled triangle this small is rounding
 MOST = 64  # parameters for which I − C is worth its steps
@@ -60,6 +59,9 @@ class Model(Protocol):
 
     def shaken(self, columns: list[Array], draw: np.random.Generator) -> Array | None:
         """f and its derivatives by all parameters (1 + all_p, n), every operation rounded otherwise; None: no graph."""
+
+    def edges(self, columns: list[Array]) -> NDArray[np.bool_]:
+        """The rows (n,) on an edge of the model, such as the corner of ``max``."""
 
     def noise(self, columns: list[Array], draw: np.random.Generator) -> Array:
         """By how much they move (1 + all_p, n) where only what double-double does not compute is rounded otherwise."""
@@ -195,7 +197,7 @@ def _stepped(
 ) -> Array:
     """The scatter of Gauss–Newton steps about the answer, and the step from it where it ends there."""
     draw, triangles = np.random.default_rng(0), [here, here if problem is whole else _triangle(problem, problem.values)]
-    first = None
+    first, edges = None, model.edges(columns)
     for _ in range(PLACES):
         there = _shaken(columns, draw, meant=False)
         y, table = model.response(there), model.shaken(there, draw)
@@ -204,7 +206,7 @@ def _stepped(
             triangles.append(_triangle(other, other.values))
             continue
         first = table if first is None else first
-        table = _steadied(table, first)
+        table[1:, edges] = first[1:, edges]  # of either side, as rounding has it: no digit is lost by that
         if _lost(table - first, first):
             return np.full(len(loose), math.inf)
         triangles.append(_folded(y, table, problem))
@@ -220,19 +222,6 @@ def _stepped(
         except np.linalg.LinAlgError:
             return np.full(len(loose), math.inf)
     return np.asarray(np.abs(undone) + _size(scatter))
-
-
-def _steadied(table: Array, first: Array) -> Array:
-    """The same with the slopes of ``first`` in rows on an edge of the model, such as the corner of ``max``.
-
-    There slopes are those of either side, as rounding has it, and values are the same: no digit is lost. As many rows
-    as parameters may stand so.
-    """
-    apart, size = np.abs(table - first), np.linalg.norm(first, axis=1, keepdims=True) / math.sqrt(first.shape[1])
-    leap = (apart[1:] > LOST * size[1:]).any(axis=0) & (apart[0] <= STILL * size[0])
-    if 0 < np.count_nonzero(leap) < len(table):
-        table = np.where(leap & (np.arange(len(table))[:, None] > 0), first, table)
-    return table
 
 
 def _lost(moved: Array, table: Array) -> bool:
