@@ -104,12 +104,15 @@ def test_the_excuse_of_lanczos1_is_the_rounding_of_its_data() -> None:
 
 
 def test_the_table() -> None:
-    """Prints found, certified and digits; fits what the tests above have not."""
+    """Every figure of every problem has its row, found, certified and digits, and as many digits as are wanted."""
     print(f"\n{'problem':10}{'figure':12}{'found':>24}  {'certified':<24}{'refined':<28}{'digits':>6}")
     for name in names():
         certified = problem(name).certified
         said = {**certified.params, **{f"stderr {b}": t for b, t in certified.stderr.items()}, "rss": certified.rss}
-        for row in fitted(name):
+        rows = fitted(name)
+        assert [row.figure for row in rows] == list(said)
+        assert too_few(name, rows) == []
+        for row in rows:
             print(
                 f"{name:10}{row.figure:12}{row.found:>24.16g}  {said[row.figure]:<24}{row.refined:<28}{row.digits:6.1f}"
             )

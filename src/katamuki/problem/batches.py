@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from katamuki.backends.native import address_of, at, function
+from katamuki.backends.native import address_of, at, function, inline
 
 if TYPE_CHECKING:
     from katamuki.problem import Problem
@@ -78,15 +78,21 @@ class Served(Dealt, Protocol):
         """The rows of a step's batch alone, in memory."""
 
 
-@function("int64(int64*, int64*, int64, int64, int64)")
-def shuffle(order, drawn, first, count, n):  # type: ignore[no-untyped-def]
-    """Fisher–Yates from place ``first`` on, ``count`` swaps: ``order`` (n,) and one number of ``drawn`` each."""
+@inline
+def swaps(order, drawn, first, count, n):  # type: ignore[no-untyped-def]
+    """Fisher–Yates from place ``first`` on: ``order`` (n,) and one number of ``drawn`` for each swap."""
     for k in range(count):
         here = first + k
         other = here + drawn[k] % (n - here)
         kept = order[here]
         order[here] = order[other]
         order[other] = kept
+
+
+@function("int64(int64*, int64*, int64, int64, int64)")
+def shuffle(order, drawn, first, count, n):  # type: ignore[no-untyped-def]
+    """A part of a shuffle: ``count`` swaps from place ``first`` on."""
+    swaps(order, drawn, first, count, n)
     return 0
 
 
@@ -111,11 +117,7 @@ def shuffles(orders, drawn, epochs, n):  # type: ignore[no-untyped-def]
         numbers = at(drawn, 2 * epoch * n + 2)
         for here in range(n):
             order[here] = here
-        for here in range(n - 1):
-            other = here + numbers[here] % (n - here)
-            kept = order[here]
-            order[here] = order[other]
-            order[other] = kept
+        swaps(order, numbers, 0, n - 1, n)
     return 0
 
 
