@@ -12,7 +12,6 @@ from typing import Any
 PACKAGES = [
     "katamuki",
     "numpy",
-    "numba",
     "llvmlite",
     "scipy",
     "lmfit",

@@ -353,7 +353,7 @@ from hand_claims import line
 problem = line()
 assert judge(problem.claim(), problem.columns, None).verdict == "PASS"
 print(*sorted(name for name in sys.modules if name.split(".")[0] in
-      {"katamuki", "scipy", "numba", "torch", "duckdb", "pandas", "pyarrow", "matplotlib"}))
+      {"katamuki", "scipy", "llvmlite", "torch", "duckdb", "pandas", "pyarrow", "matplotlib"}))
 """
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True, text=True, check=True

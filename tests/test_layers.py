@@ -28,8 +28,8 @@ STRAY = [
     ("ops.py", "def late() -> None:\n    from katamuki import graph", "imports point down"),
     ("graph.py", "import torch", "heavy packages"),
     ("formula/__init__.py", "import matplotlib.pyplot", "heavy packages"),
-    ("solvers/linear.py", "import numba", "heavy packages"),
-    ("backends/native.py", "def late() -> None:\n    import numba", "heavy packages"),
+    ("solvers/linear.py", "import llvmlite", "heavy packages"),
+    ("problem/passes.py", "def late() -> None:\n    import llvmlite", "heavy packages"),
 ]
 
 

@@ -75,7 +75,7 @@ def test_import_brings_no_numpy() -> None:
     assert done.returncode == 0, done.stderr
 
 
-HEAVY = ["numba", "llvmlite", "scipy", "pandas", "torch", "matplotlib", "duckdb", "polars", "sklearn"]
+HEAVY = ["llvmlite", "scipy", "pandas", "torch", "matplotlib", "duckdb", "polars", "sklearn"]
 
 
 def test_a_second_process_fits_and_checks_the_tutorial_without_the_compiler() -> None:

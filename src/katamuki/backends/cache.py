@@ -43,7 +43,7 @@ def is_private(facts: os.stat_result) -> bool:
 @remember
 def versions() -> str:
     """Everything whose change makes compiled code another's."""
-    return " ".join(f"{name}={version(name)}" for name in ("katamuki", "numba", "llvmlite", "numpy"))
+    return " ".join(f"{name}={version(name)}" for name in ("katamuki", "llvmlite", "numpy"))
 
 
 def _path(key: bytes) -> Path | None:

@@ -37,6 +37,11 @@ CTYPES: dict[str, Any] = {
     "double**": ctypes.c_void_p,
 }
 ENTRY = "katamuki_entry"
+# Files whose change makes machine code another's.
+MAKERS = (
+    "compiler.py", "llvm_module.py", "llvm_statements.py", "llvm_expressions.py", "llvm_calls.py", "llvm_values.py",
+    "vectormath.py",
+)  # fmt: skip
 # A model's rows function: columns, params, start, m, values, partials, want.
 ROWS = "int64(double**, double*, int64, int64, double*, double*, int64)"
 # Sums of products over rows of eight curves: free, block, y, root, weighted, m, sums.
@@ -187,7 +192,7 @@ class Native:
             from katamuki.backends import compiler
 
             logging.getLogger("katamuki").info("compiling %s for this machine", self.__name__)
-            stored = compiler.compile_object(self.python, self.signature, self.sums, _unique(key))
+            stored = compiler.compile_object(self.python, self._source, self.signature, self.sums, _unique(key))
             cache.store(key, stored)
         return machine().add(stored, _unique(key))
 
@@ -252,10 +257,7 @@ class Machine:
         from katamuki.backends import vectormath
 
         here = Path(__file__).parent
-        made_by = b"".join(
-            _file_digest(str(here / name))
-            for name in ("compiler.py", "compiler_vectors.py", "exponential.py", "vectormath.py")
-        )
+        made_by = b"".join(_file_digest(str(here / name)) for name in MAKERS)
         self.llvm = llvm
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()

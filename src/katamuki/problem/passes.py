@@ -18,8 +18,8 @@ BLOCK = 256
 
 
 @inline
-def residual_block(kernel, columns, params, y, root, weighted, start, m, free, p, block, want):  # type: ignore[no-untyped-def]
-    """Fill a block with weighted residuals (column 0) and, if wanted, weighted derivatives; the rss of its rows."""
+def residual_block(kernel, columns, params, y, root, weighted, start, m, block, want):  # type: ignore[no-untyped-def]
+    """Fill a block with weighted residuals (column 0) and, if wanted, bare derivatives; the rss of its rows."""
     call_rows(kernel, columns, params, start, m, block, at(block, 256), want)
     total = 0.0
     if weighted == 0:
@@ -30,7 +30,14 @@ def residual_block(kernel, columns, params, y, root, weighted, start, m, free, p
     for i in range(m):
         block[i] = (y[start + i] - block[i]) * root[start + i]
         total += block[i] * block[i]
-    if want == 1:
+    return total
+
+
+@inline
+def linear_block(kernel, columns, params, y, root, weighted, start, m, free, p, block):  # type: ignore[no-untyped-def]
+    """Fill a block with weighted residuals (column 0) and weighted derivatives; the rss of its rows."""
+    total = residual_block(kernel, columns, params, y, root, weighted, start, m, block, 1)
+    if weighted == 1:
         for k in range(p):
             column = at(block, 256 * (1 + free[k]))
             for i in range(m):
@@ -44,7 +51,7 @@ def loss_pass(kernel, columns, params, y, root, weighted, start, stop, block, ou
     total = 0.0
     while start < stop:
         m = min(256, stop - start)
-        total += residual_block(kernel, columns, params, y, root, weighted, start, m, block, 0, block, 0)
+        total += residual_block(kernel, columns, params, y, root, weighted, start, m, block, 0)
         start += m
     out[0] = total
     return 0
@@ -58,7 +65,7 @@ def losses_pass(kernel, columns, params, all_p, count, y, root, weighted, n, blo
         total = 0.0
         for start in range(0, n, 256):
             m = min(256, n - start)
-            total += residual_block(kernel, columns, here, y, root, weighted, start, m, block, 0, block, 0)
+            total += residual_block(kernel, columns, here, y, root, weighted, start, m, block, 0)
         out[k] = total
     return 0
 
@@ -142,7 +149,7 @@ def normal_sums(kernel, columns, params, y, root, weighted, start, stop, free, p
         out[k] = 0.0
     while start < stop:
         m = min(256, stop - start)
-        out[0] += residual_block(kernel, columns, params, y, root, weighted, start, m, free, p, block, 1)
+        out[0] += linear_block(kernel, columns, params, y, root, weighted, start, m, free, p, block)
         add_normal(block, free, p, m, at(out, size), out)
         start += m
 
@@ -236,7 +243,7 @@ def linearise(kernel, columns, params, y, root, weighted, start, stop, free, p, 
         out[k] = 0.0
     while start < stop:
         m = min(256, stop - start)
-        out[0] += residual_block(kernel, columns, params, y, root, weighted, start, m, free, p, block, 1)
+        out[0] += linear_block(kernel, columns, params, y, root, weighted, start, m, free, p, block)
         fold(at(out, 1), q, block, order, m)
         start += m
 

@@ -116,6 +116,7 @@ def _state(claim: Solution, lang: str) -> dict[str, Any]:
             {"names": list(one.names), "text": one.text, "value": jsonable(one.value), "exact": one.exact}
             for one in claim.combinations
         ],
+        "edges": [{"name": one.name, "part": one.part, "row": one.row} for one in claim.edges],
         "reference": None
         if reference is None
         else {
@@ -224,7 +225,7 @@ def provenance(seed: int | None) -> dict[str, Any]:
         "version": installed("katamuki"),
         "python": platform.python_version(),
         "numpy": np.__version__,
-        "numba": installed("numba"),
+        "llvmlite": installed("llvmlite"),
         "cpu": _cpu(),
         "seed": seed,
     }

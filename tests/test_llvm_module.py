@@ -1,0 +1,237 @@
+"""Translated functions do what Python does with the same source: on seeded numbers, and on programs made at random."""
+
+from __future__ import annotations
+
+import ast
+import math
+import struct
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from katamuki.backends.compiler import text_of
+from katamuki.backends.kernel import compile_source
+from katamuki.backends.native import Native, address_of, at, function, inline
+
+LIMIT = 2.5
+
+
+def made(body: str, signature: str = "int64(double*, int64*, double*, int64*)", **scope: Any) -> Native:
+    """A function of x, k (inputs) and out, whole (outputs)."""
+    source = "def made(x, k, out, whole):\n" + "".join(f"    {line}\n" for line in [*body.split("\n"), "return 0"])
+    return compile_source(source, "made", signature, {"math": math, "at": at, "LIMIT": LIMIT, **scope})
+
+
+def bits(numbers: Any) -> list[bytes]:
+    """Doubles by their bits, all NaN alike."""
+    return [struct.pack("<d", math.nan if math.isnan(one) else one) for one in map(float, numbers)]
+
+
+def both_ways(one: Native, x: list[float], k: list[int]) -> tuple[list[bytes], list[int]]:
+    """Run compiled code and its source; what they wrote, once it was the same."""
+    found = []
+    for compiled in (True, False):
+        numbers, wholes = np.array(x or [0.0]), np.array(k or [0], dtype=np.int64)
+        out, whole = np.zeros(16), np.zeros(16, dtype=np.int64)
+        if compiled:
+            one(*(address_of(part) for part in (numbers, wholes, out, whole)))
+        else:
+            one.python(numbers.tolist(), wholes.tolist(), out, whole)
+        found.append((bits(out), whole.tolist()))
+    assert found[0] == found[1]
+    return found[0]
+
+
+SPECIAL = [0.0, -0.0, 1.0, -1.5, 2.5, 1e300, -1e-300, math.inf, -math.inf, math.nan]
+
+
+@pytest.mark.parametrize("a", SPECIAL)
+def test_numbers_are_added_compared_and_chosen_as_in_python(a: float) -> None:
+    one = made(
+        "a = x[0]\nb = x[1]\n"
+        "out[0] = a + b\nout[1] = a - b\nout[2] = a * b\nout[3] = -a\nout[4] = min(a, b)\nout[5] = max(a, b)\n"
+        "out[6] = abs(a)\nout[7] = math.fabs(b)\nout[8] = a if a < b else b if not a >= b else LIMIT\n"
+        "whole[0] = 1 if a < b else 0\nwhole[1] = 1 if a <= b else 0\nwhole[2] = 1 if a == b else 0\n"
+        "whole[3] = 1 if a != b else 0\nwhole[4] = 1 if a > b or b > 1.0 and not a == b else 0\n"
+        "whole[5] = 1 if -2.0 < a <= b else 0\nwhole[6] = 1 if math.isfinite(a) else 0\n"
+        "out[9] = math.sqrt(max(a, 0.0))\nout[10] = max(a, 1, b)\nout[11] = math.inf\nout[12] = 7 // 2 + a"
+    )
+    for b in SPECIAL:
+        both_ways(one, [a, b], [])
+
+
+@pytest.mark.parametrize("a", [0, 1, -1, 7, -7, 12345678901, -(2**40)])
+def test_whole_numbers_divide_and_shift_as_in_python(a: int) -> None:
+    one = made(
+        "a = k[0]\nb = k[1]\n"
+        "whole[0] = a // b\nwhole[1] = a % b\nwhole[2] = a // 8\nwhole[3] = a % 8\nwhole[4] = a // 3\n"
+        "whole[5] = a % 3\n"
+        "whole[6] = a >> 3\nwhole[7] = (a & 1023) << 5\nwhole[8] = a & b\nwhole[9] = a | b\nwhole[10] = a ^ b\n"
+        "whole[11] = -a\nwhole[12] = abs(a)\nwhole[13] = min(a, b)\nwhole[14] = int(x[0])\n"
+        "whole[15] = a // -3 + a % -3\n"
+        "out[0] = a / b\nout[1] = float(a)\nout[2] = a + 0.5\nout[3] = a * b"
+    )
+    for b in (1, -1, 2, -2, 3, -5, 64, 1000003):
+        both_ways(one, [2.9 if a > 0 else -2.9], [a, b])
+
+
+def test_a_division_by_nothing_gives_nothing() -> None:
+    one, found = made("whole[0] = k[0] // k[1]\nwhole[1] = k[0] % k[1]"), np.full(16, 5)
+    wholes = np.array([7, 0], dtype=np.int64)
+    one(0, address_of(wholes), 0, address_of(found))
+    assert found[:3].tolist() == [0, 0, 5]
+
+
+@inline
+def parts(x: Any, n: Any) -> Any:
+    """Two of three."""
+    if n > 2:
+        return x[0] + x[1], n
+    return x[2], n - 10
+
+
+@inline
+def first_above(x: Any, n: Any, limit: Any) -> Any:
+    """A loop that is left in its middle."""
+    for i in range(n):
+        if x[i] > limit:
+            return i
+    return -1
+
+
+@inline
+def swapped(x: Any, i: Any, j: Any) -> None:
+    """Nothing to return."""
+    if i == j:
+        return
+    x[i], x[j] = x[j], x[i]
+
+
+def test_loops_tuples_and_helpers_go_the_same_way() -> None:
+    one = made(
+        "total = 0\ncount = 0\n"
+        "for i in range(8):\n    if x[i] < 0.0:\n        continue\n    if x[i] > 90.0:\n        break\n"
+        "    total += x[i]\n    count += 1\n    i += 5\n"
+        "out[0] = total\nwhole[0] = count\nwhole[1] = i\n"
+        "for i in range(7, 1, -2):\n    whole[2] = whole[2] * 10 + i\n"
+        "for i in range(2, 2 * count, 3):\n    for j in range(i):\n        whole[3] += j\n"
+        "j = 0\nwhile True:\n    j += 1\n    if j * j > 50 or x[j - 1] == 3.0 and j > 6:\n        break\n"
+        "whole[4] = j\n"
+        "a, b = parts(x, k[0])\nout[1] = a\nwhole[5] = b\nout[2] = parts(x, 1)[0]\n"
+        "c, d = b, a\nout[3] = c\nout[4] = d\n"
+        "whole[6] = first_above(at(x, 1), 7, 2.0)\nwhole[7] = first_above(x, 8, 1e9)\n"
+        "low, high = (x[0], x[1]) if x[0] <= x[1] else (x[1], x[0])\nout[5] = low\nout[6] = high\n"
+        "out[7] = out[8] = x[7]\nswapped(out, 7, 6)\nswapped(out, 1, 1)\nout[9] += 2.0\nout[9] -= x[0]\nout[9] *= 3.0\n"
+        "inside = x[0] < x[1] and x[2] > 0.0\nout[10] = 1.0 if inside else 2\nwhole[8] = 4 if k[0] & 1 else 3",
+        parts=parts,
+        first_above=first_above,
+        swapped=swapped,
+    )
+    out, whole = both_ways(one, [1.0, 2.0, -3.0, 4.5, 99.0, 3.0, 3.0, 8.0], [3])
+    assert whole[:3] == [3, 4, 753]
+    assert out[0] == struct.pack("<d", 7.5)
+    both_ways(one, [5.0, 2.0, 3.0, -4.5, 9.0, 3.0, 3.0, 8.0], [2])
+
+
+NAMES = st.sampled_from(["a", "b", "c"])
+LEAVES = st.one_of(NAMES, st.integers(-9, 9).map(str))
+TESTS = "({0} {1} {2})"
+
+
+def whole_expressions(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """Whole numbers out of whole numbers; what would overflow is kept small, and no divisor is 0."""
+    orders, pairs = st.sampled_from(["<", "<=", ">", ">=", "==", "!="]), st.sampled_from("+-&|^")
+    test = st.tuples(inner, orders, inner).map(lambda p: TESTS.format(*p))
+    tests = st.one_of(
+        test,
+        st.tuples(test, st.sampled_from(["and", "or"]), test).map(lambda p: f"({' '.join(p)})"),
+        test.map("(not {})".format),
+    )
+    return st.one_of(
+        st.tuples(inner, pairs, inner).map(lambda p: f"({' '.join(p)})"),
+        st.tuples(inner, inner).map(lambda p: f"(({p[0]}) % 1000 * (({p[1]}) % 1000))"),
+        st.tuples(inner, st.sampled_from(["//", "%"]), inner).map(lambda p: f"(({p[0]}) {p[1]} (({p[2]}) % 7 + 1))"),
+        st.tuples(inner, st.integers(0, 5)).map(lambda p: f"(({p[0]}) >> {p[1]})"),
+        st.tuples(st.sampled_from(["min", "max"]), inner, inner).map(lambda p: f"{p[0]}({p[1]}, {p[2]})"),
+        st.tuples(inner, tests, inner).map(lambda p: f"({p[0]} if {p[1]} else {p[2]})"),
+        inner.map("(-{})".format),
+    )
+
+
+@given(
+    st.recursive(LEAVES, whole_expressions, max_leaves=25),
+    st.lists(st.integers(-(2**31), 2**31), min_size=3, max_size=3),
+)
+def test_any_expression_of_whole_numbers_is_pythons(text: str, numbers: list[int]) -> None:
+    one = made(f"a = k[0]\nb = k[1]\nc = k[2]\nwhole[0] = {text}\nout[0] = ({text}) * 0.5")
+    both_ways(one, [], numbers)
+
+
+def test_a_wrong_answer_would_be_seen() -> None:
+    one = made("whole[0] = k[0] + 1")
+    one.python = made("whole[0] = k[0] + 2").python
+    with pytest.raises(AssertionError):
+        both_ways(one, [], [1])
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("whole[0] = [1][0]", "List is not in the subset"),
+        ("out[0] = 'a'", "no number"),
+        ("out[0] = unknown", "unknown is not known"),
+        ("out[0] = later\nlater = 1.0", "later is read before it is assigned"),
+        ("for i in k:\n    out[0] = i", "loops go over range"),
+        ("for i in range(0, 9, k[0]):\n    out[0] = i", "step is a constant"),
+        ("for i in range(3):\n    pass\nelse:\n    out[0] = 1.0", "no else"),
+        ("out[0] = round(x[0])", "round cannot be called here"),
+        ("out[0] = max(x, 1.0)", r"double\* and double do not go together"),
+        ("whole[0] = x[0]", "double is no int64"),
+        ("out[0] = x[x[0]]", r"double\* at double"),
+        ("a, b = x[0]\nout[0] = a", "= a double"),
+        ("a = x[0], x[1]\nout[0] = 1.0", "= a "),
+        ("out[0] = x[0] // 2.0", "double is no int64"),
+        ("out[0] = +x[0]", "not in the subset"),
+        ("out[0] = parts(x)[0]", "takes 2 arguments and gets 1"),
+        ("out[0] = parts(x, n=1)[0]", "arguments have no names"),
+        ("raise ValueError", "Raise is not in the subset"),
+    ],
+)
+def test_what_the_subset_lacks_is_named_with_its_place(body: str, said: str) -> None:
+    one = made(body, parts=parts)
+    with pytest.raises(TypeError, match=said) as caught:
+        text_of(one.python, one._source, one.signature, False, "refused")
+    (note,) = caught.value.__notes__
+    assert "<katamuki made>:" in note or "test_llvm_module.py:" in note
+
+
+@function("double(int64)", sums=True)
+def half(n: Any) -> Any:
+    """A function that returns a number."""
+    return n / 2
+
+
+def test_a_function_may_return_a_number_and_stand_in_a_file() -> None:
+    assert half(7) == half.python(7) == 3.5
+
+
+def test_sums_alone_may_be_reassociated() -> None:
+    """The flags stand on arithmetic where they were asked for, and nowhere else."""
+    loose, strict = (text_of(half.python, None, half.signature, sums, "half") for sums in (True, False))
+    assert "fdiv reassoc nsz double" in loose
+    assert "reassoc" not in strict
+    assert "fast" not in loose + strict
+    assert "contract" not in loose + strict
+
+
+def test_the_source_is_found_by_line_and_name() -> None:
+    tree = ast.parse(
+        "def made(x):\n    return x\n\n\ndef other(x):\n    def made(x):\n        return 2\n    return made\n"
+    )
+    space: dict[str, Any] = {}
+    exec(compile(tree, "<katamuki made>", "exec"), space)
+    text = text_of(space["made"], ast.unparse(tree), "int64(int64)", False, "found")
+    assert "ret i64 2" not in text
