@@ -34,10 +34,13 @@ def _head(machine: native.Machine) -> str:
 
 
 def _optimise(machine: native.Machine, module: Any) -> None:
-    """LLVM's own pipeline at its highest level, for this machine."""
+    """LLVM's own pipeline at its highest level, for this machine.
+
+    Loops are made vectors, but not unrolled: that made no pass faster, and took two thirds of the time.
+    """
     tuning = machine.llvm.create_pipeline_tuning_options(speed_level=3)
     tuning.loop_vectorization = True
     tuning.slp_vectorization = True
-    tuning.loop_unrolling = True
+    tuning.loop_unrolling = False
     builder = machine.llvm.create_pass_builder(machine.target, tuning)
     builder.getModulePassManager().run(module, builder)
