@@ -212,7 +212,7 @@ def test_a_damaged_file_is_refused(change: int, tmp_path: Path) -> None:
         (b'{"schema": 5}', "no fit of katamuki"),
         (b'{"schema": "katamuki.fit/1"}', "report"),
         (b'{"schema": "katamuki.fit/2", "saved": {"format": 1}}', "later version"),
-        (b'{"schema": "katamuki.fit/1", "saved": {"format": 3}}', "later version"),
+        (b'{"schema": "katamuki.fit/1", "saved": {"format": 4}}', "later version"),
         (b'{"schema": "katamuki.fit/1", "saved": {"format": "1"}}', "later version"),
         (b'{"schema": "katamuki.fit/1", "saved": []}', "later version"),
         (b'{"schema": "katamuki.fit/1", "saved": {"format": 1}}', "damaged"),

@@ -160,6 +160,18 @@ class Combination:
 
 
 @dataclass(frozen=True, slots=True)
+class Edge:
+    """Where a parameter stands: ``part`` of the formula changes sides in ``row``, counted from 1 as in the source.
+
+    The loss has a slope to either side of such a place, and is least on it.
+    """
+
+    name: str
+    part: str
+    row: int
+
+
+@dataclass(frozen=True, slots=True)
 class Reference:
     """The least-squares answer of the same problem, beside the result of a first-order run."""
 
@@ -243,6 +255,7 @@ class Solution:
     loss_by: str = "mean"  # the mean written out, or PyTorch's own "MSELoss", which rounds otherwise
     zero_grad: bool = True  # False: gradients were left to add up from step to step
     search: Search | None = None  # None: no search was made
+    edges: tuple[Edge, ...] = ()  # edges of the loss that it is least on; standard errors: the mean of both sides' JᵀJ
 
 
 @dataclass(frozen=True, slots=True)

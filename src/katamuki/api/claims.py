@@ -61,7 +61,7 @@ def without_rounding(
     within its bounds.
     """
     p, floor = problem.p, ROUNDING**2 * problem.tss_about_zero
-    if not descent.rss <= NEARLY * floor:
+    if descent.edges or not descent.rss <= NEARLY * floor:
         return descent
     values, lengths = descent.values.copy(), np.linalg.norm(descent.triangle[:p, :p], axis=0)
     size = np.abs(values[problem.free]) * lengths

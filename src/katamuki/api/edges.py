@@ -1,8 +1,9 @@
 """Edges of the loss that a descent ended on: a row where ``abs``, ``min``, ``max`` or a condition just changes sides.
 
 On an edge the loss has a slope to either side and none between, so that its least may lie there with no gradient that
-vanishes: of a broken stick, ``a + b*max(x - c, 0)``, in one data set of eight. What solvers of smooth problems then
-call no minimum can be named: the part, the row, and the value that puts the edge there.
+vanishes: of a broken stick, ``a + b*max(x - c, 0)``, in one data set of five (a join of type two; Hudson 1966). Solvers
+of smooth problems stall there, or before. Here such a descent is taken to the edge, and it is tested that the loss has
+slopes towards it on both sides; error bars are made of both. A curve that jumps on an edge has no such minimum.
 """
 
 from __future__ import annotations
@@ -16,21 +17,27 @@ from numpy.typing import NDArray
 
 from katamuki.api.claims import descent_at
 from katamuki.backends import numpy_
+from katamuki.data.cells import row
 from katamuki.graph import Builder, Graph, Node, depends, derivative, is_linear, needed, text
 from katamuki.problem import Problem
-from katamuki.records import Array
+from katamuki.records import Array, Edge
 from katamuki.search import SAME
 from katamuki.solvers.levenberg_marquardt import Descent, minimise
 
 NEAR = 1e-9  # of the larger side: it is on the edge
 ASIDE = 1e-3  # of the way to the next edge: beside one
-CROSSINGS = 8  # of edges, at most
+BESIDE = 1e-7  # of the same: so near that nothing changes but sides
+CROSSINGS, FEWER = 8, 3  # of edges, at most; where one parameter is held on an edge already
+CORNERS = 3  # parameters that may stand on edges at once
+FEW = 65_536  # rows up to which more than one is looked for
+LEVEL = 1e-5  # cosine between residuals and a column of J: the loss has no slope there
+GRAIN = 64 * 2.0**-52  # of y: differences of predictions that are rounding
 COMPARISONS = frozenset({"lt", "le", "gt", "ge"})
 SIDES = COMPARISONS | {"abs", "min", "max"}
 Limits = tuple[Array | float, Array | float]
 
 
-class Edge(NamedTuple):
+class Turn(NamedTuple):
     """A part of the formula that changes sides in a row, from 0, and the free parameters that decide where."""
 
     part: str
@@ -38,7 +45,7 @@ class Edge(NamedTuple):
     names: tuple[str, ...]
 
 
-def edge(graph: Graph, columns: Mapping[str, Array], params: Mapping[str, float], free: tuple[str, ...]) -> Edge | None:
+def edge(graph: Graph, columns: Mapping[str, Array], params: Mapping[str, float], free: tuple[str, ...]) -> Turn | None:
     """The first part that changes sides at these parameters in some row, by what free parameters move; None: no part.
 
     Example
@@ -46,12 +53,47 @@ def edge(graph: Graph, columns: Mapping[str, Array], params: Mapping[str, float]
     >>> from katamuki import formula
     >>> graph = formula.parse("y ~ a*max(x - c, 0)", ("x", "y")).graph
     >>> edge(graph, {"x": np.array([1.0, 2.0, 3.0])}, {"a": 5.0, "c": 2.0}, ("a", "c"))
-    Edge(part='max(x - c, 0)', row=1, names=('c',))
+    Turn(part='max(x - c, 0)', row=1, names=('c',))
     """
     for k, near in _sides(graph, columns, params, free):
         names = tuple(name for name in free if not depends(graph, [name]).isdisjoint(graph.nodes[k].args))
-        return Edge(_text(graph, k), int(np.argmax(near)), names)
+        return Turn(_text(graph, k), int(np.argmax(near)), names)
     return None
+
+
+def corner(graph: Graph, free: tuple[str, ...]) -> tuple[str, tuple[str, ...]] | None:
+    """The first part of a formula that may change sides as free parameters move, and which; None: it has none.
+
+    Example
+    -------
+    >>> from katamuki import formula
+    >>> corner(formula.parse("y ~ a*max(x - c, 0)", ("x", "y")).graph, ("a", "c"))
+    ('max(x - c, 0)', ('c',))
+    """
+    for k in needed(graph.nodes, graph.outputs):
+        node = graph.nodes[k]
+        names = tuple(name for name in free if not depends(graph, [name]).isdisjoint(node.args))
+        if node.op in SIDES and names:
+            return _text(graph, k), names
+    return None
+
+
+def edges_of(
+    graph: Graph,
+    columns: Mapping[str, Array],
+    params: Mapping[str, float],
+    free: tuple[str, ...],
+    held: Sequence[str],
+    index: NDArray[np.int64] | None,
+) -> tuple[Edge, ...]:
+    """The edges that some parameters stand on, one each; ``index`` (n,) are the rows' numbers in the source, from 0."""
+    found: dict[str, Edge] = {}
+    for k, near in _sides(graph, columns, params, free):
+        names = [name for name in free if not depends(graph, [name]).isdisjoint(graph.nodes[k].args)]
+        if len(names) == 1 and names[0] in held:
+            at = int(np.argmax(near))
+            found.setdefault(names[0], Edge(names[0], _text(graph, k), row(at, index)))
+    return tuple(found[name] for name in free if name in found)
 
 
 def rows_on_edges(
@@ -81,29 +123,89 @@ def _sides(
             yield k, near
 
 
-def beyond(problem: Problem, descent: Descent, lower: Array | float, upper: Array | float) -> Descent:
+def beyond(
+    problem: Problem, descent: Descent, lower: Array | float, upper: Array | float, corners: int = CORNERS
+) -> Descent:
     """Where a descent that stalled beside edges leads: to a minimum between them, or onto the edge of least loss.
 
-    One parameter at a time is held on the nearest edges that it decides, and just beside them, the others fitted. Where
-    the loss is least on the edge itself, the ending stays "stalled" and the values are exactly there.
+    One parameter at a time is held on the nearest edges that it decides, and just beside them, the others fitted, up to
+    ``corners`` on edges at once. Where the loss is least on an edge itself the descent has converged, its values are
+    exactly there, and ``edges`` names them; where it jumps there the ending stays "stalled".
     """
     graph, at = problem.kernel.graph, descent
-    if graph is None or not problem.compiled or problem.p < 2:
+    if graph is None or not problem.compiled:
         return descent
-    for _ in range(CROSSINGS):
+    for _ in range(CROSSINGS if corners == CORNERS else FEWER):
         found = _lowest(problem, at, [(k, one) for k, places in _edges(problem, graph, at.values) for one in places],
-                        (lower, upper))  # fmt: skip
+                        (lower, upper), corners)  # fmt: skip
         if found is None:
             return at
         k, held, width = found
-        aside = [_held(problem, held.values, k, held.values[k] + sign * width, (lower, upper)) for sign in (-1.0, 1.0)]
+        places = [held.values[k] + sign * width for sign in (-1.0, 1.0)]
+        aside = [_held(problem, held.values, k, place, (lower, upper), corners) for place in places]
         down = min((one for one in aside if one is not None), key=lambda one: one.rss, default=None)
         if down is None or not down.rss < held.rss:
-            return replace(descent_at(problem, held.values), ending="stalled", evaluations=at.evaluations)
+            there = _on_edges(problem, at, held, ((k, BESIDE / ASIDE * width), *held.edges))
+            return there if there.edges else _beside(problem, there, aside, (lower, upper))
         at = minimise(problem, down.values, lower, upper)
         if at.ending != "stalled":
             return at if at.ending == "converged" and at.rss <= descent.rss else descent
     return at
+
+
+def _on_edges(problem: Problem, at: Descent, held: Descent, edges: tuple[tuple[int, float], ...]) -> Descent:
+    """The descent that stalled at ``at``, taken to where the loss is least on edges.
+
+    ``held`` is the minimum with the parameters of ``edges`` held there. The triangle is that of the mean of JᵀJ to both
+    sides. The trace is that of the descent, and one step more, which no rule made: its damping is NaN.
+    """
+    p, values, here = problem.p, held.values, descent_at(problem, held.values)
+    away = np.zeros(problem.all_p)
+    for k, width in edges:
+        away[k] = max(width, 8.0 * float(np.spacing(abs(values[k]))))
+    beside = [problem.triangle(values + sign * away, exact=True) for sign in (-1.0, 1.0)]
+    triangles = [one[1:].reshape(p + 1, p + 1) for one in beside]
+    on = np.isin(problem.free, [k for k, _ in edges])
+    left, right = (_cosines(one, held.rss)[on] for one in triangles)
+    if not ((left > LEVEL).all() and (right < -LEVEL).all() and _meets(problem, values, away)):
+        return replace(here, ending="stalled", evaluations=at.evaluations)
+    rows = np.concatenate([at.rows, here.rows])
+    rows[-2, 2 * p : 3 * p] = values[problem.free] - at.values[problem.free]
+    rows[-2, 3 * p + 1 :] = np.nan, 1.0
+    stuck = np.zeros(p)  # at bounds
+    stuck[problem.free != edges[0][0]] = held.held
+    triangle = np.linalg.qr(np.concatenate(triangles) / np.sqrt(2.0), mode="r")
+    more = {"evaluations": at.evaluations, "edges": edges}
+    return replace(here, triangle=triangle, rss=held.rss, rows=rows, held=stuck, **more)  # type: ignore[arg-type]
+
+
+def _cosines(triangle: Array, rss: float) -> Array:
+    """Between the residuals and each column of J (p,): the loss falls with a parameter where it is positive."""
+    r, qtr = triangle[:-1, :-1], triangle[:-1, -1]
+    length = np.sqrt((r * r).sum(axis=0) * rss)
+    return np.asarray(r.T @ qtr / np.where(length > 0.0, length, 1.0))
+
+
+def _beside(problem: Problem, there: Descent, aside: Sequence[Descent | None], limits: Limits) -> Descent:
+    """A minimum just beside an edge that is none, where the loss is level to one side: what is open there is told."""
+    for one in aside:
+        found = None if one is None else minimise(problem, one.values, *limits)
+        if found is not None and found.ending == "converged" and found.rss <= there.rss * (1.0 + SAME):
+            return found
+    return there
+
+
+def _meets(problem: Problem, values: Array, away: Array) -> bool:
+    """Whether the curve is one there: it moves half as far on half the way, where a jump stays what it is."""
+    here = problem.residuals(values)
+    grain = GRAIN * float(np.abs(problem.y).max())
+    for sign in (-1.0, 1.0):
+        whole, half = (
+            float(np.abs(problem.residuals(values + share * sign * away) - here).max()) for share in (1.0, 0.5)
+        )
+        if not half <= 0.75 * whole + grain:
+            return False
+    return True
 
 
 def stands_on_edge(problem: Problem, descent: Descent) -> bool:
@@ -146,27 +248,35 @@ def _edges(problem: Problem, graph: Graph, values: Array) -> Iterator[tuple[int,
 
 
 def _lowest(
-    problem: Problem, at: Descent, candidates: Sequence[tuple[int, tuple[float, float]]], limits: Limits
+    problem: Problem, at: Descent, candidates: Sequence[tuple[int, tuple[float, float]]], limits: Limits, corners: int
 ) -> tuple[int, Descent, float] | None:
     """The edge of least loss: its parameter's place, the descent held there, and how far to look beside it."""
     best: tuple[int, Descent, float] | None = None
     for k, (place, width) in candidates:
-        found = _held(problem, at.values, k, place, limits)
+        found = _held(problem, at.values, k, place, limits, corners)
         if found is not None and found.rss <= (at.rss * (1.0 + SAME) if best is None else best[1].rss):
             best = k, found, width
     return best
 
 
-def _held(problem: Problem, values: Array, k: int, place: float, limits: Limits) -> Descent | None:
-    """The minimum over the other free parameters where the k-th of all stands at a place; None: there is none."""
+def _held(problem: Problem, values: Array, k: int, place: float, limits: Limits, corners: int) -> Descent | None:
+    """The minimum over the other free parameters where the k-th of all stands at a place; None: there is none.
+
+    It may stand on an edge of another parameter.
+    """
     kept = problem.free != k
     lower, upper = (np.broadcast_to(one, (problem.p,)) for one in limits)
     if not lower[~kept][0] < place < upper[~kept][0]:
         return None
     given = dict(zip(problem.names, values.tolist(), strict=True)) | {problem.names[k]: place}
+    if not kept.any():
+        there = replace(descent_at(problem, np.array([given[name] for name in problem.names])), held=np.zeros(0))
+        return there if np.isfinite(there.rss) else None
     free = tuple(name for name in problem.free_names if name != problem.names[k])
     part = Problem(problem.kernel, problem.columns, problem.y, problem.weights, given, free)
     found = minimise(part, part.values, lower[kept], upper[kept])
+    if found.ending == "stalled" and corners > 1 and problem.n <= FEW:
+        found = beyond(part, found, lower[kept], upper[kept], corners - 1)
     return found if found.ending == "converged" else None
 
 

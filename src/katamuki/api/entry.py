@@ -25,7 +25,7 @@ from katamuki.findings import bent_profiles, examine, residual_facts, sampled, v
 from katamuki.problem import Problem
 from katamuki.problem.distant import Distant
 from katamuki.problem.large import LargeProblem
-from katamuki.records import SigmaIs, Solution
+from katamuki.records import Edge, SigmaIs, Solution
 
 Missing = Literal["error", "drop"]
 
@@ -245,7 +245,19 @@ def solution_of(ready: Prepared, run: Run, how: Computing = KERNEL) -> Solution:
         dtype=how.dtype,
         device=how.device,
         loss_by="mean" if how.loss is None else type(how.loss).__name__,
+        edges=_edges(ready, run),
     )
+
+
+def _edges(ready: Prepared, run: Run) -> tuple[Edge, ...]:
+    """The edges of the loss that the answer stands on."""
+    graph, problem = ready.plan.model.rhs, ready.problem
+    if not run.edges or graph is None:
+        return ()
+    from katamuki.api.edges import edges_of
+
+    params = dict(zip(problem.names, run.answer.values.tolist(), strict=True))
+    return edges_of(graph, ready.columns.arrays, params, problem.free_names, run.edges, ready.columns.index)
 
 
 def _reason(ready: Prepared, run: Run) -> Mapping[str, Any]:

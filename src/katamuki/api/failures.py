@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from katamuki.api.edges import edge
+from katamuki.api.edges import corner, edge
 from katamuki.api.finite_start import Found, finite_start
 from katamuki.api.leaving_out import Kept, condition, rewritten, rows_without, typed_parts
 from katamuki.api.plan import Plan
@@ -65,27 +65,29 @@ def not_converged(run: Run, plan: Plan, columns: Columns, solution: Solution) ->
     if "key" in run.reason:
         return NotConverged("E-CONVERGENCE", run.reason["key"], **run.reason["values"])
     if run.failure == "stalled":
-        return _stalled(solution, loss)
+        return _stalled(solution, loss, plan.model.rhs if columns.source.sample is not None else None)
     return NotConverged("E-CONVERGENCE", "api.steps_over", steps=run.steps, loss=loss)
 
 
-def _stalled(solution: Solution, loss: str) -> NotConverged:
-    """No step makes the loss smaller where its gradient is not 0: on an edge, which is named, or nobody knows why."""
+def _stalled(solution: Solution, loss: str, unseen: Graph | None) -> NotConverged:
+    """No step makes the loss smaller where its gradient is not 0: on an edge, which is named, or nobody knows why.
+
+    ``unseen`` is the formula where not all rows are there to be looked at.
+    """
     found = solution.reason.get("edge")
+    maybe = None if found is not None or unseen is None else corner(unseen, solution.free)
+    if maybe is not None:
+        part, names = maybe
+        told = {"part": part, "name": names[0], "names": few(list(names))}
+        return NotConverged("E-CONVERGENCE", "api.stalled_corner", loss=loss, **told)
     if found is None:
         return NotConverged("E-CONVERGENCE", "api.stalled", loss=loss)
     name = found["names"][0]
     value = repr(solution.params[name])
     shown = f"{solution.params[name]:.6g}"
     key = "api.stalled_edge" + ("" if len(found["names"]) == 1 else ".several")
-    told: dict[str, Any] = {
-        "part": found["part"],
-        "row": found["row"],
-        "name": name,
-        "value": value,
-        "shown": shown,
-    }
-    return NotConverged("E-CONVERGENCE", key, loss=loss, **told)
+    where: dict[str, Any] = {"part": found["part"], "row": found["row"], "name": name, "value": value, "shown": shown}
+    return NotConverged("E-CONVERGENCE", key, loss=loss, **where)
 
 
 def _no_value(run: Run, plan: Plan, columns: Columns, solution: Solution) -> NotConverged:

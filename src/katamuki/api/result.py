@@ -150,7 +150,7 @@ class Fit(Numbers, Checks, Stories, Pictures, Exports):
 
     @property
     def digits(self) -> dict[str, float]:
-        """How many decimal digits of each free parameter survive rounding; NaN for one that is held, open or 0.
+        """How many decimal digits of each free parameter survive rounding; NaN for one held, on an edge, open or 0.
 
         Measured: the data and the answer are rounded otherwise, and what that makes of each parameter is counted
         against its value, with what the solver left undone (:mod:`katamuki.solvers.rounding`). At most 15.95, those of

@@ -31,6 +31,7 @@ from katamuki.records import (
     Array,
     Combination,
     Cycle,
+    Edge,
     Finding,
     Minimum,
     Reference,
@@ -43,8 +44,9 @@ from katamuki.records import (
     Verdict,
 )
 
-FORMAT = 2  # of what stands under "saved"
-LACKING: dict[str, Any] = {"search": None}  # what files of format 1 lack, and stood for
+FORMAT = 3  # of what stands under "saved"
+EDGES: dict[str, Any] = {"edges": ()}
+LACKING: dict[int, dict[str, Any]] = {1: {"search": None, **EDGES}, 2: EDGES}  # what older files lack, and stood for
 KINDS = {"float64": "<f8", "int64": "<i8"}
 
 
@@ -165,7 +167,7 @@ def _plain(value: Any) -> Any:
 
 def _fit(saved: Mapping[str, Any], whole: Mapping[str, Any]) -> Fit:
     """The fit that a file holds, its parts checked against each other."""
-    solution = _solution((LACKING if saved["format"] == 1 else {}) | dict(saved["solution"]))
+    solution = _solution(LACKING.get(saved["format"], {}) | dict(saved["solution"]))
     columns = {str(name): _array(one) for name, one in saved["columns"].items()}
     weights = None if saved["weights"] is None else _array(saved["weights"])
     model = formula.parse(solution.formula, tuple(columns), params=tuple(solution.params))
@@ -178,6 +180,7 @@ def _fit(saved: Mapping[str, Any], whole: Mapping[str, Any]) -> Fit:
         and set(model.parameters) == set(solution.params) >= set(solution.free)
         and solution.stderr.keys() == solution.params.keys()
         and solution.covariance.shape == (len(solution.free),) * 2
+        and {one.name for one in solution.edges} <= set(solution.free)
         and solution.state in get_args(State)
         and whole["verdict"] in get_args(Verdict)
     )
@@ -282,6 +285,7 @@ def _solution(given: Mapping[str, Any]) -> Solution:
         "reference": lambda one: None if one is None else _reference(one),
         "combinations": lambda all_: tuple(_combination(one) for one in all_),
         "search": lambda one: None if one is None else _search(one),
+        "edges": lambda all_: tuple(Edge(_text(one["name"]), _text(one["part"]), _whole(one["row"])) for one in all_),
     }
     readers["zero_grad"] = lambda one: one if isinstance(one, bool) else _wrong("zero_grad")
     if set(given) != {one.name for one in dataclasses.fields(Solution)}:

@@ -60,6 +60,7 @@ class Run:
     seconds: float = math.nan  # of the solver's own steps
     search: Search | None = None
     begin: Array | None = None  # all parameters where the trace begins, if not at the start that was given
+    edges: tuple[str, ...] = ()  # parameters that stand on edges of the loss
 
 
 def resolve(solver: str | Solver) -> Solver | None:
@@ -214,8 +215,11 @@ def _run_of(
     if failure is not None:
         state = {"no_start": "diverged", "interrupted": "interrupted"}.get(failure, "slow")  # type: ignore[assignment]
     trace = partial(_trace, problem.free_names, descent.rows)
-    steps = len(descent.rows) - 1
-    return Run(answer, state, solver, options, steps, descent.evaluations, trace, failure)
+    edges = tuple(problem.names[k] for k, _ in descent.edges)
+    if edges and answer.combinations:  # what is open there has no least on either side to be compared
+        edges, failure, state = (), "stalled", "slow"
+    steps = len(descent.rows) - 1 - bool(edges)  # the step to an edge is no attempt
+    return Run(answer, state, solver, options, steps, descent.evaluations, trace, failure, edges=edges)
 
 
 def _trace(names: tuple[str, ...], rows: Array) -> Trace:

@@ -79,10 +79,11 @@ def digits(
     if solution.covariance.shape != (len(free),) * 2:  # none is computed of so many
         return dict.fromkeys(free, math.nan)
     model = Model(solution, plan)
-    held = np.array([name in solution.at_bound for name in free])
+    stuck = {*solution.at_bound, *(one.name for one in solution.edges)}
+    held = np.array([name in stuck for name in free])
     arrays = [np.ascontiguousarray(columns[name]) for name in model.names]
     found = rounding.moved(model, arrays, weights, held, closed=solution.solver == "linear", sampled=sampled)
-    unknown = {name for one in solution.combinations for name in one.names} | set(solution.at_bound)
+    unknown = {name for one in solution.combinations for name in one.names} | stuck
     out = {}
     for name, far in zip(free, found.tolist(), strict=True):
         value = solution.params[name]
@@ -103,7 +104,7 @@ def feared(solution: Solution, plan: Plan, columns: Mapping[str, Array], weights
     if solution.state not in HAS_AN_ANSWER or solution.covariance.shape != (len(free),) * 2 or plan.model.rhs is None:
         return False
     model, draw = Model(solution, plan), np.random.default_rng(0)
-    n, dof = solution.n, solution.dof
+    n, dof, stuck = solution.n, solution.dof, {*solution.at_bound, *(one.name for one in solution.edges)}
     there_are = len(next((columns[name] for name in model.names), ()))  # fewer than n where they are a sample
     rows = np.arange(0, there_are, max(1, there_are // SEEN))
     few = [np.ascontiguousarray(columns[name][rows]) for name in model.names]
@@ -115,7 +116,7 @@ def feared(solution: Solution, plan: Plan, columns: Mapping[str, Array], weights
     variance = 1.0 if solution.sigma_is == "known" else solution.rss / dof if dof > 0 else math.nan
     for name, one in zip(free, np.diag(solution.covariance).tolist(), strict=True):
         size = abs(solution.params[name])
-        if size == 0.0 or name in solution.at_bound or any(name in two.names for two in solution.combinations):
+        if size == 0.0 or name in stuck or any(name in two.names for two in solution.combinations):
             continue
         if not SPARE * norm * math.sqrt(one / variance if variance > 0.0 else math.inf) < 10.0**-PRINTED * size:
             return True

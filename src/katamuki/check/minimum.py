@@ -1,9 +1,10 @@
 """The claim "this is a minimum": gradient, curvature, rank, another route, sums and error bars, in this order of doubt.
 
 Bounds: a parameter that stands at one is held there, the gradient must press it outward, and all else is
-judged with it held. More than 100,000 rows of a nonlinear formula: gradient, sums and error bars come from all rows,
-and a Gauss–Newton step there tells the digits; SciPy sees a seeded sample, whose answer must lie within six of its own
-standard errors. Conditions: Nocedal & Wright 2006, theorems 2.4 and 12.1.
+judged with it held. On an edge of the loss, too, the others are judged with it held; :mod:`katamuki.check.edge` tests
+what lies to either side. More than 100,000 rows of a nonlinear formula: gradient, sums and error bars come from all
+rows, and a Gauss–Newton step there tells the digits; SciPy sees a seeded sample, whose answer must lie within six of
+its own standard errors. Conditions: Nocedal & Wright 2006, theorems 2.4 and 12.1.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import numpy as np
 
 from katamuki.check import comparing, routes
 from katamuki.check.comparing import ENOUGH, Doubt, digits, said, yardstick
+from katamuki.check.edge import judge_edges
 from katamuki.check.evaluation import EPS, Case, Local, look
+from katamuki.messages import Listing
 from katamuki.records import Array, CheckReport, Solution
 
 DEPENDENT = 1e-14  # singular values of scaled columns: below, they are dependent beyond doubt
@@ -26,6 +29,12 @@ PASSED = {
     "scipy": "check.pass.scipy",
     "sample": "check.pass.sample",
     "none": "check.pass.none",  # nothing is free to move: all stand at bounds
+}
+ON_EDGES = {
+    "qr": "check.pass.edge",
+    "scipy": "check.pass.edge",
+    "sample": "check.pass.edge_sample",
+    "none": "check.pass.edge_alone",
 }
 SIGMAS = 6.0  # how far a sample's answer may lie from that of all rows
 
@@ -83,15 +92,18 @@ def judge_minimum(solution: Solution, case: Case, seen: Local, with_covariance: 
     stuck = {plain: solution.params[name] for plain, name in names.items() if name in solution.at_bound}
     if stuck:
         _pressed(solution, names, case, seen, found)
-    loose = case.holding(stuck)
+    on_edges = {one.name for one in solution.edges} - set(solution.at_bound)
+    corners = {plain: solution.params[name] for plain, name in names.items() if name in on_edges}
+    whole = case.holding(stuck)
+    loose = whole.holding(corners)
     values = np.array([solution.params[names[name]] for name in loose.free])
-    here = look(loose, values) if stuck else seen
+    here = look(loose, values) if stuck or corners else seen
     if here.condition > routes.ILL and not solution.linear:
         here = look(loose, values, precise=True)
     p = len(loose.free)
     found.facts.update(
         gradient=2.0 / case.n * float(np.abs(here.slope).max(initial=0.0)),
-        rank=int((here.singular > max(DEPENDENT, case.resolution)).sum()) + len(stuck),
+        rank=int((here.singular > max(DEPENDENT, case.resolution)).sum()) + len(stuck) + len(corners),
         parameters=len(case.free),
     )
     spelt = [names[name] for name in loose.free]
@@ -101,8 +113,11 @@ def judge_minimum(solution: Solution, case: Case, seen: Local, with_covariance: 
         return found.report("")
     there = _other_route(solution, loose, here, spelt, found)
     _still(loose, here, spelt, found)
-    found.doubts += comparing.sums(solution, loose, here, {loose.n - p}, case.root is not None)
-    _error_bars(solution, loose, there, spelt, with_covariance, found)
+    found.doubts += comparing.sums(solution, loose, here, {loose.n - p - len(corners)}, case.root is not None)
+    if corners:
+        there = _on_edges(solution, whole, names, corners, found)
+        spelt = [names[name] for name in whole.free]
+    _error_bars(solution, whole, there, spelt, with_covariance, found)
     for name, stop in ((names[plain], value) for plain, value in stuck.items()):
         found.answer[name], found.digits[name], found.stderr_digits[name] = stop, math.nan, math.nan
         if solution.stderr.get(name) is not None:
@@ -110,7 +125,8 @@ def judge_minimum(solution: Solution, case: Case, seen: Local, with_covariance: 
             found.doubts.append(("check.fail.stderr", values_of))
     shared = [one for one in found.digits.values() if math.isfinite(one)]
     return found.report(
-        PASSED[found.facts["route"]],
+        (ON_EDGES if corners else PASSED)[found.facts["route"]],
+        names=Listing([names[plain] for plain in corners]),
         digits=math.floor(min(shared, default=comparing.MOST)),
         rows=found.facts.get("sample", 0),
     )
@@ -130,6 +146,22 @@ def _pressed(solution: Solution, names: dict[str, str], case: Case, here: Local,
             found.doubts.append(("check.fail.not_at_bound", {"name": name, "value": said(value)}))
         elif not ((at_low and cosine[k] <= allowed) or (at_high and cosine[k] >= -allowed)):
             found.doubts.append(("check.fail.pressed", {"name": name, "value": said(value)}))
+
+
+def _on_edges(
+    solution: Solution, case: Case, names: dict[str, str], corners: dict[str, float], found: Findings
+) -> Local:
+    """Doubt edges from which the loss falls, or on which it has none; returns what the error bars come from."""
+    spelt = [names[plain] for plain in case.free]
+    at = look(case, np.array([solution.params[name] for name in spelt]))
+    there, doubts = judge_edges(case, at, list(corners), spelt)
+    found.doubts += doubts
+    found.facts["edges"] = tuple(names[plain] for plain in corners)
+    for plain, value in corners.items():
+        found.answer[names[plain]], found.digits[names[plain]] = value, math.nan
+    if there.inverse is None:
+        found.doubts.append(("check.fail.rank", {"rank": len(spelt) - 1, "parameters": len(spelt)}))
+    return there
 
 
 def _still(case: Case, here: Local, spelt: list[str], found: Findings) -> None:

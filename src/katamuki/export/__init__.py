@@ -19,6 +19,7 @@ from katamuki.export.least_squares import least_squares
 from katamuki.export.parts import TITLES, Exported
 from katamuki.export.runs import numpy_run, torch_run
 from katamuki.export.trial import other_end
+from katamuki.messages import Listing
 from katamuki.records import Array
 from katamuki.solvers.first_order import FIRST_ORDER
 
@@ -59,6 +60,8 @@ def to_code(facts: Exported, target: str, model: Model, y: Array) -> str:
             raise BackendError("E-EXPORT", "export.no_solver", library=TITLES[target], solver=solver)
     elif not facts.settled:
         raise BackendError("E-EXPORT", "export.no_answer", state=facts.solution.state)
+    if facts.solution.edges:
+        raise BackendError("E-EXPORT", "export.edge", names=Listing([one.name for one in facts.solution.edges]))
     return least_squares(facts, target, not facts.solution.linear and _needs_answer(facts, model, y))
 
 

@@ -169,10 +169,12 @@ def _about_the_end(solution: Solution, level: float) -> Iterator[Finding]:
 
 
 def _about_parameters(solution: Solution, facts: ResidualFacts | None) -> Iterator[Finding]:
-    """Bounds, what is determined, and how well."""
+    """Bounds, edges, what is determined, and how well."""
     for name in solution.at_bound:
         value = solution.params[name]
         yield finding("AT_BOUND", "warning", parameter=name, name=name, bound=value)
+    for edge in solution.edges:
+        yield finding("EDGE", "note", parameter=edge.name, name=edge.name, part=edge.part, row=edge.row)
     for one in solution.combinations:
         names = messages.few(one.names)
         variant = None if one.exact else "near"

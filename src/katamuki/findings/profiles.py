@@ -226,7 +226,10 @@ def bent_profiles(problem: Problem, solution: Solution, values: Array, bars: Unc
     rows = (problem.columns_address, address_of(values), problem.y_address, root, int(root != 0), problem.n)
     shape = (problem.layout.free_address, p, problem.all_p)
     bar = (address_of(bars.root), address_of(bars.stderr), t)
-    if not bend_pass(problem.kernel.address, *rows, BLOCKS, *shape, *bar, address_of(out)):
+    bent = bend_pass(problem.kernel.address, *rows, BLOCKS, *shape, *bar, address_of(out))
+    if solution.edges:  # the loss bends at the answer itself
+        out[:p] = bars.stderr > 0.0
+    elif not bent:
         return ()
     lower, upper = (np.array([solution.bounds.get(name, OPEN)[side] for name in solution.free]) for side in (0, 1))
     walker = Walker(problem, values, bars, solution.rss, known, t, lower, upper)

@@ -72,7 +72,8 @@ def hang(lang: str) -> int:
 def _grounds(check: CheckReport, lang: str, columns: int) -> list[str]:
     facts, parts = check.facts, []
     if _finite(facts.get("relative_gradient")):  # the gradient itself has a unit, and nothing to be compared with
-        parts.append(messages.sentence("report.check.gradient", lang, value=brief(float(facts["relative_gradient"]))))
+        key = "report.check.gradient.edge" if "edges" in facts else "report.check.gradient"
+        parts.append(messages.sentence(key, lang, value=brief(float(facts["relative_gradient"]))))
     if "rank" in facts and "parameters" in facts:
         parts.append(messages.sentence("report.check.rank", lang, rank=facts["rank"], parameters=facts["parameters"]))
     shared = [value for value in check.digits.values() if math.isfinite(value)]

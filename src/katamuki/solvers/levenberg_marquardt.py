@@ -85,7 +85,8 @@ class Descent:
     """Where a descent ended.
 
     ``values`` (all_p,) all parameters; ``rss``; ``triangle`` (p+1, p+1) of [J, r] there; ``rows`` the trace, one
-    row per attempt and the result last: p parameters, p gradient, p step, loss, damping, accepted.
+    row per attempt and the result last: p parameters, p gradient, p step, loss, damping, accepted. ``edges`` are the
+    places of parameters that stand on edges of the loss, among all, and how far beside them only sides change.
     """
 
     ending: Ending
@@ -97,6 +98,7 @@ class Descent:
     evaluations: int
     cosine: float
     offset: float
+    edges: tuple[tuple[int, float], ...] = ()
 
 
 def minimise(

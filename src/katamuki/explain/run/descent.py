@@ -39,6 +39,9 @@ def events(subject: Subject, path: Path, curvature: Array | None) -> tuple[Event
 def _attempts(subject: Subject, path: Path, curvature: Array | None) -> Iterator[Event]:
     claim, trace = subject.solution, subject.trace
     rows = len(path) - 1  # the last row is the result
+    if claim.edges:
+        rows -= 1  # the last step was no attempt: it went to the edge
+        yield from _to_the_edge(subject, rows)
     if claim.state == "slow":
         yield from _unfinished(subject, rows)
     if rows < 1:
@@ -57,11 +60,21 @@ def _attempts(subject: Subject, path: Path, curvature: Array | None) -> Iterator
     refused = int((accepted[:rows] == 0.0).sum())
     if refused:
         yield Event(int(np.argmax(accepted[:rows] == 0.0)) + 1, "refused", {"count": refused, "of": rows})
-    if claim.state in {"converged", "not_identifiable"}:
+    if claim.state in {"converged", "not_identifiable"} and not claim.edges:
         polish = int((damping[:rows] == 0.0).sum())
         values = {"cosine": _cosine(subject, curvature), "undamped": polish, "digits": digits}
         pace = {"pace": None} if claim.linear else pace_of(digits, accepted)  # a linear one is done in one step
         yield Event(rows + 1, "converged", values | pace)
+
+
+def _to_the_edge(subject: Subject, rows: int) -> Iterator[Event]:
+    """That no attempt made the loss smaller, and the edges that the answer was found on."""
+    claim, trace = subject.solution, subject.trace
+    fell = rows > 0 and bool(trace.loss[rows] < trace.loss[rows - 1])
+    yield Event(rows + 1, "stalled", {"attempts": rows, "fell": fell})
+    for one in claim.edges:
+        values = {"part": one.part, "row": one.row, "name": one.name, "value": claim.params[one.name]}
+        yield Event(rows + 2, "on_edge", values)
 
 
 def _unfinished(subject: Subject, rows: int) -> Iterator[Event]:

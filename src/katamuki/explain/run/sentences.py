@@ -262,6 +262,11 @@ def _edge(values: Mapping[str, Any], lang: str) -> str:
     return say("edge", lang, part=values["part"], row=grouped(values["row"]), **told)
 
 
+def _on_edge(values: Mapping[str, Any], lang: str) -> str:
+    told = {"name": values["name"], "value": number(values["value"])}
+    return say("on_edge", lang, part=values["part"], row=grouped(values["row"]), **told)
+
+
 def _stalled(values: Mapping[str, Any], lang: str) -> str:
     if not values["attempts"]:
         return say("stalled.start", lang)
@@ -301,13 +306,14 @@ WORDS: Mapping[str, Callable[[Mapping[str, Any], str], str]] = {
     "converged": _converged,
     "attempts_over": _named("attempts_over"),
     "edge": _edge,
+    "on_edge": _on_edge,
     "stalled": _stalled,
 }
 LABELS = {
     "start": "step", "accumulates": "every", "overshoots": "every", "valley": "to", "floor": "to", "arrival": "after",
     "cycle": "from", "plateau": "from", "swings": "from", "interrupted": "after", "time_over": "after",
     "solved": "method", "refused": "from", "converged": "end", "attempts_over": "end", "stalled": "end",
-    "edge": "end", "shrunk": "end",
+    "edge": "end", "on_edge": "end", "shrunk": "end",
     "saturated": "end", "not_finite": "after", "pulled": "end", "smallest": "end", "undetermined": "end",
     "at_bound": "end", "stopped": "after", "batches": "every", "noise": "end",
 }  # fmt: skip

@@ -27,6 +27,7 @@ from katamuki.explain.step.record import Attempt, Differences, Helped, Iteration
 from katamuki.explain.step.updates import Moved, blocks_of, update_of
 from katamuki.explain.step.updates_moments import MAKERS, undecayed
 from katamuki.explain.subject import Subject
+from katamuki.messages import Listing
 from katamuki.records import Array, Trace
 from katamuki.report.numbers import grouped
 from katamuki.solvers import first_order_run
@@ -65,6 +66,8 @@ def step_of(subject: Subject, k: object) -> Step:
         raise BoundsError("E-STEP", "step.none")
     if not 1 <= k <= steps:
         raise BoundsError("E-STEP", "step.range", given=str(k), steps=grouped(steps))
+    if claim.edges and k == steps:  # no rule made it
+        raise BoundsError("E-STEP", "step.edge", given=grouped(steps), names=Listing([one.name for one in claim.edges]))
     return _Maker(subject, int(k)).step()
 
 
