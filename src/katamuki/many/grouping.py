@@ -35,7 +35,7 @@ BUCKETS = 1 << 10  # at most: as many places are written to at a time
 SHORT = 2**31 - 1  # groups that codes of four bytes can number
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Grouping:
     """The groups of ``rows`` rows: group g has the rows ``offsets[g]`` to ``offsets[g + 1]`` once they stand together.
 
@@ -45,9 +45,17 @@ class Grouping:
 
     rows: int
     count: int
-    offsets: Whole
     first: Whole
     codes: Codes | None
+    known: Whole | None = None  # the offsets, once they are counted: by ``gather`` on its way, or when asked for
+
+    @property
+    def offsets(self) -> Whole:
+        """Where groups begin, and the end (count + 1,)."""
+        if self.known is None:
+            assert self.codes is not None
+            self.known = _offsets(np.bincount(self.codes, minlength=self.count))
+        return self.known
 
     @property
     def together(self) -> bool:
@@ -139,7 +147,7 @@ def _number(keys: Whole, allow: Callable[[int], None] | None, threads: int) -> G
     if n == 0:
         if allow is not None:
             allow(0)
-        return Grouping(0, 0, np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int64), None)
+        return Grouping(0, 0, np.zeros(0, dtype=np.int64), None, np.zeros(1, dtype=np.int64))
     slices = _slices(n, threads)
     scans = np.empty((len(slices), 5), dtype=np.int64)
     _share(
@@ -151,70 +159,44 @@ def _number(keys: Whole, allow: Callable[[int], None] | None, threads: int) -> G
         if allow is not None:
             allow(runs)
         offsets = _starts(keys, slices, scans, runs, threads)
-        return Grouping(n, runs, offsets, offsets[:-1], None)
+        return Grouping(n, runs, offsets[:-1], None, offsets)
     lowest, highest = int(scans[:, passes.LOWEST].min()), int(scans[:, passes.HIGHEST].max())
     if runs > n // 2:
-        return _by_row(keys, lowest, highest, allow, threads)
+        return _by_row(keys, lowest, highest, allow)
     starts = _starts(keys, slices, scans, runs, threads)
-    heads = _by_row(keys[starts[:-1]], lowest, highest, allow, threads)
+    heads = _by_row(keys[starts[:-1]], lowest, highest, allow)
     if heads.count == runs:
-        return Grouping(n, runs, starts, starts[:-1], None)
+        return Grouping(n, runs, starts[:-1], None, starts)
     numbers = _codes(heads)
     codes = np.empty(n, dtype=numbers.dtype)
     _of(passes.spread_passes, codes)(*_at(starts), runs, *_at(numbers, codes))
     sizes = np.bincount(numbers, weights=np.diff(starts), minlength=heads.count).astype(np.int64)
-    return Grouping(n, heads.count, _offsets(sizes), starts[heads.first], codes)
+    return Grouping(n, heads.count, starts[heads.first], codes, _offsets(sizes))
 
 
-def _by_row(keys: Whole, lowest: int, highest: int, allow: Callable[[int], None] | None, threads: int) -> Grouping:
+def _by_row(keys: Whole, lowest: int, highest: int, allow: Callable[[int], None] | None) -> Grouping:
     """Look every key up."""
     n = len(keys)
     codes = _room(n, n)
-    counts, first = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)  # touched as far as there are groups
+    first = np.empty(n, dtype=np.int64)  # touched as far as there are groups
     width = highest - lowest + 1
     if width <= SPARSE * n + 1024:
-        found = _table(keys, lowest, width, codes, counts, first, threads if width <= n else 1)
+        table = np.full(width, -1, dtype=codes.dtype)
+        found = _of(passes.table_passes, codes)(*_at(keys), n, lowest, *_at(table, codes, first))
     else:
-        found = _hash(keys, codes, counts, first)
+        found = _hash(keys, codes, first)
     if allow is not None:
         allow(found)
-    return Grouping(n, found, _offsets(counts[:found]), first[:found].copy(), codes)
+    return Grouping(n, found, first[:found].copy(), codes)
 
 
-def _table(keys: Whole, lowest: int, width: int, codes: Codes, counts: Whole, first: Whole, threads: int) -> int:
-    """Number keys with a table; how many there are. Slices are numbered by themselves and joined in their order."""
-    slices = _slices(len(keys), threads)
-    number, sizes = _of(passes.table_passes, codes), [stop - start for start, stop in slices]
-    tables = [np.full(width, -1, dtype=codes.dtype) for _ in slices]
-    kept = [(counts, first)] + [(np.empty(size, np.int64), np.empty(size, np.int64)) for size in sizes[1:]]
-    found = [0] * len(slices)
-
-    def work(k: int) -> None:
-        (start, stop), (own_counts, own_first) = slices[k], kept[k]
-        here = *_at(keys[start:stop]), sizes[k], lowest
-        found[k] = number(*here, *_at(tables[k], codes[start:stop], own_counts, own_first))
-
-    _share([(work, (k,)) for k in range(len(slices))], threads)
-    count = found[0]
-    for k in range(1, len(slices)):
-        numbers = np.empty(found[k], dtype=codes.dtype)
-        own = found[k], *_at(*kept[k]), slices[k][0]
-        count = _of(passes.merge_passes, codes)(
-            *_at(keys), lowest, *own, *_at(tables[0]), count, *_at(counts, first, numbers)
-        )
-        start, _ = slices[k]
-        parts = [(start + a, start + b) for a, b in _slices(sizes[k], threads)]
-        _share([(_of(passes.rename_passes, codes), (*_at(codes), *ends, *_at(numbers))) for ends in parts], threads)
-    return count
-
-
-def _hash(keys: Whole, codes: Codes, counts: Whole, first: Whole) -> int:
+def _hash(keys: Whole, codes: Codes, first: Whole) -> int:
     """Number keys with a table that grows; how many there are."""
     n, row, shift = len(keys), 0, 64 - 16
     facts, slots = np.zeros(1, dtype=np.int64), np.full(2 << 16, -1, dtype=np.int64)
     call = _of(passes.hash_passes, codes)
     while True:
-        row = call(*_at(keys), row, n, shift, 1 << (63 - shift), *_at(slots, facts, codes, counts, first))
+        row = call(*_at(keys), row, n, shift, 1 << (63 - shift), *_at(slots, facts, codes, first))
         if row == n:
             return int(facts[0])
         shift -= 1
@@ -282,45 +264,51 @@ def gather(columns: Sequence[Array], grouping: Grouping, *, threads: int | None 
     codes, n, k = grouping.codes, grouping.rows, len(columns)
     if codes is None or not k:
         return tuple(columns)
+    cores = threads or available_cores()
     columns = [np.ascontiguousarray(one, dtype=np.float64) for one in columns]
     outs = tuple(np.empty(n) for _ in columns)
     sources, targets = (np.array([address_of(one) for one in group_], dtype=np.int64) for group_ in (columns, outs))
     shift = _shift(grouping)
-    edges = np.append(np.arange(0, grouping.count, 1 << shift), grouping.count)
-    begins = grouping.offsets[edges]  # rows at which buckets begin, and the end
-    slices = _slices(n, threads or available_cores())
-    counts = np.zeros((len(slices), len(begins) - 1), dtype=np.int64)
+    buckets = ((grouping.count - 1) >> shift) + 1
+    slices = _slices(n, cores)
+    counts = np.zeros((len(slices), buckets), dtype=np.int64)
     counted = [
         (_of(passes.count_passes, codes), (*_at(codes), *ends, shift, *_at(one)))
         for ends, one in zip(slices, counts, strict=True)
     ]
     _share(counted, threads)
+    begins = _offsets(counts.sum(axis=0))  # rows at which buckets begin, and the end
     cursors = begins[:-1] + np.cumsum(counts, axis=0) - counts
     moved = np.empty_like(codes)
     tables = (*_at(sources, targets), k)
-    rooms = [np.empty(passes.BLOCK, dtype=np.int64) for _ in slices]
-    sent = [
-        (_of(passes.bucket_passes, codes), (*_at(codes), *ends, shift, *_at(one), *tables, *_at(moved, room)))
-        for ends, one, room in zip(slices, cursors, rooms, strict=True)
-    ]
-    _share(sent, threads)
-    _settle(moved, begins, grouping.offsets[:-1].copy(), targets, k, threads)
+
+    def send(part: int) -> None:
+        edges, places, block = np.empty(buckets + 1, np.int64), np.empty(passes.BLOCK, np.int32), np.empty(passes.BLOCK)
+        own, call = np.empty(passes.BLOCK, codes.dtype), _of(passes.bucket_passes, codes)
+        here = (*_at(codes), *slices[part], shift, buckets, *_at(cursors[part]))
+        call(*here, *tables, *_at(moved, edges, places, own, block))
+
+    _share([(send, (part,)) for part in range(len(slices))], threads)
+    grouping.known = _settle(moved, begins, grouping.count, shift, targets, k, cores)
     return outs
 
 
-def _settle(moved: Codes, begins: Whole, cursors: Whole, targets: Whole, k: int, threads: int | None) -> None:
-    """The second scatter: one bucket after the other, shared among threads."""
-    largest = int(np.diff(begins).max())
-    buckets = list(zip(begins[:-1].tolist(), begins[1:].tolist(), strict=True))
-    count = len(_slices(int(begins[-1]), threads or available_cores()))
+def _settle(moved: Codes, begins: Whole, count: int, shift: int, targets: Whole, k: int, threads: int) -> Whole:
+    """The second scatter: one bucket after the other, shared among threads; where groups begin, and the end."""
+    offsets = np.empty(count + 1, dtype=np.int64)
+    offsets[count] = len(moved)
+    largest, shares = int(np.diff(begins).max()), len(_slices(len(moved), threads))
     call = _of(passes.settle_passes, moved)
 
     def work(part: int) -> None:
-        kept, places = np.empty(largest), np.empty(largest, dtype=np.int64)
-        for start, stop in buckets[part::count]:
-            call(*_at(moved), start, stop, *_at(cursors, targets), k, *_at(kept, places))
+        kept, places, cursors = np.empty(largest), np.empty(largest, np.int64), np.empty(1 << shift, np.int64)
+        for bucket in range(part, len(begins) - 1, shares):
+            first = bucket << shift
+            here = (*_at(moved), *begins[bucket : bucket + 2].tolist(), first, min(count - first, 1 << shift))
+            call(*here, *_at(offsets, cursors, targets), k, *_at(kept, places))
 
-    _share([(work, (part,)) for part in range(count)], threads)
+    _share([(work, (part,)) for part in range(shares)], threads)
+    return offsets
 
 
 def _shift(grouping: Grouping) -> int:

@@ -15,7 +15,7 @@ from katamuki.backends.native import Native, at, function, inline
 
 # Slots of ``scan_pass``'s result.
 CHANGES, FALLS, RISES, LOWEST, HIGHEST = range(5)
-BLOCK = 4096  # rows whose buckets are found before they are moved
+BLOCK = 1 << 14  # rows that are looked up, or sorted by bucket, at a time: a column of them stays in the cache
 
 
 @function("int64(int64*, int64, int64, int64*)")
@@ -52,51 +52,30 @@ def starts_pass(keys, start, stop, count, starts):  # type: ignore[no-untyped-de
     return count
 
 
-def table_pass(keys, n, lowest, table, codes, counts, first):  # type: ignore[no-untyped-def]
+def table_pass(keys, n, lowest, table, codes, first):  # type: ignore[no-untyped-def]
     """Number keys that lie close together by their first appearance; how many numbers there are.
 
-    ``table`` holds −1 for each whole number from the least key to the greatest.
+    ``table`` holds −1 for each whole number from the least key to the greatest; ``first`` is the row where a number
+    appeared first. Rows are looked up block by block, before new keys are numbered: nothing waits for a comparison.
     """
     count = 0
-    for i in range(n):
-        place = keys[i] - lowest
-        code = table[place]
-        if code < 0:
-            code = count
-            table[place] = count
-            counts[count] = 0
-            first[count] = i
-            count += 1
-        codes[i] = code
-        counts[code] += 1
+    for start in range(0, n, BLOCK):
+        m = min(BLOCK, n - start)
+        own, found = at(keys, start), at(codes, start)
+        new = 0
+        for i in range(m):
+            code = table[own[i] - lowest]
+            found[i] = code
+            new += 1 if code < 0 else 0
+        for i in range(m if new > 0 else 0):
+            if found[i] < 0:
+                place = own[i] - lowest
+                if table[place] < 0:
+                    table[place] = count
+                    first[count] = start + i
+                    count += 1
+                found[i] = table[place]
     return count
-
-
-def merge_pass(keys, lowest, added, own_counts, own_first, start, table, count, counts, first, numbers):  # type: ignore[no-untyped-def]
-    """Join the ``added`` numbers of a slice of rows from ``start`` on to those of the slices before it.
-
-    ``numbers`` says what each becomes; how many there are then.
-    """
-    for k in range(added):
-        row = start + own_first[k]
-        place = keys[row] - lowest
-        code = table[place]
-        if code < 0:
-            code = count
-            table[place] = count
-            counts[count] = 0
-            first[count] = row
-            count += 1
-        counts[code] += own_counts[k]
-        numbers[k] = code
-    return count
-
-
-def rename_pass(codes, start, stop, numbers):  # type: ignore[no-untyped-def]
-    """Replace codes by what ``numbers`` says of them."""
-    for i in range(start, stop):
-        codes[i] = numbers[codes[i]]
-    return 0
 
 
 @inline
@@ -108,35 +87,39 @@ def slot_of(key, shift):  # type: ignore[no-untyped-def]
     return (mixed >> shift) & ((1 << (64 - shift)) - 1)
 
 
-def hash_pass(keys, start, n, shift, most, slots, facts, codes, counts, first):  # type: ignore[no-untyped-def]
+def hash_pass(keys, start, n, shift, most, slots, facts, codes, first):  # type: ignore[no-untyped-def]
     """Number any keys by their first appearance, from row ``start`` on; the row where the table is full, or n.
 
     ``slots`` holds 2^(64 − ``shift``) pairs of a key and its number, −1 where there is none. ``facts[0]`` counts the
-    numbers, at most ``most``; ``first`` is the row where a number appeared first.
+    numbers, at most ``most``; ``first`` is the row where a number appeared first. Of each block of rows the slots where
+    searches begin are read first, one after the other, so that memory answers for many at a time.
     """
     count = facts[0]
     mask = (1 << (64 - shift)) - 1
-    row = start
-    while row < n:
-        key = keys[row]
-        slot = slot_of(key, shift)
-        while slots[2 * slot + 1] >= 0 and slots[2 * slot] != key:
-            slot = (slot + 1) & mask
-        code = slots[2 * slot + 1]
-        if code < 0:
-            if count == most:
-                break
-            code = count
-            slots[2 * slot] = key
-            slots[2 * slot + 1] = count
-            first[count] = row
-            counts[count] = 0
-            count += 1
-        codes[row] = code
-        counts[code] += 1
-        row += 1
+    while start < n:
+        m = min(BLOCK, n - start)
+        own, found = at(keys, start), at(codes, start)
+        for i in range(m):
+            slot = slot_of(own[i], shift)
+            found[i] = slots[2 * slot + 1] if slots[2 * slot] == own[i] else -1
+        for i in range(m):
+            if found[i] >= 0:
+                continue
+            slot = slot_of(own[i], shift)
+            while slots[2 * slot + 1] >= 0 and slots[2 * slot] != own[i]:
+                slot = (slot + 1) & mask
+            if slots[2 * slot + 1] < 0:
+                if count == most:
+                    facts[0] = count
+                    return start + i
+                slots[2 * slot] = own[i]
+                slots[2 * slot + 1] = count
+                first[count] = start + i
+                count += 1
+            found[i] = slots[2 * slot + 1]
+        start += m
     facts[0] = count
-    return row
+    return n
 
 
 @function("int64(int64*, int64, int64, int64*, int64*)")
@@ -169,44 +152,82 @@ def count_pass(codes, start, stop, shift, counts):  # type: ignore[no-untyped-de
     return 0
 
 
-def bucket_pass(codes, start, stop, shift, cursors, columns, outs, k, moved, places):  # type: ignore[no-untyped-def]
+def bucket_pass(  # type: ignore[no-untyped-def]
+    codes, start, stop, shift, buckets, cursors, columns, outs, k, moved, edges, places, own_codes, own
+):  # fmt: skip
     """Move the rows' codes and k columns to their buckets; ``cursors`` say where each bucket's next row goes.
 
-    ``places`` is room for BLOCK places, so that each column is moved by a loop of its own.
+    Each block of rows is sorted by bucket within the cache, and what a bucket gets of it is written in one go: single
+    numbers that go far apart would each wait for memory. ``edges`` is room for buckets + 1 places, ``places``,
+    ``own_codes`` and ``own`` for BLOCK each.
     """
     while start < stop:
         m = min(BLOCK, stop - start)
+        here = at(codes, start)
+        for b in range(buckets + 1):
+            edges[b] = 0
         for i in range(m):
-            code = codes[start + i]
+            edges[(here[i] >> shift) + 1] += 1
+        for b in range(buckets):
+            edges[b + 1] += edges[b]
+        for i in range(m):
+            code = here[i]
             bucket = code >> shift
-            place = cursors[bucket]
-            cursors[bucket] = place + 1
+            place = edges[bucket]
+            edges[bucket] = place + 1  # in the end where the next one begins
             places[i] = place
-            moved[place] = code
+            own_codes[place] = code
+        begin = 0
+        for b in range(buckets):
+            out, rows = at(moved, cursors[b]), at(own_codes, begin)
+            for i in range(edges[b] - begin):
+                out[i] = rows[i]
+            begin = edges[b]
         for j in range(k):
-            column, out = at(columns[j], start), outs[j]
+            column, target = at(columns[j], start), outs[j]
             for i in range(m):
-                out[places[i]] = column[i]
+                own[places[i]] = column[i]
+            begin = 0
+            for b in range(buckets):
+                sent, kept = at(target, cursors[b]), at(own, begin)
+                for i in range(edges[b] - begin):
+                    sent[i] = kept[i]
+                begin = edges[b]
+        begin = 0
+        for b in range(buckets):
+            cursors[b] += edges[b] - begin
+            begin = edges[b]
         start += m
     return 0
 
 
-def settle_pass(moved, start, stop, cursors, outs, k, kept, places):  # type: ignore[no-untyped-def]
-    """Put a bucket's rows, which stand at ``start`` to ``stop``, to their groups.
+def settle_pass(moved, start, stop, group, groups, offsets, cursors, outs, k, kept, places):  # type: ignore[no-untyped-def]
+    """Put a bucket's rows, which stand at ``start`` to ``stop``, to their groups: so many, from ``group`` on.
 
-    ``cursors`` say where each group's next row goes; ``kept`` and ``places`` are room for the bucket's rows.
+    Where these begin is written to ``offsets``. ``cursors`` is room for a number per group, ``kept`` and ``places`` for
+    one per row.
     """
     m = stop - start
+    here, own = at(moved, start), at(offsets, group)
+    for g in range(groups):
+        cursors[g] = 0
     for i in range(m):
-        code = moved[start + i]
+        cursors[here[i] - group] += 1
+    place = start
+    for g in range(groups):
+        own[g] = place
+        place += cursors[g]
+        cursors[g] = own[g]
+    for i in range(m):
+        code = here[i] - group
         place = cursors[code]
         cursors[code] = place + 1
         places[i] = place
     for j in range(k):
         column = outs[j]
-        here = at(column, start)
+        rows = at(column, start)
         for i in range(m):
-            kept[i] = here[i]
+            kept[i] = rows[i]
         for i in range(m):
             column[places[i]] = kept[i]
     return 0
@@ -217,15 +238,15 @@ def _both(python: Any, signature: str) -> tuple[Native, Native]:
     return Native(python, signature.replace("code*", "int32*")), Native(python, signature.replace("code*", "int64*"))
 
 
-table_passes = _both(table_pass, "int64(int64*, int64, int64, code*, code*, int64*, int64*)")
-hash_passes = _both(hash_pass, "int64(int64*, int64, int64, int64, int64, int64*, int64*, code*, int64*, int64*)")
-merge_passes = _both(
-    merge_pass, "int64(int64*, int64, int64, int64*, int64*, int64, code*, int64, int64*, int64*, code*)"
-)
-rename_passes = _both(rename_pass, "int64(code*, int64, int64, code*)")
+table_passes = _both(table_pass, "int64(int64*, int64, int64, code*, code*, int64*)")
+hash_passes = _both(hash_pass, "int64(int64*, int64, int64, int64, int64, int64*, int64*, code*, int64*)")
 spread_passes = _both(spread_pass, "int64(int64*, int64, code*, code*)")
 count_passes = _both(count_pass, "int64(code*, int64, int64, int64, int64*)")
 bucket_passes = _both(
-    bucket_pass, "int64(code*, int64, int64, int64, int64*, double**, double**, int64, code*, int64*)"
+    bucket_pass,
+    "int64(code*, int64, int64, int64, int64, int64*, double**, double**, int64, code*, int64*, int32*, code*,"
+    " double*)",
 )
-settle_passes = _both(settle_pass, "int64(code*, int64, int64, int64*, double**, int64, double*, int64*)")
+settle_passes = _both(
+    settle_pass, "int64(code*, int64, int64, int64, int64, int64*, int64*, double**, int64, double*, int64*)"
+)
