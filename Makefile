@@ -7,6 +7,8 @@ PEERS := .venv-bench
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PINNED := --constraint constraints.txt --build-constraint constraints.txt
 WORKERS ?= 2
+# Where this is set, each of the hundreds of processes that tests and benchmarks start would compile our modules anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint bench clean

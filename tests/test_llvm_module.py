@@ -85,6 +85,17 @@ def test_a_division_by_nothing_gives_nothing() -> None:
     assert found[:3].tolist() == [0, 0, 5]
 
 
+def test_whole_numbers_wrap_around() -> None:
+    one = made("whole[0] = (k[0] * k[1] + k[0]) >> 3\nwhole[1] = k[0] - 3 * k[1] * k[1]\nwhole[2] = -k[2]")
+    a, b, found = 2**62 + 12345, 7 * 2**40 + 99, np.zeros(16, dtype=np.int64)
+    one(0, address_of(np.array([a, b, -(2**63)], dtype=np.int64)), 0, address_of(found))
+
+    def wrapped(n: int) -> int:
+        return (n + 2**63) % 2**64 - 2**63
+
+    assert found[:3].tolist() == [wrapped(a * b + a) >> 3, wrapped(a - 3 * b * b), -(2**63)]
+
+
 @inline
 def parts(x: Any, n: Any) -> Any:
     """Two of three."""

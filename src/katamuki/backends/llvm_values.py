@@ -1,8 +1,9 @@
 """What compiled functions compute with, and the LLVM text of it: kinds, values, conversions, arithmetic, memory.
 
 Kinds are those of the subset that compiled functions are written in: truth values, whole numbers of 64 bits, doubles,
-eight of these side by side (see :mod:`katamuki.backends.vectors`) with their masks, and pointers. Whole numbers divide
-as Python's do; a division by 0 gives 0. Source: LLVM Language Reference.
+eight of these side by side (see :mod:`katamuki.backends.vectors`) with their masks, and pointers. Whole numbers wrap
+around at 2**63, which hashes rely on, and divide as Python's do; a division by 0 gives 0. Source: LLVM Language
+Reference.
 """
 
 from __future__ import annotations
@@ -145,7 +146,7 @@ def binary(code: Code, what: ast.operator, a: Value, b: Value) -> Value:
         kind = FLOAT if name == "div" else INT
     a, b = converted(code, a, kind), converted(code, b, kind)
     if kind == INT:
-        return code.value(INT, f"{name} nsw i64 {a.text}, {b.text}")
+        return code.value(INT, f"{name} i64 {a.text}, {b.text}")
     return code.value(kind, f"f{name} {code.flags}{kind.llvm} {a.text}, {b.text}")
 
 
