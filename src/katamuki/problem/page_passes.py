@@ -13,18 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from katamuki.backends.native import address_of, function, inline
+from katamuki.problem.snappy import SPARE, byte_at
 from katamuki.records import Array
 
-SPARE = 16  # bytes behind a page that may be read: they hold no place
 DEEP = 8  # structs within structs, at most
 ENDS = 8 + DEEP  # numbers that ``header_pass`` writes, and room for its place in each struct
 PACKED = 1
-
-
-@inline
-def byte_at(words, at):  # type: ignore[no-untyped-def]
-    """One of the bytes that whole numbers hold."""
-    return (words[at >> 3] >> ((at & 7) * 8)) & 255
 
 
 @inline
@@ -59,8 +53,8 @@ def of_data(out, page, number, value):  # type: ignore[no-untyped-def]
         out[5] += value
 
 
-@function("int64(int64*, int64, int64, int64*, int64*)")
-def header_pass(words, first, last, out, marks):  # type: ignore[no-untyped-def]
+@inline
+def header(words, first, last, out, marks):  # type: ignore[no-untyped-def]
     """A page's header from the bytes ``first`` to ``last``: ``out`` = type, bytes after and before decompression, how
     many values, encoding, bytes of levels before the values, whether they are compressed, bytes of the header.
 
@@ -126,15 +120,26 @@ def header_pass(words, first, last, out, marks):  # type: ignore[no-untyped-def]
     return 0
 
 
-@function("int64(int64*, int64, int64, int64, double*, int64, double*, int64)")
-def gather_pass(words, first, last, width, dictionary, count, out, n):  # type: ignore[no-untyped-def]
+@function("int64(int64*, int64, int64, int64*, int64*)")
+def header_pass(words, first, last, out, marks):  # type: ignore[no-untyped-def]
+    """:func:`header` by itself."""
+    return header(words, first, last, out, marks)
+
+
+@inline
+def gathered(words, first, last, width, dictionary, count, out, n):  # type: ignore[no-untyped-def]
     """``out[i]`` = ``dictionary[place i]`` for n places of ``width`` bits in the bytes from ``first`` to ``last``.
 
     ``words`` are the page's bytes as whole numbers of 8 bytes. 0 if all could be read, 1 if a place is beyond the
     dictionary, 2 if the bytes end too early.
     """
-    if count < 1:
+    if count < 1 or width > 32:
         return 1
+    if width == 0:
+        value = dictionary[0]
+        for k in range(n):
+            out[k] = value
+        return 0
     done = 0
     at = first
     mask = (1 << width) - 1
@@ -179,6 +184,12 @@ def gather_pass(words, first, last, width, dictionary, count, out, n):  # type: 
     return 0
 
 
+@function("int64(int64*, int64, int64, int64, double*, int64, double*, int64)")
+def gather_pass(words, first, last, width, dictionary, count, out, n):  # type: ignore[no-untyped-def]
+    """:func:`gathered` by itself."""
+    return gathered(words, first, last, width, dictionary, count, out, n)
+
+
 def gather(body: NDArray[np.uint8], offset: int, dictionary: Array, out: Array) -> bool:
     """Fill ``out`` (n,) from a page's bytes: at ``offset`` the width in bits, then the places; whether all are there.
 
@@ -192,13 +203,6 @@ def gather(body: NDArray[np.uint8], offset: int, dictionary: Array, out: Array) 
     if offset >= len(body):
         return False
     width = int(body[offset])
-    if width > 32:
-        return False
-    if width == 0:
-        if not len(dictionary):
-            return False
-        out[:] = dictionary[0]
-        return True
     words: Any = np.zeros((len(body) + SPARE) // 8 + 1, np.int64)
     words.view(np.uint8)[: len(body)] = body
     place = (address_of(words), offset + 1, len(body), width)

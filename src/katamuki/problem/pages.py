@@ -2,9 +2,10 @@
 
 A column chunk is a sequence of pages, each behind a header in Thrift's compact protocol. Doubles without a missing
 value stand in a page as they are, or as places in a dictionary, perhaps compressed; the levels before them say nothing
-then and are skipped. Whatever is of another kind (other types, missing values, nested columns, encryption, encodings
-that are not named here) is left to pyarrow, which decompresses here, too. Sources: Apache Parquet's format 2.10 and
-``parquet.thrift``; the Thrift compact protocol.
+then and are skipped. Compiled code walks through all pages of a batch that stand as they are or are packed by Snappy;
+pages packed otherwise are taken one by one, and unpacked by pyarrow. Whatever is of another kind (other types, missing
+values, nested columns, encryption, encodings that are not named here) is left to pyarrow. Sources: Apache Parquet's
+format 2.10 and ``parquet.thrift``; the Thrift compact protocol.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import struct
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +23,48 @@ from numpy.typing import NDArray
 
 from katamuki.backends.native import address_of
 from katamuki.data.parts import UnknownPageError
-from katamuki.problem.page_passes import ENDS, PACKED, gather, header_pass
-from katamuki.problem.rooms import Rooms
+from katamuki.problem.page_passes import PACKED, gather, header_pass
+from katamuki.problem.page_walk import (
+    AS_THEY_ARE,
+    AT,
+    AWAY,
+    BOOK,
+    BY_PLACES,
+    BY_PLACES_2,
+    BYTES,
+    CODEC,
+    COUNT,
+    DATA,
+    DATA_2,
+    DICTIONARY_PAGE,
+    DONE,
+    ENDINGS,
+    HAVE,
+    HEAD,
+    LAST,
+    LEFT,
+    LEVELS,
+    NEED,
+    OTHER,
+    OUT,
+    PLAIN,
+    ROOM,
+    ROOMIER,
+    SNAPPY,
+    STATE,
+    UNKNOWN,
+    VALUES,
+    WHERE,
+    WINDOW,
+    walk_all,
+)
+from katamuki.problem.rooms import PAGE, Rooms, aligned
+from katamuki.problem.snappy import SPARE
 from katamuki.records import Array
 
-WINDOW = 1 << 19  # bytes of a column that are read at once
-SIZES = (WINDOW, 1 << 22, 1 << 25)  # bytes in which a header must end: it may hold the least and largest value
-PLAIN, DICTIONARY = 0, frozenset({2, 8})  # encodings: as they are; places in a dictionary
-DATA, DICTIONARY_PAGE, DATA_2 = 0, 2, 3  # types of pages
-VALUES, BYTES = 1 << 26, 1 << 31  # in a page, at most: larger ones are left to pyarrow
+READ = 1 << 16  # bytes of a column that are read at once, at least
+SIZES = (1 << 19, 1 << 22, 1 << 25)  # bytes in which a header must end: it may hold the least and largest value
+DICTIONARY = frozenset({BY_PLACES, BY_PLACES_2})
 NOTHING = np.empty(0, np.uint8)
 KNOWN = frozenset({"PLAIN", "RLE", "RLE_DICTIONARY", "PLAIN_DICTIONARY", "BIT_PACKED"})
 CODECS = {
@@ -42,6 +75,7 @@ CODECS = {
     "BROTLI": "brotli",
     "LZ4": "lz4_raw",
 }
+WALKED = {None: PLAIN, "snappy": SNAPPY}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,64 +134,111 @@ def _chunk(metadata: Any, group: int, place: int) -> Chunk | None:
 def _batches(path: Path, chunks: Sequence[Chunk], rows: int, rooms: Rooms) -> Iterator[list[Array]]:
     file = os.open(path, os.O_RDONLY)
     try:
-        columns = [_Column(file, one, rooms) for one in chunks]
         left = chunks[0].values
         if any(one.values != left for one in chunks):
             raise UnknownPageError(left)
         end = os.fstat(file).st_size
         if any(not 0 <= one.first <= one.last <= end for one in chunks):
             raise UnknownPageError(end)
+        cursors = [rooms.cursors.pop() if rooms.cursors else _Cursor(rooms) for _ in chunks]
+        states = np.zeros((len(chunks), STATE), np.int64)
+        for cursor, chunk, state in zip(cursors, chunks, states, strict=True):
+            cursor.begin(file, chunk, state, address_of(states))
+        where = address_of(states)
         while left > 0:
             m = min(rows, left)
-            yield [one.take(m) for one in columns]
+            found = [one.room(m) for one in cursors]
+            while ended := walk_all(where, len(cursors), m):
+                k, how = divmod(ended, ENDINGS)
+                cursors[k].go_on(how, found[k])
+            yield found
             left -= m
+        rooms.cursors += cursors
     finally:
         os.close(file)
 
 
-@cache
-def _header_call() -> Any:
-    """``header_pass`` for calls that are over before another thread would have been let in."""
-    return header_pass.pointer(short=True)
+class _Cursor:
+    """A place in the pages of one column chunk after the other, and the memories that a walk from there needs.
 
+    The window holds what was read of the file, from ``begins`` to before ``ends``, each byte as far from the beginning
+    of a page of memory as it is in the file: some processors copy several times as fast then.
+    """
 
-class _Column:
-    """A cursor in the pages of one column."""
+    def __init__(self, rooms: Rooms) -> None:
+        self.rooms = rooms
+        self.kept = [np.empty(1)] * 4  # the memories, and for how many bytes there is room in them
+        self.sizes = [0] * 4
+        self.begin(-1, Chunk(0, 0, None, 1, False), np.zeros(STATE, np.int64), 0)
+        self._widen(WINDOW, READ)
 
-    def __init__(self, file: int, chunk: Chunk, rooms: Rooms) -> None:
-        self.file, self.chunk, self.rooms = file, chunk, rooms
-        self.place = chunk.first
-        self.left = chunk.values  # that no page has had yet
-        self.begins = self.ends = 0  # of what stands in the window, in the file
-        self._widen(WINDOW)
-        self.dictionary: Array | None = None
-        self.page = NOTHING  # what is left of the present page, as bytes: doubles may stand there at odd places
-        self.head = np.empty(ENDS, np.int64)
-        self.written = address_of(self.head), address_of(self.head) + 64  # the header, and places in its structs
+    def begin(self, file: int, chunk: Chunk, state: NDArray[np.int64], origin: int) -> None:
+        """Go to the first page of a column chunk. The states of a walk begin at ``origin``; this is the column's."""
+        self.file, self.chunk, self.state, self.origin = file, chunk, state, origin
+        self.begins = self.ends = 0
+        self.page = NOTHING  # what is left of a page that was not walked, as bytes: doubles may stand at odd places
         self.codec: Any = None
-        if chunk.codec is not None:
-            import pyarrow as pa
+        state[[AT, LEFT, CODEC, LEVELS]] = chunk.first, chunk.values, WALKED.get(chunk.codec, OTHER), chunk.levels
+        state[ROOM : ROOM + 4] = self.sizes
+        state[AWAY : AWAY + 4] = [(address_of(one) - origin) // 8 for one in self.kept]
 
-            self.codec = pa.Codec(chunk.codec)
-
-    def take(self, count: int) -> Array:
-        """The next values (count,)."""
-        out, done = self.rooms.take(count), 0
-        written = out.view(np.uint8)
-        while done < len(written):
-            if not len(self.page):
-                self._next()
-                continue
-            m = min(len(written) - done, len(self.page))
-            written[done : done + m] = self.page[:m]
-            self.page = self.page[m:]
-            done += m
+    def room(self, count: int) -> Array:
+        """An array (count,) for the next values, and in the window what they need if all pages are alike."""
+        state = self.state
+        out = self.rooms.take(count + 16)[8 : 8 + count]  # a walk needs room on both sides
+        state[AWAY + OUT], state[DONE] = (address_of(out) - self.origin) // 8, 0
+        if len(self.page):
+            self._hand_out(out)
+        elif not state[HAVE] or state[WHERE] != WINDOW:
+            place, chunk = self.begins + int(state[AT]), self.chunk
+            share = min((chunk.last - chunk.first) * count // chunk.values, 16 * count + SIZES[0])
+            if place + share + share // 8 > self.ends:
+                self._fill(place, min(2 * share + share // 4, chunk.last - place))
         return out
+
+    def go_on(self, ended: int, out: Array) -> None:
+        """Do what a walk needs that did not fill ``out``."""
+        size, have = int(self.state[NEED]), int(self.state[LAST] - self.state[AT])
+        if ROOMIER <= ended < UNKNOWN:
+            self._widen(ended - ROOMIER, size)
+        elif ended == UNKNOWN or not self._more(size, max(have, 0)):
+            self._next()
+            self._hand_out(out)
+
+    def _hand_out(self, out: Array) -> None:
+        """Copy what is left of a page that was not walked, as far as there is room."""
+        done = int(self.state[DONE])
+        m = min(8 * (len(out) - done), len(self.page))
+        out.view(np.uint8)[8 * done : 8 * done + m] = self.page[:m]
+        self.page = self.page[m:] if m < len(self.page) else NOTHING  # so that its array can be used again
+        self.state[DONE] = done + m // 8
+
+    def _widen(self, memory: int, size: int) -> None:
+        """Make room for so many bytes in a memory of a walk."""
+        size = 1 << (size - 1).bit_length()  # so that few pages need another one
+        whole = np.empty((size + PAGE + SPARE) // 8 + PAGE // 8)
+        self.kept[memory] = room = aligned(whole, len(whole) - PAGE // 8)
+        self.sizes[memory] = self.state[ROOM + memory] = size
+        self.state[AWAY + memory] = (address_of(room) - self.origin) // 8
+        if memory == WINDOW:
+            self.window = memoryview(room).cast("B")  # type: ignore[arg-type]
+
+    def _more(self, size: int, have: int) -> bool:
+        """Whether more than the ``have`` bytes of a page are read into the window now: ``size``, if that is known."""
+        place = self.begins + int(self.state[AT])
+        left = self.chunk.last - place
+        size = size or min(2 * have + READ, SIZES[0], left)
+        if not have < size <= left:
+            return False
+        self._fill(place, size)
+        return self.ends - place >= size
 
     def _unpacked(self, whole: Any, size: int) -> Any:
         """The bytes of a page after decompression; there must be exactly ``size``."""
         import pyarrow as pa
 
+        if self.codec is None:
+            self.codec = pa.Codec(self.chunk.codec)
         try:
             found = self.codec.decompress(whole, decompressed_size=size)
         except (pa.ArrowException, OSError, ValueError) as error:
@@ -177,71 +258,68 @@ class _Column:
             raise UnknownPageError(size)
         return found
 
-    def _widen(self, size: int) -> None:
-        """Make a window of so many bytes."""
-        window: Any = self.rooms.take(size // 8 + 1)
-        self.address = address_of(window)
-        self.room = memoryview(window).cast("B")  # keeps it
-
     def _fill(self, place: int, size: int) -> int:
         """See that ``size`` bytes from a place in the file on stand in the window, if there are so many; from where."""
         if place < self.begins or place + size > self.ends:
-            if size > len(self.room):
-                self._widen(size)
-            read = os.preadv(self.file, [self.room[: self.chunk.last - place]], place)
-            self.begins, self.ends = place, place + read
+            first, held, before = place - place % PAGE, max(self.ends - place, 0), self.window
+            if size > self.sizes[WINDOW]:
+                self._widen(WINDOW, size)
+            at = place - first
+            if held:  # the rest of what was read before
+                self.window[at : at + held] = before[place - self.begins : self.ends - self.begins]
+            read = os.preadv(self.file, [self.window[at + held : at + size]], place + held)
+            self.begins, self.ends = first, place + held + read
+            self.state[AT], self.state[LAST] = at, self.ends - first
         return place - self.begins
 
-    def _header(self) -> list[int]:
-        """The header at the cursor: type, sizes, values, encoding, levels, whether packed, its own length."""
-        if self.begins <= self.place < self.ends:  # as a rule it stands there
-            place, last = self.place - self.begins, self.ends - self.begins
-            if _header_call()(self.address, place, last, *self.written) == 0:
-                return self.head[:8].tolist()  # type: ignore[no-any-return]
+    def _header(self, place: int) -> list[int]:
+        """The header at a place: type, sizes, values, encoding, levels, whether packed, its own length."""
+        head = address_of(self.state) + 8 * HEAD
         for size in SIZES:
-            self.ends = self.begins
-            at = self._fill(self.place, min(size, self.chunk.last - self.place))
-            status = _header_call()(self.address, at, self.ends - self.begins, *self.written)
+            at = self._fill(place, min(size, self.chunk.last - place))
+            status = header_pass(address_of(self.kept[WINDOW]), at, self.ends - self.begins, head, head + 64)
             if status == 0:
-                return self.head[:8].tolist()  # type: ignore[no-any-return]
+                return self.state[HEAD : HEAD + 8].tolist()  # type: ignore[no-any-return]
             if status != 2 or self.ends >= self.chunk.last:
                 break
-        raise UnknownPageError(self.place)
+        raise UnknownPageError(place)
 
     def _next(self) -> None:
-        """The next page of values."""
-        self.page = NOTHING  # so that its array can be used again
-        if self.place >= self.chunk.last:
-            raise UnknownPageError(self.place)
-        kind, size, stored, values, encoding, levels, packed, length = self._header()
-        start = self.place + length
-        self.place = start + stored
-        if self.place > self.chunk.last or kind not in (DATA, DICTIONARY_PAGE, DATA_2):
+        """The next page of values, whatever it is."""
+        place = self.begins + int(self.state[AT])
+        if place >= self.chunk.last:
+            raise UnknownPageError(place)
+        kind, size, stored, values, encoding, levels, packed, length = self._header(place)
+        start = place + length
+        if start + stored > self.chunk.last or kind not in (DATA, DICTIONARY_PAGE, DATA_2):
             raise UnknownPageError(start)
         at = self._fill(start, stored)
-        if self.ends < self.place or not levels <= size < BYTES or values > VALUES:
+        if self.ends < start + stored or not levels <= size < BYTES or values > VALUES:
             raise UnknownPageError(start)
-        whole: Any = self.room[at + levels : at + stored]
-        if self.codec is not None and packed == PACKED:
+        self.state[AT] = at + stored
+        whole: Any = self.window[at + levels : at + stored]
+        if self.chunk.codec is not None and packed == PACKED:
             whole = self._unpacked(whole, size - levels)
         if kind == DICTIONARY_PAGE:
-            if encoding not in (PLAIN, 2):
+            if encoding not in (AS_THEY_ARE, BY_PLACES):
                 raise UnknownPageError(encoding)
-            self.dictionary = np.frombuffer(_doubles(whole, 0, values).tobytes())  # the window moves on
+            self._widen(BOOK, max(8 * values, 1))
+            self.kept[BOOK][:values].view(np.uint8)[:] = _doubles(whole, 0, values)
+            self.state[COUNT] = values
             return
-        self.left -= values
+        self.state[LEFT] -= values
         offset = 4 if kind == DATA and self.chunk.levels else 0
-        if self.left < 0 or len(whole) < offset:
+        if self.state[LEFT] < 0 or len(whole) < offset:
             raise UnknownPageError(values)
         if offset:
             offset += struct.unpack_from("<I", whole)[0]
-        if encoding == PLAIN:
+        if encoding == AS_THEY_ARE:
             self.page = _doubles(whole, offset, values)
             return
-        if encoding not in DICTIONARY or self.dictionary is None:
+        if encoding not in DICTIONARY:
             raise UnknownPageError(encoding)
-        page = self.rooms.take(values)
-        if not gather(np.frombuffer(whole, np.uint8), offset, self.dictionary, page):
+        page, dictionary = self.rooms.take(values), self.kept[BOOK][: self.state[COUNT]]
+        if not gather(np.frombuffer(whole, np.uint8), offset, dictionary, page):
             raise UnknownPageError(encoding)
         self.page = page.view(np.uint8)
 

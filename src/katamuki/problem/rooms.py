@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from sys import getrefcount
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,8 @@ from katamuki.backends.native import address_of
 from katamuki.records import Array
 
 PAGE = 4096  # bytes; an array begins at such a multiple
-MOST = 12  # arrays that a thread keeps: of two columns those of two batches, their pages and their windows
+SPARE = PAGE // 8  # numbers that are left out for that
+MOST = 12  # arrays that a thread keeps: of four columns those of three batches
 
 
 def _references(kept: list[Array]) -> int:
@@ -45,16 +47,21 @@ class Rooms(threading.local):
 
     def __init__(self) -> None:
         self.kept: list[Array] = []
+        self.cursors: list[Any] = []  # in pages of columns, with memories of their own
 
     def take(self, count: int) -> Array:
         """An uninitialised array (count,) that nobody else holds, nor a view of it."""
-        spare = PAGE // 8
         for one in self.kept:
-            if len(one) >= count + spare and getrefcount(one) == ALONE:
+            if len(one) >= count + SPARE and getrefcount(one) == ALONE:
                 break
         else:
-            one = np.empty(count + spare)
+            one = np.empty(count + SPARE)
             if len(self.kept) < MOST:
                 self.kept.append(one)
-        first = -address_of(one) % PAGE // 8
-        return one[first : first + count]
+        return aligned(one, count)
+
+
+def aligned(room: Array, count: int) -> Array:
+    """So many numbers of an array from where a page of memory begins; it has ``SPARE`` more."""
+    first = -address_of(room) % PAGE // 8
+    return room[first : first + count]

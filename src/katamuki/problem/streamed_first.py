@@ -5,6 +5,7 @@ Source: none; the first pass is that of :mod:`katamuki.problem.large`, batch by 
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -73,9 +74,10 @@ def first_sums(problem: StreamedProblem, values: Array, size: int) -> list[Array
         room = np.empty(256 * (1 + problem.all_p))
         columns, y, _ = block.shared
         passes.first_pass(model, columns, place, y, 0, 0, 0, n, *more, address_of(room), address_of(out))
-        if not np.isfinite(out[:size]).all() or out[size + 6] != 0.0:
+        found = out.tolist()
+        if not all(map(math.isfinite, found[:size])) or found[size + 6] != 0.0:
             raise UnseenError
-        return counted_about(n, middle, *out[size + 4 : size + 6].tolist())
+        return counted_about(n, middle, found[size + 4], found[size + 5])
 
     problem.reader.trusting = True
     try:

@@ -19,7 +19,7 @@ from katamuki.data.streams import Batch
 from katamuki.records import Array
 
 Whole = NDArray[np.int64]
-AHEAD = 1024  # blocks whose winners are decided at once
+AHEAD = 2048  # blocks whose winners are decided at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +71,15 @@ class Thinning:
 
     def decided(self, match: Whole, played: int) -> Whole:
         """Which side wins a match of a round: 0 or 1."""
-        z = match.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(self.salt + played)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return (z >> np.uint64(63)).astype(np.int64)
+        z = match.astype(np.uint64)
+        z *= np.uint64(0x9E3779B97F4A7C15)
+        z += np.uint64(self.salt + played)
+        z ^= z >> np.uint64(30)
+        z *= np.uint64(0xBF58476D1CE4E5B9)
+        z ^= z >> np.uint64(27)
+        z *= np.uint64(0x94D049BB133111EB)
+        z >>= np.uint64(63)
+        return z.view(np.int64)
 
     def add(self, batch: Batch) -> None:
         """The next rows."""
