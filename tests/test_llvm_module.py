@@ -96,6 +96,32 @@ def test_whole_numbers_wrap_around() -> None:
     assert found[:3].tolist() == [wrapped(a * b + a) >> 3, wrapped(a - 3 * b * b), -(2**63)]
 
 
+def test_the_least_whole_number_over_minus_one_wraps_around() -> None:
+    """This used to end the process: processors have no such quotient."""
+    one, found = made("whole[0] = k[0] // k[1]\nwhole[1] = k[0] % k[1]"), np.full(16, 5)
+    one(0, address_of(np.array([-(2**63), -1])), 0, address_of(found))
+    assert found[:2].tolist() == [-(2**63), 0]
+
+
+def test_numbers_that_no_whole_number_holds_become_the_nearest() -> None:
+    """LLVM's own conversion leaves open what comes out."""
+    one, found = made("for i in range(5):\n    whole[i] = int(x[i])"), np.full(16, 5)
+    one(address_of(np.array([math.nan, math.inf, -1e300, 2.0**62, -7.9])), 0, 0, address_of(found))
+    assert found[:5].tolist() == [0, 2**63 - 1, -(2**63), 2**62, -7]
+
+
+def test_truth_values_are_ordered_and_added_as_in_python() -> None:
+    """This used to take True for less than False: LLVM reads a bit that is set as −1."""
+    one = made(
+        "a = k[0] > 0\nb = k[1] > 0\n"
+        "whole[0] = 1 if a < b else 0\nwhole[1] = 1 if a <= b else 0\nwhole[2] = 1 if a == b else 0\n"
+        "whole[3] = max(a, b)\nwhole[4] = min(a, b)\nwhole[5] = abs(a)\nwhole[6] = a + b\nwhole[7] = -a\n"
+        "out[0] = a * 0.5\nout[1] = a or b\nout[2] = a and not b"
+    )
+    for pair in ([0, 0], [0, 1], [1, 0], [1, 1]):
+        both_ways(one, [], pair)
+
+
 @inline
 def parts(x: Any, n: Any) -> Any:
     """Two of three."""
@@ -119,6 +145,34 @@ def swapped(x: Any, i: Any, j: Any) -> None:
     if i == j:
         return
     x[i], x[j] = x[j], x[i]
+
+
+@inline  # noqa: RET503  that is the point
+def half_way(x: Any) -> Any:
+    """Without a value where x < 0."""
+    if x >= 0.0:
+        return 1.0
+
+
+@inline
+def left_by_returns(n: Any) -> Any:
+    """Without a value nowhere: such a loop ends by them alone."""
+    while True:
+        n -= 3
+        if n < 0:
+            return n
+        elif n == 7:  # noqa: RET505  both sides return
+            return 70
+        else:
+            n -= 1
+
+
+@inline
+def factorial(n: Any) -> Any:
+    """It calls itself."""
+    if n > 1:
+        factorial(n - 1)
+    return n
 
 
 def test_loops_tuples_and_helpers_go_the_same_way() -> None:
@@ -209,14 +263,58 @@ def test_a_wrong_answer_would_be_seen() -> None:
         ("out[0] = parts(x)[0]", "takes 2 arguments and gets 1"),
         ("out[0] = parts(x, n=1)[0]", "arguments have no names"),
         ("raise ValueError", "Raise is not in the subset"),
+        ("whole[0] = k[0] or 5", r"k\[0\] is no truth value"),
+        ("whole[0] = 1 if k[0] is k[1] else 0", "Is is not in the subset"),
+        ("whole[0] = k[0] % 9223372036854775808", "does not fit 64 bits"),
+        ("out[0] = (x[0], 1.0)[k[0]]", "at int64"),
+        ("out[0] = half_way(x[0])", "half_way may end without a value"),
+        ("if k[0] > 0:\n    return 1\nwhile k[0] < 0:\n    return 2\nhalf_way(1.0)", "half_way may end without"),
+        ("whole[0] = factorial(k[0])", "factorial calls itself"),
+        ("out[0] = numpy.pi", "numpy.pi is not known"),
     ],
 )
 def test_what_the_subset_lacks_is_named_with_its_place(body: str, said: str) -> None:
-    one = made(body, parts=parts)
+    one = made(body, parts=parts, half_way=half_way, factorial=factorial, numpy=np)
     with pytest.raises(TypeError, match=said) as caught:
         text_of(one.python, one._source, one.signature, False, "refused")
     (note,) = caught.value.__notes__
     assert "<katamuki made>:" in note or "test_llvm_module.py:" in note
+
+
+def test_a_function_that_may_end_without_a_value_is_refused() -> None:
+    """This used to be compiled to whatever stood behind it."""
+    text = "def made(n):\n    for i in range(n):\n        return i\n"
+    one = compile_source(text, "made", "int64(int64)", {})
+    with pytest.raises(TypeError, match="made may end without a value"):
+        text_of(one.python, text, one.signature, False, "refused")
+
+
+def test_what_ends_by_returns_alone_is_not_refused() -> None:
+    one = made("whole[0] = left_by_returns(k[0])", left_by_returns=left_by_returns)
+    for n in (1, 10, 14, 99):
+        both_ways(one, [], [n])
+
+
+def test_a_name_of_an_enclosing_function_is_no_global() -> None:
+    """This used to read the module's LIMIT in its place."""
+
+    def enclosing() -> Any:
+        LIMIT = 7.0  # named like the module's
+
+        def inner(n: Any) -> Any:
+            return LIMIT * n
+
+        return inner
+
+    with pytest.raises(TypeError, match="LIMIT is read before"):
+        text_of(enclosing(), None, "double(int64)", False, "refused")
+
+
+def test_a_file_that_changed_after_its_import_is_named() -> None:
+    space: dict[str, Any] = {}
+    exec(compile("\n\ndef gone(n):\n    return n\n", __file__, "exec"), space)
+    with pytest.raises(TypeError, match=r"test_llvm_module.py:3 defines no gone"):
+        text_of(space["gone"], None, "int64(int64)", False, "refused")
 
 
 @function("double(int64)", sums=True)

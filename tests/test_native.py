@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from katamuki.backends import cache, kernel, native
+from katamuki.backends import cache, kernel, native, vectors
 from katamuki.backends.native import at, function, inline
 
 
@@ -199,7 +199,8 @@ def test_another_cpu_or_version_gets_another_entry():
 def loaded(path: Path):
     space = {"inline": inline, "__name__": path.stem}
     exec(compile(path.read_text(), str(path), "exec"), space)
-    native._file_digest.cache_clear()  # a file changes between processes, not within one
+    native.content.cache_clear()  # a file changes between processes, not within one
+    native._file_digest.cache_clear()
     return space["helper"]
 
 
@@ -214,6 +215,57 @@ def test_another_helper_or_constant_gets_another_entry(tmp_path):
 
     assert key("x + x", 1.0) == key("x + x", 1.0)
     assert len({key("x + x", 1.0), key("x + x", 2.0), key("2.5*x", 1.0)}) == 3
+
+
+def test_another_meaning_of_a_name_gets_another_entry(tmp_path):
+    """A name may stand for another operation, or for another function of the same file."""
+    source, path = "def rows(x, n):\n    x[0] = helper(f(x[0]))\n    return n\n", tmp_path / "helping.py"
+    path.write_text("@inline\ndef helper(x):\n    return x + x\n\n\n@inline\ndef other(x):\n    return x\n")
+    helper, f = loaded(path), native.Placeholder("exp")
+    other = helper.__globals__["other"]
+
+    def key(helper, f):
+        return kernel.compile_source(source, "rows", "int64(double*, int64)", {"helper": helper, "f": f})._key()
+
+    assert key(helper, f) == key(helper, native.Placeholder("exp"))
+    others = (other, f), (helper, native.Placeholder("sin")), (helper, vectors.root_of)
+    assert len({key(helper, f), *(key(*one) for one in others)}) == 4
+
+
+def test_machine_code_is_anothers_after_an_edit_of_what_the_translator_puts_in(tmp_path, monkeypatch):
+    """This used to keep code with an older exp in it."""
+    before = native.Machine().identity
+    content = native.content
+    for name in ("exponential.py", "llvm_calls.py", "native.py"):
+        monkeypatch.setattr(native, "content", lambda path, name=name: content(path) + b"#" * path.endswith(name))
+        native._file_digest.cache_clear()
+        assert native.Machine().identity != before
+    monkeypatch.undo()
+    native._file_digest.cache_clear()
+    assert native.Machine().identity == before
+
+
+def test_a_file_that_is_edited_meanwhile_is_compiled_as_it_was_read(home, tmp_path, monkeypatch):
+    """This used to keep the new text's code under the old text's key."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home))
+    path = tmp_path / "helping.py"
+    path.write_text("@inline\ndef helper(x):\n    return x + 1.0\n")
+    made = native.Native(loaded(path), "double(double)")
+    made._key()
+    path.write_text("@inline\ndef helper(x):\n    return x + 2.0\n")
+    assert made(1.0) == 2.0
+
+
+def test_threads_may_compile_at_once(home, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home))
+
+    def made(k):
+        source = f"def rows(x, n):\n    return n + {k % 3}\n"
+        return kernel.compile_source(source, "rows", "int64(double*, int64)", {})(0, 5)
+
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(made, range(12))) == [5 + k % 3 for k in range(12)]
+    assert len(entries(home)) == 3
 
 
 def test_without_libmvec_the_scalar_functions_give_the_same_values(home):

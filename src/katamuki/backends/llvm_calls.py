@@ -221,14 +221,17 @@ def _least_or_most(order: ast.cmpop) -> Call:
 def _size(module: Module, code: Code, value: Value) -> Value:
     if value.kind == FLOAT:
         return _llvm("fabs", 1, FLOAT)(module, code, value)
+    value = converted(code, value, INT)
     below = compared(code, ast.Lt(), value, constant(0))
     return code.value(INT, f"select i1 {below.text}, i64 {negative(code, value).text}, i64 {value.text}")
 
 
 def _to_whole(module: Module, code: Code, value: Value) -> Value:
-    if value.kind == FLOAT:
-        return code.value(INT, f"fptosi double {value.text} to i64")
-    return converted(code, value, INT)
+    """Cut off towards 0; what does not fit gives the nearest that does, and NaN 0."""
+    if value.kind != FLOAT:
+        return converted(code, value, INT)
+    module.declare("llvm.fptosi.sat.i64.f64", "i64", ["double"])
+    return code.value(INT, f"call i64 @llvm.fptosi.sat.i64.f64(double {value.text})")
 
 
 def _to_number(module: Module, code: Code, value: Value) -> Value:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import builtins
+import math
 from itertools import pairwise
-from types import FunctionType, ModuleType
+from types import FunctionType
 from typing import Any
 
 from katamuki.backends import llvm_calls, native
@@ -40,22 +41,26 @@ class Expressions:
 
     def __init__(self, module: llvm_calls.Module, python: FunctionType) -> None:
         self.module, self.python = module, python
-        self.locals = frozenset(python.__code__.co_varnames)
+        code = python.__code__
+        self.locals = frozenset((*code.co_varnames, *code.co_cellvars, *code.co_freevars))
         self.kinds: dict[str, Kind] = {}  # of its variables
         self.code = Code(module.flags)
 
-    def branch(self, test: ast.expr, yes: str, no: str) -> None:
-        """Go on in one of two blocks; what need not be looked at is not."""
+    def branch(self, test: ast.expr, yes: str, no: str, strict: bool = False) -> None:
+        """Go on in one of two blocks; what need not be looked at is not. A ``strict`` test is one of truth values."""
         if isinstance(test, ast.BoolOp):
             for one in test.values[:-1]:
                 further = self.code.label("test")
-                self.branch(one, *((further, no) if isinstance(test.op, ast.And) else (yes, further)))
+                self.branch(one, *((further, no) if isinstance(test.op, ast.And) else (yes, further)), strict)
                 self.code.begin(further)
-            self.branch(test.values[-1], yes, no)
+            self.branch(test.values[-1], yes, no, strict)
         elif isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
             self.branch(test.operand, no, yes)
         else:
-            self.code.do(f"br i1 {truth(self.code, self.value(test)).text}, label %{yes}, label %{no}")
+            value = self.value(test)
+            if strict and value.kind != BOOL:  # of which Python's and, or would give one
+                raise TypeError(f"{ast.unparse(test)} is no truth value")
+            self.code.fork(truth(self.code, value), yes, no)
 
     def value(self, node: ast.expr) -> Value:
         """The value of an expression."""
@@ -74,9 +79,8 @@ class Expressions:
     def resolved(self, node: ast.expr) -> Any:
         """What a name outside of the function stands for, in Python."""
         if isinstance(node, ast.Attribute):
-            holder = self.resolved(node.value)
-            if isinstance(holder, ModuleType):
-                return getattr(holder, node.attr)
+            if self.resolved(node.value) is math:  # other modules' names would be missing from the cache's key
+                return getattr(math, node.attr, None)
         elif isinstance(node, ast.Name) and node.id not in self.locals:
             scope = self.python.__globals__
             if node.id in scope or hasattr(builtins, node.id):
@@ -114,12 +118,11 @@ class Expressions:
     def of_unaryop(self, node: ast.UnaryOp) -> Value:
         if isinstance(node.op, ast.Not):
             return self.decided(node)
-        value = self.value(node.operand)
-        if isinstance(node.operand, ast.Constant) and isinstance(node.op, ast.USub):
-            return constant(-node.operand.value)  # type: ignore[operator,arg-type]
         if not isinstance(node.op, ast.USub):
             raise TypeError(f"{ast.unparse(node)} is not in the subset")
-        return negative(self.code, value)
+        if isinstance(node.operand, ast.Constant) and isinstance(node.operand.value, (int, float)):
+            return constant(-node.operand.value)
+        return negative(self.code, self.value(node.operand))
 
     def of_binop(self, node: ast.BinOp) -> Value:
         a, b = self.value(node.left), self.value(node.right)
@@ -143,10 +146,10 @@ class Expressions:
     def decided(self, node: ast.expr) -> Value:
         """A truth value out of blocks."""
         yes, no, after = (self.code.label(name) for name in ("yes", "no", "after"))
-        self.branch(node, yes, no)
+        self.branch(node, yes, no, strict=True)
         for label in (yes, no):
             self.code.begin(label)
-            self.code.do(f"br label %{after}")
+            self.code.go(after)
         self.code.begin(after)
         return self.code.value(BOOL, f"phi i1 [ true, %{yes} ], [ false, %{no} ]")
 
@@ -168,7 +171,7 @@ class Expressions:
         for k, arm in zip(reversed(places), reversed(arms), strict=True):
             rest, self.code.lines = self.code.lines[k + 1 :], self.code.lines[:k]
             made.insert(0, [converted(self.code, one, kind) for one, kind in zip(arm, kinds, strict=True)])
-            self.code.do(f"br label %{after}")
+            self.code.go(after)
             self.code.lines += rest
         self.code.begin(after)
         items = tuple(
@@ -183,7 +186,7 @@ class Expressions:
             raise TypeError("arguments have no names")
         arguments = [self.value(one) for one in node.args]
         if native.is_inline(callee):
-            return self.called(callee, arguments)  # type: ignore[arg-type]
+            return self.called(callee, arguments)
         write = llvm_calls.known(callee)
         if write is None:
             raise TypeError(f"{ast.unparse(node.func)} cannot be called here")

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import ast
 from functools import cache as remember
-from pathlib import Path
 from types import FunctionType
 
+from katamuki.backends import native
 from katamuki.backends.llvm_calls import SCOPES, Signature
 from katamuki.backends.llvm_statements import Function
-from katamuki.backends.llvm_values import VOID, Kind
+from katamuki.backends.llvm_values import Kind
 
 SUMS = "reassoc nsz "  # where sums may be reassociated
 
@@ -33,7 +33,7 @@ class Module:
         self.texts: list[str] = []
         self.declared: dict[str, str] = {}
         self.kept: dict[str, None] = {}
-        self.done: dict[tuple[FunctionType, tuple[Kind, ...]], Signature] = {}
+        self.done: dict[tuple[FunctionType, tuple[Kind, ...]], Signature | None] = {}  # None: it is being written
 
     def declare(self, name: str, result: str, arguments: list[str], attributes: str = "") -> None:
         """Make a function of another's known."""
@@ -45,12 +45,14 @@ class Module:
 
     def function(self, python: FunctionType, kinds: tuple[Kind, ...]) -> Signature:
         """A helper, translated when it is first called with arguments of these kinds."""
-        made = self.done.get((python, kinds))
-        if made is None:
+        if (python, kinds) not in self.done:
             name = f"{python.__name__}.{len(self.done)}"
-            self.done[python, kinds] = Signature(name, VOID)
+            self.done[python, kinds] = None
             writer = Function(self, python, definition(python, None), kinds, None)
-            made = self.done[python, kinds] = Signature(name, writer.write(f"define internal {{}} @{name}"))
+            self.done[python, kinds] = Signature(name, writer.write(f"define internal {{}} @{name}"))
+        made = self.done[python, kinds]
+        if made is None:
+            raise TypeError(f"{python.__name__} calls itself")
         return made
 
     def entry(self, python: FunctionType, source: str | None, name: str, kinds: tuple[Kind, ...], result: Kind) -> str:
@@ -66,10 +68,13 @@ def definition(python: FunctionType, source: str | None) -> ast.FunctionDef:
     """The syntax tree of a function: from its own text, or out of its file."""
     path, code = python.__code__.co_filename, python.__code__
     found = _definitions(source) if source else _file_definitions(path)
-    return found[code.co_firstlineno, code.co_name]
+    tree = found.get((code.co_firstlineno, code.co_name))
+    if tree is None:
+        raise TypeError(f"{path}:{code.co_firstlineno} defines no {code.co_name}: the file changed after its import")
+    return tree
 
 
-def _definitions(text: str) -> dict[tuple[int, str], ast.FunctionDef]:
+def _definitions(text: str | bytes) -> dict[tuple[int, str], ast.FunctionDef]:
     """All functions of a text by their first line, decorators included, and name."""
     functions = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef))
     return {(min([one.lineno for one in node.decorator_list] + [node.lineno]), node.name): node for node in functions}
@@ -77,4 +82,4 @@ def _definitions(text: str) -> dict[tuple[int, str], ast.FunctionDef]:
 
 @remember
 def _file_definitions(path: str) -> dict[tuple[int, str], ast.FunctionDef]:
-    return _definitions(Path(path).read_text(encoding="utf-8"))
+    return _definitions(native.content(path))

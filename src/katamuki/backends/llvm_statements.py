@@ -66,6 +66,8 @@ class Function(Expressions):
             for one in self.given:
                 self.set(one.text.removeprefix("%a."), one)
             self.body(self.tree.body)
+            if self.result != VOID and self.code.block in self.code.reached:
+                raise self.placed(TypeError(f"{self.tree.name} may end without a value"), self.tree.body[-1])
             self.code.do("ret void" if self.result == VOID else "unreachable")
         arguments = ", ".join(f"{one.kind.llvm} {one.text}" for one in self.given)
         slots = [*self.slots, *(f"  %s.{name} = alloca {kind.llvm}" for name, kind in self.kinds.items())]
@@ -92,9 +94,13 @@ class Function(Expressions):
                     raise TypeError(f"{type(one).__name__} is not in the subset")
                 write(one)
             except TypeError as error:
-                if not getattr(error, "__notes__", None):
-                    error.add_note(f"{self.python.__code__.co_filename}:{one.lineno}, {ast.unparse(one)[:200]}")
-                raise
+                raise self.placed(error, one)  # noqa: B904  the same one
+
+    def placed(self, error: TypeError, node: ast.stmt) -> TypeError:
+        """An error with its place, which the innermost function knows best."""
+        if not getattr(error, "__notes__", None):
+            error.add_note(f"{self.python.__code__.co_filename}:{node.lineno}, {ast.unparse(node)[:200]}")
+        return error
 
     def on_expr(self, node: ast.Expr) -> None:
         if not isinstance(node.value, ast.Constant):  # a docstring
@@ -154,14 +160,17 @@ class Function(Expressions):
         for label, statements in ((yes, node.body), (no, node.orelse)):
             self.code.begin(label)
             self.body(statements)
-            self.code.do(f"br label %{after}")
+            self.code.go(after)
         self.code.begin(after)
 
     def on_while(self, node: ast.While) -> None:
         head, inside, after = (self.code.label(name) for name in ("head", "inside", "after"))
-        self.code.do(f"br label %{head}")
+        self.code.go(head)
         self.code.begin(head)
-        self.branch(node.test, inside, after)
+        if isinstance(node.test, ast.Constant) and node.test.value:
+            self.code.go(inside)  # only what breaks it ends it
+        else:
+            self.branch(node.test, inside, after)
         self.code.begin(inside)
         self.looped(node, head, after)
 
@@ -179,15 +188,15 @@ class Function(Expressions):
         counter = f"%{self.code.label('c')}"
         self.slots.append(f"  {counter} = alloca i64")
         self.code.do(f"store i64 {start.text}, ptr {counter}")
-        self.code.do(f"br label %{head}")
+        self.code.go(head)
         self.code.begin(head)
         here = self.code.value(INT, f"load i64, ptr {counter}")
         goes_on = compared(self.code, ast.Lt() if step > 0 else ast.Gt(), here, stop)
-        self.code.do(f"br i1 {goes_on.text}, label %{inside}, label %{after}")
+        self.code.fork(goes_on, inside, after)
         self.code.begin(turn)
         following = self.code.value(INT, f"add nsw i64 {here.text}, {step}")
         self.code.do(f"store i64 {following.text}, ptr {counter}")
-        self.code.do(f"br label %{head}")
+        self.code.go(head)
         self.code.begin(inside)
         self.set(node.target.id, here)
         self.looped(node, turn, after)
@@ -199,13 +208,13 @@ class Function(Expressions):
         self.loops.append((goes_on, ends))
         self.body(node.body)
         self.loops.pop()
-        self.code.do(f"br label %{goes_on}")
+        self.code.go(goes_on)
         self.code.begin(ends)
 
     def on_continue(self, node: ast.Continue) -> None:
-        self.code.do(f"br label %{self.loops[-1][0]}")
+        self.code.go(self.loops[-1][0])
         self.code.begin(self.code.label("over"))
 
     def on_break(self, node: ast.Break) -> None:
-        self.code.do(f"br label %{self.loops[-1][1]}")
+        self.code.go(self.loops[-1][1])
         self.code.begin(self.code.label("over"))

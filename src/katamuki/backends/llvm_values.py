@@ -2,8 +2,8 @@
 
 Kinds are those of the subset that compiled functions are written in: truth values, whole numbers of 64 bits, doubles,
 eight of these side by side (see :mod:`katamuki.backends.vectors`) with their masks, and pointers. Whole numbers wrap
-around at 2**63, which hashes rely on, and divide as Python's do; a division by 0 gives 0. Source: LLVM Language
-Reference.
+around at 2**63, which hashes rely on, and divide as Python's do; a division by 0 gives 0. Shifts go from 0 to 63
+places: others have no value. Source: LLVM Language Reference.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ class Code:
         self.lines: list[str] = []
         self.count = 0
         self.block = "entry"
+        self.reached = {self.block}  # blocks that something leads to
 
     def value(self, kind: Kind, text: str) -> Value:
         """The value of an instruction."""
@@ -85,12 +86,28 @@ class Code:
         self.lines.append(f"{label}:")
         self.block = label
 
+    def go(self, label: str) -> None:
+        """Go on in this block."""
+        self.do(f"br label %{label}")
+        self._leads_to(label)
+
+    def fork(self, test: Value, yes: str, no: str) -> None:
+        """Go on in one of two blocks."""
+        self.do(f"br i1 {test.text}, label %{yes}, label %{no}")
+        self._leads_to(yes, no)
+
+    def _leads_to(self, *labels: str) -> None:
+        if self.block in self.reached:
+            self.reached.update(labels)
+
 
 def constant(number: float) -> Value:
     """A number of Python's."""
     if isinstance(number, bool):
         return Value(BOOL, str(number).lower())
     if isinstance(number, int):
+        if not -(2**63) <= number < 2**63:
+            raise TypeError(f"{number} does not fit 64 bits")
         return Value(INT, str(number))
     bits = struct.unpack("<Q", struct.pack("<d", number))[0]
     return Value(FLOAT, f"0x{bits if number == number else SMALLEST_NAN:016X}")  # noqa: PLR0124  NaN
@@ -161,8 +178,10 @@ def _whole(code: Code, what: ast.operator, a: Value, b: Value) -> Value:
         if divides:
             return code.value(INT, f"ashr i64 {a.text}, {known.bit_length() - 1}")
         return code.value(INT, f"and i64 {a.text}, {known - 1}")
-    zero = code.value(BOOL, f"icmp eq i64 {b.text}, 0")
-    over = code.value(INT, f"select i1 {zero.text}, i64 1, i64 {b.text}")
+    # Processors stop at a division by 0, and at -2**63 over -1: by both the share is a·b, and nothing is left over.
+    after = code.value(INT, f"add i64 {b.text}, 1")
+    simple = code.value(BOOL, f"icmp ult i64 {after.text}, 2")
+    over = code.value(INT, f"select i1 {simple.text}, i64 1, i64 {b.text}")
     rest = code.value(INT, f"srem i64 {a.text}, {over.text}")
     # Python rounds down, processors towards 0.
     apart = code.value(INT, f"xor i64 {rest.text}, {over.text}")
@@ -173,10 +192,10 @@ def _whole(code: Code, what: ast.operator, a: Value, b: Value) -> Value:
         share = code.value(INT, f"sdiv i64 {a.text}, {over.text}")
         less = code.value(INT, f"zext i1 {below.text} to i64")
         found = code.value(INT, f"sub i64 {share.text}, {less.text}")
-    else:
-        more = code.value(INT, f"select i1 {below.text}, i64 {over.text}, i64 0")
-        found = code.value(INT, f"add i64 {rest.text}, {more.text}")
-    return code.value(INT, f"select i1 {zero.text}, i64 0, i64 {found.text}")
+        product = code.value(INT, f"mul i64 {a.text}, {b.text}")
+        return code.value(INT, f"select i1 {simple.text}, i64 {product.text}, i64 {found.text}")
+    more = code.value(INT, f"select i1 {below.text}, i64 {over.text}, i64 0")
+    return code.value(INT, f"add i64 {rest.text}, {more.text}")
 
 
 def negative(code: Code, value: Value) -> Value:
@@ -190,7 +209,10 @@ def negative(code: Code, value: Value) -> Value:
 
 def compared(code: Code, order: ast.cmpop, a: Value, b: Value) -> Value:
     """The truth value of a comparison; of eight numbers a mask: all bits of a number, or none."""
-    name, kind = ORDERS[type(order)], joined(a.kind, b.kind)
+    name, kind = ORDERS.get(type(order)), joined(a.kind, b.kind)
+    if name is None:
+        raise TypeError(f"{type(order).__name__} is not in the subset")
+    kind = INT if kind == BOOL else kind  # a bit that is set is −1 to LLVM
     a, b = converted(code, a, kind), converted(code, b, kind)
     if kind in (FLOAT, LANES):
         known = "une" if name == "ne" else f"o{name}"
@@ -211,7 +233,7 @@ def truth(code: Code, value: Value) -> Value:
 
 def place(code: Code, pointer: Value, index: Value) -> Value:
     """The pointer to the element at an index."""
-    if not pointer.kind.parts or index.kind != INT:
+    if pointer.kind.llvm != "ptr" or index.kind != INT:
         raise TypeError(f"{pointer.kind.name} at {index.kind.name}")
     element = pointer.kind.parts[0].llvm
     return code.value(pointer.kind, f"getelementptr {element}, ptr {pointer.text}, i64 {index.text}")

@@ -1,9 +1,9 @@
 """Python functions compiled to machine code, kept on disk as object files, called through their addresses.
 
-Numba translates a function of pointers and numbers to LLVM once per machine (:mod:`katamuki.backends.compiler`); the
-object file that comes out is kept by :mod:`katamuki.backends.cache`. A process that finds it there loads it with
-llvmlite alone, in two milliseconds and without importing Numba. Calls go through ctypes, which releases the
-interpreter's lock, or from one compiled function to another by address.
+A function of pointers and numbers is compiled once per machine (:mod:`katamuki.backends.compiler`); the object file
+that comes out is kept by :mod:`katamuki.backends.cache`. A process that finds it there loads it in two milliseconds,
+without importing the translator. Calls go through ctypes, which releases the interpreter's lock, or from one compiled
+function to another by address.
 
 Functions are written in the subset that needs no Python object: arguments are numbers and pointers, a pointer is
 indexed ``x[i]``, nothing is allocated or raised, and an integer status is returned. On arrays the same function runs
@@ -21,7 +21,7 @@ from fractions import Fraction
 from functools import cache as remember
 from pathlib import Path
 from types import FunctionType
-from typing import Any
+from typing import Any, TypeGuard
 
 from numpy.typing import NDArray
 
@@ -37,10 +37,10 @@ CTYPES: dict[str, Any] = {
     "double**": ctypes.c_void_p,
 }
 ENTRY = "katamuki_entry"
-# Files whose change makes machine code another's.
+# Files whose change makes machine code another's: the translator's, exp, which it puts in, and signatures, here.
 MAKERS = (
     "compiler.py", "llvm_module.py", "llvm_statements.py", "llvm_expressions.py", "llvm_calls.py", "llvm_values.py",
-    "vectormath.py",
+    "vectormath.py", "exponential.py", "native.py",
 )  # fmt: skip
 # A model's rows function: columns, params, start, m, values, partials, want.
 ROWS = "int64(double**, double*, int64, int64, double*, double*, int64)"
@@ -63,7 +63,7 @@ def inline(function: Any) -> Any:
     return function
 
 
-def is_inline(function: object) -> bool:
+def is_inline(function: object) -> TypeGuard[FunctionType]:
     """Whether a function was marked by :func:`inline`."""
     return isinstance(function, FunctionType) and function in _inline
 
@@ -226,12 +226,18 @@ def _unique(key: bytes) -> str:
 
 
 @remember
+def content(path: str) -> bytes:
+    """A file of source, read once: what is compiled is what the cache's key knows, though the file be edited."""
+    return Path(path).read_bytes()
+
+
+@remember
 def _file_digest(path: str) -> bytes:
-    return hashlib.sha256(Path(path).read_bytes()).digest()
+    return hashlib.sha256(content(path)).digest()
 
 
 def _parts(python: FunctionType, source: str | None) -> set[bytes]:
-    """What a function is made of: its file or text, those of its inlined helpers, and the constants that they read."""
+    """What a function is made of: its file or text, those of its inlined helpers, and what their names stand for."""
     found, waiting, seen = set(), [python], set()
     while waiting:
         here = waiting.pop()
@@ -241,11 +247,17 @@ def _parts(python: FunctionType, source: str | None) -> set[bytes]:
         found.add(source.encode() if source and here is python else _file_digest(here.__code__.co_filename))
         for name in here.__code__.co_names:
             value = here.__globals__.get(name)
-            if isinstance(value, FunctionType) and is_inline(value):
+            if is_inline(value):
                 waiting.append(value)
-            elif isinstance(value, (int, float)):
-                found.add(f"{name}={value!r}".encode())
+            found.add(f"{here.__module__}.{name}={_meaning(value)}".encode())
     return found
+
+
+def _meaning(value: Any) -> str:
+    """A number's digits, or the name of an operation."""
+    if isinstance(value, (int, float)):
+        return repr(value)
+    return f"{type(value).__name__} {getattr(value, 'name', getattr(value, '__name__', ''))}"
 
 
 class Machine:
