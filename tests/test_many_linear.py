@@ -313,6 +313,17 @@ def test_the_table_of_runs_is_the_count_of_one_fit(most):
             assert few_runs(runs + 1 if runs else 2, positive, negative) >= LEVEL / 2
 
 
+def test_a_curve_with_more_runs_than_its_limit_cannot_have_too_few():
+    sizes = np.array([5, 20, 57, 200, 201])
+    found = limits.limits(sizes, 2, False)[:, -1]
+    for n in sizes[:-1].tolist():
+        most = int(found[n])
+        assert min(few_runs(most + 1 if most else 2, k, n - k) for k in range(1, n)) >= LEVEL / 2
+        assert most == 0 or min(few_runs(most, k, n - k) for k in range(1, n)) < LEVEL / 2
+    assert [int(found[n]) > 0 for n in sizes[:-1].tolist()] == [False, True, True, True]
+    assert np.isinf(found[201])  # beyond the count of one fit each curve is looked at
+
+
 @function("int64(double*, int64, double*, int64*, int64)")
 def turned(target, place, source, begins, row):
     """One call of the operation."""

@@ -62,6 +62,23 @@ def texts(values: Sequence[str | None]) -> Any:
     return pa.Array.from_buffers(pa.string(), len(coded), [there, places, pa.py_buffer(b"".join(coded))])
 
 
+def repeated(text: str, n: int) -> Any:
+    """The same text n times.
+
+    Example
+    -------
+    >>> repeated("Ä", 3).to_pylist()
+    ['Ä', 'Ä', 'Ä']
+    """
+    import pyarrow as pa
+
+    coded = text.encode()
+    if n * len(coded) > LARGEST:
+        return pa.repeat(text, n)
+    places = pa.py_buffer(np.arange(n + 1, dtype=np.int32) * np.int32(len(coded)))
+    return pa.Array.from_buffers(pa.string(), n, [None, places, pa.py_buffer(coded * n)])
+
+
 def values_of(column: Any) -> NDArray[Any]:
     """The numbers or truth values of an Arrow array, chunked or not, as an array (n,), which may be read only.
 

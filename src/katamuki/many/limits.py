@@ -22,8 +22,8 @@ from katamuki.records import Array
 CODES = ("", "NO_FREEDOM", "WEAK", "CHI2", "RUNS", "SPREAD", "OUTLIERS", "INFLUENTIAL")
 QUIET, NO_FREEDOM, WEAK, CHI2, RUNS, SPREAD, OUTLIERS, INFLUENTIAL = range(8)
 # A row of limits: studentised squares of an outlier and of one far away, p times Cook's distance, the share of a bend,
-# the least and the most Σ w r².
-WIDTH = 6
+# the least and the most Σ w r², the most runs of so many signs that can be too few.
+WIDTH = 7
 FEW_RUNS, FOLLOWS = 0, 1  # in the row of no rows: limits that do not depend on how many there are
 
 
@@ -47,9 +47,11 @@ def limits(sizes: NDArray[np.int64], p: int, sigma_known: bool) -> Array:
     counts = np.bincount(sizes, minlength=1)
     out = np.full((len(counts), WIDTH), math.nan)
     out[0, FEW_RUNS], out[0, FOLLOWS] = constant()
+    few, most = few_runs_of(sizes)
     for n in np.flatnonzero(counts).tolist():
         if n > p:
-            out[n] = row(n, p, sigma_known)
+            out[n, :-1] = row(n, p, sigma_known)
+            out[n, -1] = few[::-1].diagonal(n - most).max() if n <= most else math.inf
     return out
 
 

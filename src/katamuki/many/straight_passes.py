@@ -47,19 +47,27 @@ def weigh(root, begin, weighted, count, lane, n, column):  # type: ignore[no-unt
 
 
 @inline
-def evaluate(kernel, pointers, params, y, root, masked, n, free, p, block, w, stride):  # type: ignore[no-untyped-def]
-    """Weighted residuals about the fixed part and weighted derivatives of n rows, as columns of ``w``.
+def evaluate(kernel, pointers, params, y, root, masked, n, free, p, block, w, stride, facts):  # type: ignore[no-untyped-def]
+    """Weighted residuals about the fixed part and weighted derivatives of n rows, as columns of ``w``; Σ w y².
 
     The kernel sees rows by fours, so that each goes through the same of its loops whatever n is.
     """
-    start = 0
+    start, level = 0, splat(0.0)
     while start < n:
         m = min(32, n - start)
         call_rows(kernel, pointers, params, 8 * start, 8 * ((m + 3) // 4 * 4), block, at(block, 256), 1)
         own = at(w, 8 * start)
-        for r in range(m):
-            value = load(y, start + r) - load(block, r)
-            store(own, r, value * load(root, start + r) if masked == 1 else value)
+        if masked == 1:
+            for r in range(m):
+                value, weight = load(y, start + r), load(root, start + r)
+                store(own, r, (value - load(block, r)) * weight)
+                value = value * weight
+                level = fused(value, value, level)
+        else:
+            for r in range(m):
+                value = load(y, start + r)
+                store(own, r, value - load(block, r))
+                level = fused(value, value, level)
         for k in range(p):
             source, column = at(block, 256 * (1 + free[k])), at(own, (1 + k) * stride)
             if masked == 1:
@@ -69,14 +77,15 @@ def evaluate(kernel, pointers, params, y, root, masked, n, free, p, block, w, st
                 for r in range(m):
                     store(column, r, load(source, r))
         start += m
+    store(facts, LEVEL, level)
 
 
 @inline
 def orthogonalise(w, stride, n, p, g, d, z, norm, facts):  # type: ignore[no-untyped-def]
     """Make the columns of J orthogonal, and r to them, in place.
 
-    J = V G, G unit upper triangular; ``d`` the squared lengths of V's columns, ``norm`` of J's; ``z`` = V'r/d. Where a
-    column is left with too few digits, ``USABLE`` becomes 0.
+    J = V G, G unit upper triangular; ``d`` the squared lengths of V's columns, ``norm`` of J's; ``z`` = V'r/d. Σ w r²
+    of what is left. Where a column is left with too few digits, ``USABLE`` becomes 0.
     """
     one, zero = splat(1.0), splat(0.0)
     own, right, usable = zero, zero, one
@@ -123,8 +132,12 @@ def orthogonalise(w, stride, n, p, g, d, z, norm, facts):  # type: ignore[no-unt
                 own = fused(value, value, own)
                 right = fused(value, rest, right)
         else:
+            rss = zero
             for r in range(n):
-                store(w, r, load(w, r) - share * load(v, r))
+                rest = load(w, r) - share * load(v, r)
+                store(w, r, rest)
+                rss = fused(rest, rest, rss)
+            store(facts, RSS, rss)
     store(facts, USABLE, usable)
 
 
@@ -225,10 +238,9 @@ def straight_pass(  # type: ignore[no-untyped-def]
             columns, k_columns, y, root, weighted, offsets, shared, chosen, group, first, last, p, stride, order, work,
             facts,
         )  # fmt: skip
-        evaluate(kernel, pointers, params, own_y, own_root, masked, n, free, p, block, w, stride)
+        evaluate(kernel, pointers, params, own_y, own_root, masked, n, free, p, block, w, stride, facts)
         orthogonalise(w, stride, n, p, g, d, z, norm, facts)
         substitute(p, g, d, z, theta, inverse, spread)
-        sum_up(w, own_y, own_root, masked, n, facts)
         conclude(
             kernel, 1, columns, k_columns, work, y, own_y, root, own_root, weighted, masked, offsets, shared, chosen,
             group, last, n, free, p, all_p, params, known, w, stride, g, d, z, norm, theta, spread, facts, block,

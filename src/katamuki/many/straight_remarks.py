@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from katamuki.backends.native import at, call_rows, inline
-from katamuki.backends.vectors import both, choose, either, fused, load, root_of, size_of, splat, store
+from katamuki.backends.vectors import both, choose, either, fused, load, root_of, size_of, somewhere, splat, store
 from katamuki.findings.passes import LONE
 from katamuki.many.limits import (
     CHI2,
@@ -27,9 +27,12 @@ from katamuki.many.limits import (
 from katamuki.many.straight_runs import changes_in_order, count_signs, mark, put_in_order, runs_of, too_few_runs
 from katamuki.many.straight_slots import (
     BENDING,
+    CHANGES,
     COUNT,
+    DISORDER,
     DOF,
     FARTHER,
+    FEW,
     HIGHEST,
     ILL,
     IS_BENT,
@@ -53,6 +56,8 @@ from katamuki.many.straight_slots import (
     ROUGH,
     RSS,
     SHIFT,
+    SMALLEST_REST,
+    SORTED_CHANGES,
     USABLE,
     VARIANCE,
     VARIES,
@@ -260,8 +265,20 @@ def code_of(facts, lane, n, runs, few, most, deepest, weak):  # type: ignore[no-
 
 
 @inline
-def settle(y, response, n, free, p, all_p, params, theta, bars, facts, lane, limits, values, stderr, loss, k):  # type: ignore[no-untyped-def]
-    """Write a curve's numbers, and set the limits that its residuals are judged by; its status."""
+def nothing_fires(facts):  # type: ignore[no-untyped-def]
+    """Whether none of the eight needs a closer look."""
+    zero, one = splat(0.0), splat(1.0)
+    fired = load(facts, IS_FAR) + load(facts, IS_WEAK) + load(facts, IS_CHI2) + load(facts, IS_BENT)
+    fired = fired + load(facts, IS_SPREAD) + load(facts, IS_OUT) + load(facts, IS_LONE)
+    changes = choose(load(facts, DISORDER) > zero, load(facts, SORTED_CHANGES), load(facts, CHANGES))
+    fired = fired + choose(changes + one > load(facts, FEW), zero, one)
+    fired = fired + choose(load(facts, SMALLEST_REST) > zero, zero, one)
+    return not somewhere(fired > zero)
+
+
+@inline
+def settle(y, response, n, free, p, all_p, params, theta, bars, facts, lane, values, stderr, loss, k):  # type: ignore[no-untyped-def]
+    """Write a curve's numbers; its status."""
     usable = facts[8 * USABLE + lane]
     if usable == 0.0:
         return ILL
@@ -271,18 +288,31 @@ def settle(y, response, n, free, p, all_p, params, theta, bars, facts, lane, lim
         for i in range(n):
             if y[response + i] != 0.0:
                 return WHOLE
-    for j in range(all_p):
+    for j in range(all_p if p < all_p else 0):
         values[k * all_p + j] = params[j]
         stderr[k * all_p + j] = math.nan
     for j in range(p):
         values[k * all_p + free[j]] = theta[8 * j + lane]
         stderr[k * all_p + free[j]] = bars[8 * j + lane]
     loss[k] = facts[8 * LOSS + lane]
-    limit = at(limits, WIDTH * n)
-    for j in range(WIDTH):
-        facts[8 * (NEAREST + j) + lane] = limit[j]
-    facts[8 * SHIFT + lane] = 0.5 * (y[response] + y[response + n - 1])
     return QUIET if facts[8 * DOF + lane] > 0.0 else NO_FREEDOM
+
+
+@inline
+def set_limits(limits, masked, n, offsets, chosen, group, last, own_y, facts):  # type: ignore[no-untyped-def]
+    """What the residuals of the eight are judged by, from their numbers of rows; what predictions are counted from."""
+    if masked == 0:  # as many rows in each
+        limit = at(limits, WIDTH * n)
+        for j in range(WIDTH):
+            store(facts, NEAREST + j, splat(limit[j]))
+    else:
+        for lane in range(8):
+            k = chosen[min(group + lane, last - 1)]
+            limit = at(limits, WIDTH * (offsets[k + 1] - offsets[k]))
+            for j in range(WIDTH):
+                facts[8 * (NEAREST + j) + lane] = limit[j]
+    store(facts, VARIES, splat(limits[FOLLOWS]))
+    store(facts, SHIFT, splat(0.5) * (load(own_y, 0) + load(own_y, n - 1)))  # where rows end the last is repeated
 
 
 @inline
@@ -294,8 +324,9 @@ def conclude(  # type: ignore[no-untyped-def]
     """The rows of eight curves: numbers, and status; ``rounded``: parameters may be 0 but for rounding."""
     numbers(p, theta, norm, spread, known, bars, facts)
     perfect, judged = 0, 0
-    for lane in range(min(8, last - group)):
-        if rounded == 1 and facts[8 * PERFECTLY + lane] > 0.0 and facts[8 * USABLE + lane] > 0.0:
+    some = rounded == 1 and somewhere(load(facts, PERFECTLY) > splat(0.0))
+    for lane in range(min(8, last - group) if some else 0):
+        if facts[8 * PERFECTLY + lane] > 0.0 and facts[8 * USABLE + lane] > 0.0:
             k = chosen[group + lane]
             begin = 0 if shared == 1 else offsets[k]
             perfect += without_rounding(
@@ -307,8 +338,8 @@ def conclude(  # type: ignore[no-untyped-def]
     for lane in range(min(8, last - group)):
         k = chosen[group + lane]
         status[k] = settle(
-            y, offsets[k], offsets[k + 1] - offsets[k], free, p, all_p, params, theta, bars, facts, lane, limits,
-            values, stderr, loss, k,
+            y, offsets[k], offsets[k + 1] - offsets[k], free, p, all_p, params, theta, bars, facts, lane, values,
+            stderr, loss, k,
         )  # fmt: skip
         judged += 1 if status[k] == QUIET else 0
     if judged == 0:
@@ -316,7 +347,7 @@ def conclude(  # type: ignore[no-untyped-def]
     h, f = at(w, (1 + p) * stride), at(w, (2 + p) * stride)
     keys, marks = at(w, (3 + p) * stride), at(w, (4 + p) * stride)
     first = x if k_columns > 0 else w
-    store(facts, VARIES, splat(limits[FOLLOWS]))
+    set_limits(limits, masked, n, offsets, chosen, group, last, own_y, facts)
     bend(w, stride, own_y, own_root, masked, n, p, d, h, f, keys, facts)
     studentise(w, own_root, masked, n, h, f, facts)
     compare(known, facts)
@@ -324,7 +355,7 @@ def conclude(  # type: ignore[no-untyped-def]
         mark(w, own_root, masked, n, first, keys, marks)
         put_in_order(keys, marks, n)
         changes_in_order(marks, n, facts)
-    for lane in range(min(8, last - group)):
+    for lane in range(0 if nothing_fires(facts) else min(8, last - group)):
         k = chosen[group + lane]
         if status[k] == QUIET:
             own = offsets[k + 1] - offsets[k]

@@ -69,15 +69,17 @@ def put_in_order(keys, marks, n):  # type: ignore[no-untyped-def]
     while part > 0:
         q, rest, distance = top, 0, part
         while True:
-            for i in range(n - distance):
-                if (i & part) == rest:
+            begin = rest  # places of which ``part`` is a bit, or is none
+            while begin < n - distance:
+                for i in range(begin, min(begin + part, n - distance)):
                     j = i + distance
                     a, b, s, t = load(keys, i), load(keys, j), load(marks, i), load(marks, j)
-                    swap = both(a >= b, either(a > b, size_of(s) > size_of(t)))
+                    swap = either(a > b, both(a >= b, size_of(s) > size_of(t)))
                     store(keys, i, choose(swap, b, a))
                     store(keys, j, choose(swap, a, b))
                     store(marks, i, choose(swap, t, s))
                     store(marks, j, choose(swap, s, t))
+                begin += 2 * part
             if q == part:
                 break
             distance = q - part

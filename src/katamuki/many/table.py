@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from katamuki.data.buffers import numbers, texts, values_of
+from katamuki.data.buffers import numbers, repeated, texts, values_of
 from katamuki.errors import BackendError
 from katamuki.many.curves import STATES, VERDICTS, Fitted
 from katamuki.records import Array
@@ -86,7 +86,9 @@ def _numbers(values: NDArray[Any], gaps: NDArray[np.bool_] | None = None) -> Any
 
 
 def _words(known: Sequence[str], places: NDArray[Any]) -> Any:
-    """Words by their places as an Arrow array."""
+    """Words by their places as an Arrow array; one word over and over, as a state often is, is written in one piece."""
+    if len(places) and places.min() == places.max():
+        return repeated(known[int(places[0])], len(places))
     return texts(known).take(numbers(places))
 
 
