@@ -151,13 +151,14 @@ class Reader:
         for raw in part.batches(piece.number, names, frozenset(self.textual), rows or self.stream.batch):
             n = len(next(iter(raw.values())))
             yield self._batch(part, piece, raw, first, n)
+            del raw
             first += n
 
     def _batch(self, part: Part, piece: Piece, raw: Mapping[str, Any], first: int, n: int) -> Batch:
         if self.condition is None:
             arrays = _quick(raw, self.used, self.clean or self.trusting)
             if arrays is not None:
-                if not self.seen:
+                if not self.seen and part.separator is not None:
                     self.marks[piece.part].look(arrays, None, lambda: self._before(piece) + first)
                 return Batch(arrays, n, first, n, 0, 0, None)
         found = self._narrowed(part, piece, raw, first, n)

@@ -129,6 +129,7 @@ class ParquetPart(File):
                     for columns in found:
                         yield dict(zip(names, columns, strict=True))
                         done += len(columns[0])
+                        del columns  # its arrays are used again
                 except UnknownPageError:
                     pass  # pyarrow knows it, or what is wrong with it
                 else:

@@ -152,6 +152,7 @@ def _batches(path: Path, chunks: Sequence[Chunk], rows: int, rooms: Rooms) -> It
                 k, how = divmod(ended, ENDINGS)
                 cursors[k].go_on(how, found[k])
             yield found
+            del found  # so that its arrays are used again
             left -= m
         rooms.cursors += cursors
     finally:
@@ -193,7 +194,7 @@ class _Cursor:
             place, chunk = self.begins + int(state[AT]), self.chunk
             share = min((chunk.last - chunk.first) * count // chunk.values, 16 * count + SIZES[0])
             if place + share + share // 8 > self.ends:
-                self._fill(place, min(2 * share + share // 4, chunk.last - place))
+                self._fill(place, min(share + share // 8, chunk.last - place))
         return out
 
     def go_on(self, ended: int, out: Array) -> None:

@@ -195,6 +195,7 @@ class StreamedProblem(Distant):
                     counts[k].add(seen or counted(batch, block))
                 else:
                     counts[k].read += batch.read
+                del batch, block  # so that their arrays are used again for the next one
                 if stopped():
                     return
 

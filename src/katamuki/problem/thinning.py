@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from katamuki.backends.native import address_of, function, inline
 from katamuki.data.streams import Batch
 from katamuki.records import Array
 
@@ -28,6 +29,28 @@ class Taken:
 
     arrays: dict[str, Array]
     rows: Whole
+
+
+@inline
+def side(match, salt):  # type: ignore[no-untyped-def]
+    """Which side wins a match: 0 or 1."""
+    z = match * -7046029254386353131 + salt
+    z = (z ^ ((z >> 30) & 17179869183)) * -4658895280553007687
+    z = (z ^ ((z >> 27) & 137438953471)) * -7723592293110705685
+    return (z >> 63) & 1
+
+
+@function("int64(int64*, int64, int64, int64, int64*)")
+def winners_pass(blocks, count, rounds, salt, out):  # type: ignore[no-untyped-def]
+    """``out[k]``: the row that wins the block of 2**``rounds`` rows ``blocks[k]``."""
+    for k in range(count):
+        found = blocks[k]
+        played = rounds
+        while played > 0:
+            found = 2 * found + side(found, salt + played)
+            played -= 1
+        out[k] = found
+    return 0
 
 
 class Thinning:
@@ -56,10 +79,10 @@ class Thinning:
 
     def winners(self, blocks: Whole, rounds: int) -> Whole:
         """The rows that win their blocks of 2**``rounds``."""
-        found = blocks
-        for one in range(rounds, 0, -1):
-            found = 2 * found + self.decided(found, one)
-        return found
+        found = np.ascontiguousarray(blocks)
+        out = np.empty(len(found), np.int64)
+        winners_pass(address_of(found), len(found), rounds, self.salt, address_of(out))
+        return out
 
     def decided_of(self, first: int, last: int) -> Whole:
         """The winners of the blocks from ``first`` to before ``last``."""
