@@ -119,3 +119,34 @@ def test_an_exact_stick_on_an_edge_is_printed():
     assert min(fit.digits.values()) > 14.0
     assert fit.params == pytest.approx({"a": 1.0, "b": 2.0, "c": 5.0}, abs=1e-14)
     assert "5.000000" in str(fit)
+
+
+@pytest.mark.parametrize("seed", [3, 16, 20])
+def test_among_rows_that_stand_close_the_answer_is_a_least_loss_on_an_edge_or_between(seed):
+    """A step over several edges, or back to a larger loss, used to end two of twenty-five such fits in an error."""
+    draw = np.random.default_rng(seed)
+    x = np.sort(draw.uniform(0.0, 10.0, 4000))
+    data = {"x": x, "y": 1.0 + np.maximum(x - 4.0, 0.0) + 5.0 * draw.standard_normal(4000)}
+    fit = km.fit(STICK, data)
+    assert fit.check().verdict == "PASS"
+    at = int(np.searchsorted(x, fit.params["c"]))
+    near = x[at - 4 : at + 5]
+    places = np.concatenate([near, (near[1:] + near[:-1]) / 2.0, fit.params["c"] + np.array([-1e-6, 1e-6])])
+    assert min(least(data, one) for one in places) >= fit.rss * (1.0 - 1e-12)
+
+
+def test_corners_among_many_rows_end_in_bounded_time_with_an_answer_or_an_error():
+    """The number of evaluations is counted, and not the clock: the same each time."""
+    draw = np.random.default_rng(1)
+    x = np.sort(draw.uniform(0.0, 10.0, 400))
+    y = 1.0 + 2.0 * np.maximum(x - 3.0, 0.0) - 3.0 * np.maximum(x - 7.0, 0.0) + 3.0 * draw.standard_normal(400)
+    start = {"c": 3.0, "e": 7.0}
+    told = []
+    for _ in range(2):
+        try:
+            fit = km.fit("y ~ a + b*max(x - c, 0) + d*max(x - e, 0)", {"x": x, "y": y}, start=start, starts=1)
+            told.append(fit.params)
+            assert fit.check().verdict == "PASS"
+        except km.NotConverged as error:
+            told.append(str(error))
+    assert told[0] == told[1]

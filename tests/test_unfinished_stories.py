@@ -62,7 +62,7 @@ def test_an_edge_that_several_parameters_decide_has_no_value_to_hold():
     fit, _ = failed(TIED, stick(4), start={"b": 2.0, "c": 2.6}, starts=1)
     said = flat(fit.explain())
     assert "the loss has an edge here, where max(x - c*b, 0) changes sides in row 5" in said
-    assert "next another start, or a formula without a corner" in said
+    assert "next one parameter that alone says where the corner is, as c in a + b*min(x, c), or another start" in said
 
 
 def test_a_saved_story_is_the_same(tmp_path):

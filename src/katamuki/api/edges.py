@@ -26,15 +26,30 @@ from katamuki.solvers.levenberg_marquardt import Descent, minimise
 
 NEAR = 1e-9  # of the larger side: it is on the edge
 ASIDE = 1e-3  # of the way to the next edge: beside one
-BESIDE = 1e-7  # of the same: so near that nothing changes but sides
-CROSSINGS, FEWER = 8, 3  # of edges, at most; where one parameter is held on an edge already
+BESIDE = 1e-10  # of the same: so near that nothing changes but sides
+CROSSINGS, FEWER = 12, 3  # of edges, at most; where one parameter is held on an edge already
 CORNERS = 3  # parameters that may stand on edges at once
-FEW = 65_536  # rows up to which more than one is looked for
-LEVEL = 1e-5  # cosine between residuals and a column of J: the loss has no slope there
+FEW = 65_536  # rows up to which a second parameter is looked for on an edge; a third up to FEW / 256
+WORK, LEAST_WORK = 3e8, 1000.0  # evaluations times rows times (p + 1)² after which it is given up; evaluations at least
+NEARLY = 1e-3  # of the sum of squares: how far above its least a descent may stall
+LEVEL = 1e-9  # cosine between residuals and a column of J: the loss has no slope there
 GRAIN = 64 * 2.0**-52  # of y: differences of predictions that are rounding
 COMPARISONS = frozenset({"lt", "le", "gt", "ge"})
 SIDES = COMPARISONS | {"abs", "min", "max"}
 Limits = tuple[Array | float, Array | float]
+
+
+class Purse:
+    """How many evaluations are left: a search among many edges ends where they do, the same each time."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.left = max(LEAST_WORK, WORK / (problem.n * (problem.p + 1) ** 2))
+
+    def descent(self, problem: Problem, start: Array, lower: Array | float, upper: Array | float) -> Descent:
+        """A descent, paid for."""
+        found = minimise(problem, start, lower, upper)
+        self.left -= found.evaluations
+        return found
 
 
 class Turn(NamedTuple):
@@ -124,7 +139,12 @@ def _sides(
 
 
 def beyond(
-    problem: Problem, descent: Descent, lower: Array | float, upper: Array | float, corners: int = CORNERS
+    problem: Problem,
+    descent: Descent,
+    lower: Array | float,
+    upper: Array | float,
+    corners: int = CORNERS,
+    purse: Purse | None = None,
 ) -> Descent:
     """Where a descent that stalled beside edges leads: to a minimum between them, or onto the edge of least loss.
 
@@ -135,22 +155,45 @@ def beyond(
     graph, at = problem.kernel.graph, descent
     if graph is None or not problem.compiled:
         return descent
-    for _ in range(CROSSINGS if corners == CORNERS else FEWER):
-        found = _lowest(problem, at, [(k, one) for k, places in _edges(problem, graph, at.values) for one in places],
-                        (lower, upper), corners)  # fmt: skip
-        if found is None:
+    purse = purse or Purse(problem)
+    for turn in range(CROSSINGS if corners == CORNERS else FEWER):
+        candidates = [(k, one) for k, places in _edges(problem, graph, at.values, turn) for one in places]
+        found = _lowest(problem, at, candidates, (lower, upper), corners, purse)
+        if found is None or purse.left < 0.0:
             return at
-        k, held, width = found
-        places = [held.values[k] + sign * width for sign in (-1.0, 1.0)]
-        aside = [_held(problem, held.values, k, place, (lower, upper), corners) for place in places]
+        k, held, place = found
+        sides = [held.values[k] + sign * place.width for sign in (-1.0, 1.0)]
+        aside = [_held(problem, held.values, k, one, (lower, upper), corners, held.rss, purse) for one in sides]
         down = min((one for one in aside if one is not None), key=lambda one: one.rss, default=None)
         if down is None or not down.rss < held.rss:
-            there = _on_edges(problem, at, held, ((k, BESIDE / ASIDE * width), *held.edges))
+            there = _on_edges(problem, at, held, ((k, BESIDE / ASIDE * place.width), *held.edges))
             return there if there.edges else _beside(problem, there, aside, (lower, upper))
-        at = minimise(problem, down.values, lower, upper)
+        little = BESIDE / ASIDE * place.width
+        gap = (
+            (place.at + little, place.above - little) if down is aside[1] else (place.below + little, place.at - little)
+        )
+        at, stopped = _between(problem, down.values, k, gap, (lower, upper), purse)
         if at.ending != "stalled":
-            return at if at.ending == "converged" and at.rss <= descent.rss else descent
+            return at if at.ending == "interrupted" or (at.ending == "converged" and at.rss <= descent.rss) else descent
+        if not (stopped or at.rss < held.rss):
+            return at
     return at
+
+
+def _between(
+    problem: Problem, start: Array, k: int, gap: tuple[float, float], limits: Limits, purse: Purse
+) -> tuple[Descent, bool]:
+    """The descent with the k-th of all parameters kept between two edges; "stalled" where it stops at one: said, too.
+
+    Between edges the loss is smooth: no step is tempted over them.
+    """
+    lower, upper = (np.broadcast_to(one, (problem.p,)).astype(np.float64) for one in limits)
+    here = problem.free == k
+    within = max(float(lower[here][0]), gap[0]), min(float(upper[here][0]), gap[1])
+    lower[here], upper[here] = within
+    found = purse.descent(problem, start, lower, upper)
+    stopped = found.ending in {"converged", "stalled"} and found.values[k] in gap
+    return (replace(found, ending="stalled") if stopped else found), stopped
 
 
 def _on_edges(problem: Problem, at: Descent, held: Descent, edges: tuple[tuple[int, float], ...]) -> Descent:
@@ -218,8 +261,17 @@ def stands_on_edge(problem: Problem, descent: Descent) -> bool:
     return edge(graph, columns, params, problem.free_names) is not None
 
 
-def _edges(problem: Problem, graph: Graph, values: Array) -> Iterator[tuple[int, list[tuple[float, float]]]]:
-    """For parameters by their places: the nearest edge on either side that they decide, and how far to look beside it.
+class Place(NamedTuple):
+    """Where a parameter puts an edge, how far to look beside it, and the next edges on either side."""
+
+    at: float
+    width: float
+    below: float
+    above: float
+
+
+def _edges(problem: Problem, graph: Graph, values: Array, turn: int) -> Iterator[tuple[int, list[Place]]]:
+    """For parameters by their places: the nearest edges on either side that they decide, in later turns farther ones.
 
     Only what is linear in a parameter, and moves with no other free one, has edges at known places.
     """
@@ -240,33 +292,45 @@ def _edges(problem: Problem, graph: Graph, values: Array) -> Iterator[tuple[int,
         places = np.unique(np.broadcast_to(places, (problem.n,)))
         places = places[np.isfinite(places)]
         here = problem.names.index(moving[0])
-        near = int(np.searchsorted(places, values[here]))
-        about = range(max(near - 2, 0), min(near + 2, len(places)))
-        gaps = np.diff(places)
+        near, farther = int(np.searchsorted(places, values[here])), 2 << turn
+        about = [near - farther, near - 2, near - 1, near, near + 1, near + farther][turn == 0 : -1 if turn == 0 else 6]
+        ends = np.concatenate([[-np.inf], places, [np.inf]]).tolist()
         if len(places) > 1:
-            yield here, [(float(places[j]), ASIDE * float(gaps[max(j - 1, 0) : j + 1].min())) for j in about]
+            yield (
+                here,
+                [
+                    Place(
+                        ends[j + 1], ASIDE * min(ends[j + 1] - ends[j], ends[j + 2] - ends[j + 1]), ends[j], ends[j + 2]
+                    )
+                    for j in about
+                    if 0 <= j < len(places)
+                ],
+            )
 
 
 def _lowest(
-    problem: Problem, at: Descent, candidates: Sequence[tuple[int, tuple[float, float]]], limits: Limits, corners: int
-) -> tuple[int, Descent, float] | None:
-    """The edge of least loss: its parameter's place, the descent held there, and how far to look beside it."""
-    best: tuple[int, Descent, float] | None = None
-    for k, (place, width) in candidates:
-        found = _held(problem, at.values, k, place, limits, corners)
-        if found is not None and found.rss <= (at.rss * (1.0 + SAME) if best is None else best[1].rss):
-            best = k, found, width
+    problem: Problem, at: Descent, candidates: Sequence[tuple[int, Place]], limits: Limits, corners: int, purse: Purse
+) -> tuple[int, Descent, Place] | None:
+    """The edge of least loss: its parameter's place among all, the descent held there, and where it is."""
+    best: tuple[int, Descent, Place] | None = None
+    for k, place in candidates:
+        most = at.rss * (1.0 + SAME) if best is None else best[1].rss
+        found = _held(problem, at.values, k, place.at, limits, corners, most, purse)
+        if found is not None and found.rss <= most:
+            best = k, found, place
     return best
 
 
-def _held(problem: Problem, values: Array, k: int, place: float, limits: Limits, corners: int) -> Descent | None:
+def _held(
+    problem: Problem, values: Array, k: int, place: float, limits: Limits, corners: int, most: float, purse: Purse
+) -> Descent | None:
     """The minimum over the other free parameters where the k-th of all stands at a place; None: there is none.
 
-    It may stand on an edge of another parameter.
+    It may stand on an edge of another parameter, which is looked for where it may come as low as ``most``.
     """
     kept = problem.free != k
     lower, upper = (np.broadcast_to(one, (problem.p,)) for one in limits)
-    if not lower[~kept][0] < place < upper[~kept][0]:
+    if purse.left < 0.0 or not lower[~kept][0] < place < upper[~kept][0]:
         return None
     given = dict(zip(problem.names, values.tolist(), strict=True)) | {problem.names[k]: place}
     if not kept.any():
@@ -274,9 +338,10 @@ def _held(problem: Problem, values: Array, k: int, place: float, limits: Limits,
         return there if np.isfinite(there.rss) else None
     free = tuple(name for name in problem.free_names if name != problem.names[k])
     part = Problem(problem.kernel, problem.columns, problem.y, problem.weights, given, free)
-    found = minimise(part, part.values, lower[kept], upper[kept])
-    if found.ending == "stalled" and corners > 1 and problem.n <= FEW:
-        found = beyond(part, found, lower[kept], upper[kept], corners - 1)
+    found = purse.descent(part, part.values, lower[kept], upper[kept])
+    further = corners > 1 and problem.n * 256 ** (CORNERS - corners) <= FEW
+    if found.ending == "stalled" and further and found.rss <= most * (1.0 + NEARLY):
+        found = beyond(part, found, lower[kept], upper[kept], corners - 1, purse)
     return found if found.ending == "converged" else None
 
 

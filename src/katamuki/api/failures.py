@@ -78,7 +78,7 @@ def _stalled(solution: Solution, loss: str, unseen: Graph | None) -> NotConverge
     maybe = None if found is not None or unseen is None else corner(unseen, solution.free)
     if maybe is not None:
         part, names = maybe
-        told = {"part": part, "name": names[0], "names": few(list(names))}
+        told: dict[str, Any] = {"part": part, "name": names[0]}
         return NotConverged("E-CONVERGENCE", "api.stalled_corner", loss=loss, **told)
     if found is None:
         return NotConverged("E-CONVERGENCE", "api.stalled", loss=loss)

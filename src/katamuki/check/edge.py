@@ -14,10 +14,11 @@ import numpy as np
 
 from katamuki.check import comparing
 from katamuki.check.comparing import Doubt, said
-from katamuki.check.evaluation import EPS, Case, Local, inverse_of, look, triangle_of
+from katamuki.check.evaluation import EPS, OPERATIONS, Case, Local, inverse_of, look, triangle_of
 from katamuki.records import Array
 
-BESIDE = 1e-7  # of a standard error: so near an edge that only sides change
+BESIDE = 1e-10  # of a standard error: so near an edge that only sides change
+LEVEL = 1e-9  # cosine between residuals and a column of J below which there is no slope
 LEAST = 64.0 * EPS  # of the value: what can be told apart
 JUMP = 1e-4  # of the sum of squares: on so short a way it moves less than a thousandth of this
 
@@ -50,11 +51,12 @@ def judge_edges(case: Case, here: Local, corners: Sequence[str], spelt: Sequence
     if not (below.finite and above.finite):
         return here, [("check.fail.not_finite", {})]
     doubts: list[Doubt] = []
-    (left, allowed), (right, other) = comparing.stands(case, below), comparing.stands(case, above)
+    left, right = (comparing.stands(case, one)[0] for one in (below, above))
+    level = LEVEL + OPERATIONS * EPS * here.bulk / (here.rss**0.5 or 1.0)
     jumps = max(abs(one.rss - here.rss) for one in (below, above)) > JUMP * here.rss + here.rounding
     lower = min(below.rss, above.rss) < here.rss - here.rounding
     for k, plain in enumerate(case.free):
-        if plain in corners and (jumps or lower or not (left[k] > allowed and right[k] < -other)):
+        if plain in corners and (jumps or lower or not (left[k] > level and right[k] < -level)):
             doubts.append(("check.fail.edge", {"name": spelt[k], "value": said(here.values[k])}))
     roots = [(one.singular[:, None] * one.directions) * one.lengths for one in (below, above)]
     triangle = triangle_of(np.concatenate(roots) / np.sqrt(2.0))
