@@ -85,8 +85,8 @@ class Writer:
             f"{self.one_of(*'abc')} {self.one_of('+=', '-=', '^=')} {self.whole(1)} % 999", f"w = {self.whole(1)}",
             f"{self.one_of(*'uvw')} {self.one_of('+=', '-=', '*=')} {self.number(1)}",
             f"a = x[a % 3] = {self.whole(0)}", "a, b = b, a", f"u, v = v, {self.number(1)}",
-            f"out[c % 8 + 8] {self.one_of('=', '+=')} {self.number(2)} + 0.0",
-            f"whole[{self.whole(1)} % 16] {self.one_of('=', '+=')} {self.whole(2)} % 9999", "swapped(x, a % 3, c % 3)",
+            f"out[c % 8 + 8] {self.one_of('=', '-=')} {self.number(2)} + 0.0",
+            f"whole[{self.whole(1)} % 16] {self.one_of('=', '-=')} {self.whole(2)} % 9999", "swapped(x, a % 3, c % 3)",
             "x[a % 3], x[b % 3] = x[b % 3], x[a % 3]", f"c, u = two(x, b % 4, {self.number(1)})",
             f"a, u = (b, v) if {self.test(1)} else (c, x[0])",
         )  # fmt: skip
