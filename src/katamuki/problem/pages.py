@@ -205,6 +205,9 @@ class _Cursor:
         elif ended == UNKNOWN or not self._more(size, max(have, 0)):
             self._next()
             self._hand_out(out)
+            while self.state[CODEC] == OTHER and self.state[DONE] < len(out):  # nor will a walk know the next page
+                self._next()
+                self._hand_out(out)
 
     def _hand_out(self, out: Array) -> None:
         """Copy what is left of a page that was not walked, as far as there is room."""
@@ -276,7 +279,7 @@ class _Cursor:
     def _header(self, place: int) -> list[int]:
         """The header at a place: type, sizes, values, encoding, levels, whether packed, its own length."""
         head = address_of(self.state) + 8 * HEAD
-        for size in SIZES:
+        for size in (1, *SIZES):  # as a rule it stands in the window
             at = self._fill(place, min(size, self.chunk.last - place))
             status = header_pass(address_of(self.kept[WINDOW]), at, self.ends - self.begins, head, head + 64)
             if status == 0:
