@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from katamuki.backends.compiler import text_of
@@ -226,6 +226,7 @@ def whole_expressions(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     )
 
 
+@settings(max_examples=40)
 @given(
     st.recursive(LEAVES, whole_expressions, max_leaves=25),
     st.lists(st.integers(-(2**31), 2**31), min_size=3, max_size=3),

@@ -12,7 +12,9 @@ import ast
 import struct
 from typing import NamedTuple
 
-EIGHT = 8
+from katamuki.backends import vectors
+
+EIGHT = vectors.LANES
 SMALLEST_NAN = 0x7FF8000000000000
 
 
