@@ -192,20 +192,17 @@ class Many:
     def codes(self) -> tuple[Code, ...]:
         """The codes of curves that are not good, how many have each, and the first keys; the most common first."""
         column = self.column("_code")
-        found = []
-        for name, count in tables.counted(column).items():
-            if name:
-                places = tables.first_places(column, name, SHOWN)
-                found.append(Code(name, count, tuple(self._key(at) for at in places)))
-        return tuple(found)
+        found = {name: count for name, count in tables.counted(column).items() if name}
+        places = {name: tables.first_places(column, name, SHOWN) for name in found}
+        shown = [at for one in places.values() for at in one]
+        keys = dict(zip(shown, self._keys(shown), strict=True))
+        return tuple(Code(name, count, tuple(keys[at] for at in places[name])) for name, count in found.items())
 
-    @cached_property
-    def _keys(self) -> list[Any]:
-        return [self.column(name) for name in self.by]
-
-    def _key(self, k: int) -> tuple[object, ...]:
-        """The key of row k."""
-        return tuple(column[k].as_py() for column in self._keys)
+    def _keys(self, places: list[int]) -> list[tuple[object, ...]]:
+        """The keys of some rows; a column of the table is read for them, and not kept."""
+        here = numbers(np.array(places, dtype=np.int64))
+        columns = [self.column(name).take(here).to_pylist() for name in self.by]
+        return list(zip(*columns, strict=True)) if columns else [()] * len(places)
 
     def _row(self, k: int) -> dict[str, Any]:
         """Row k, None where there is no number."""
@@ -232,8 +229,8 @@ class Many:
         good = tables.among(self.column("_verdict"), ["good"])
         found = []
         for name in self.free:
-            low, middle, high = quantiles(self._numbers(name)[good])
-            _, stderr, _ = quantiles(self._numbers(f"{name}_stderr")[good])
+            low, middle, high = quantiles(self._numbers(name), good)
+            _, stderr, _ = quantiles(self._numbers(f"{name}_stderr"), good)
             found.append(Spread(name, low, middle, high, stderr))
         return tuple(found)
 
