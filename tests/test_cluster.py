@@ -100,7 +100,7 @@ def test_a_left_side_that_is_computed_is_computed_by_the_workers(client: Any, ro
     agree(far(formula, frame(rows, 3), client), km.fit(formula, rows))
 
 
-@pytest.mark.parametrize("name", ["Norris", "Longley", "Filip", "Misra1a", "Thurber", "MGH09"])
+@pytest.mark.parametrize("name", ["Norris", "Longley", "Filip", "Misra1a", "Thurber", "MGH09", "Lanczos2", "MGH10"])
 def test_certified_problems_repeated_keep_their_digits(client: Any, name: str) -> None:
     problem = certified.problem(name)
     times = -(-ENOUGH // problem.n)
