@@ -21,6 +21,7 @@ from katamuki.records import Array
 
 ROUNDS = 6  # of the fixed point, at most
 SHARE = 0.1  # of the step: where curvature adds more, the sample's answer was far off, and nothing is added
+EPSILON = 2.0**-52
 CLOSE = 1e-3  # of what is added: the sample does not know it better
 
 
@@ -86,4 +87,9 @@ class Curvature:
         inside = np.linalg.solve(self.r.T, np.linalg.solve(self.r.T, apart).T)
         size = float(np.linalg.norm(inside))
         half = np.triu(inside) - 0.5 * np.diag(np.diag(inside))
-        return self.r + half @ self.r, size * (self.unseen + size)
+        return self.r + half @ self.r, size * (self.unseen + size) + self._rounding()
+
+    def _rounding(self) -> float:
+        """What rounding of the sample's sums can turn the triangle by, of itself; dependent columns multiply it."""
+        unit = self.r / np.linalg.norm(self.r, axis=0)
+        return EPSILON / float(np.linalg.norm(unit, -2)) ** 2

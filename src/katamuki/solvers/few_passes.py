@@ -24,7 +24,7 @@ MOST = 8  # passes; more digits a pass are wanted than this would bring
 CONTRACTS = 0.2  # the largest ratio of two steps
 DIGITS = 1e-13  # of a parameter: what the next step would change of it
 NEAR = 3e-13  # of a parameter: how far the last step may go where nobody says how it turns the triangle
-TURNED = 3e-12  # of the triangle: how far the sample may be off about that
+TURNED = 3e-11  # of the triangle: how far the sample may be off about that
 OPEN = 1e-13  # a diagonal of R, against its column, that is rounding
 RISE = 1e-12  # of the rss, by rounding
 
