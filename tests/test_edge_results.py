@@ -14,17 +14,9 @@ import scipy.stats
 from pyarrow import parquet
 
 import katamuki as km
+from sticks import STICK, broken
 
-STICK = "y ~ a + b*max(x - c, 0)"
 TWO = "y ~ a + b*max(x - c, 0) + d*max(x - e, 0)"
-
-
-def broken(seed: int) -> dict[str, np.ndarray]:
-    """A broken stick with noise; with seeds 4, 7, 10, 24 and 56 its least loss is on a row."""
-    draw = np.random.default_rng(seed)
-    x = np.sort(draw.uniform(0.0, 10.0, 40))
-    a, b, c = draw.normal(), 2.0 * draw.normal(), draw.uniform(2.0, 8.0)
-    return {"x": x, "y": a + b * np.maximum(x - c, 0.0) + 0.2 * draw.standard_normal(40)}
 
 
 def noisy(draw: np.random.Generator) -> tuple[dict[str, np.ndarray], dict[str, float]]:

@@ -8,16 +8,7 @@ import pytest
 import katamuki as km
 from katamuki import formula
 from katamuki.api.edges import edge
-
-STICK = "y ~ a + b*max(x - c, 0)"
-
-
-def stick(seed: int) -> dict[str, np.ndarray]:
-    """A broken stick with noise."""
-    draw = np.random.default_rng(seed)
-    x = np.sort(draw.uniform(0.0, 10.0, 40))
-    a, b, c = draw.normal(), 2.0 * draw.normal(), draw.uniform(2.0, 8.0)
-    return {"x": x, "y": a + b * np.maximum(x - c, 0.0) + 0.2 * draw.standard_normal(40)}
+from sticks import STICK, broken
 
 
 def least(data: dict[str, np.ndarray], c: float) -> float:
@@ -30,7 +21,7 @@ def least(data: dict[str, np.ndarray], c: float) -> float:
 @pytest.mark.parametrize("seed", [4, 7, 10, 24, 56])
 def test_a_least_loss_on_an_edge_is_the_answer(seed):
     """It used to be an error, and with seeds 10 and 56, before, a minimum of 44 and 4 times the loss was the answer."""
-    data = stick(seed)
+    data = broken(seed)
     fit = km.fit(STICK, data)
     (found,) = fit.solution.edges
     assert (found.name, found.part) == ("c", "max(x - c, 0)")
@@ -50,7 +41,7 @@ def test_a_least_loss_on_an_edge_is_the_answer(seed):
 @pytest.mark.parametrize("seed", [4, 10, 56])
 def test_no_start_and_no_seed_leads_to_a_worse_minimum_as_the_answer(seed):
     """A start beside the corner was said to lead nowhere, and a minimum of up to 44 times its loss to be better."""
-    data = stick(seed)
+    data = broken(seed)
     best = km.fit(STICK, data)
     corner = best.params["c"]
     for options in ({"start": {"c": corner + 0.2}}, {"seed": 1}, {"starts": 40}, {"starts": 1, "start": {"c": corner}}):
@@ -62,7 +53,7 @@ def test_no_start_and_no_seed_leads_to_a_worse_minimum_as_the_answer(seed):
 
 def test_a_descent_that_stalled_goes_on_beyond_edges_where_the_loss_falls():
     """From the far side of many corners, none of which is the least."""
-    data = stick(0)
+    data = broken(0)
     best = km.fit(STICK, data)
     for c in np.linspace(1.0, 9.0, 9):
         fit = km.fit(STICK, data, start={"a": 0.0, "b": 1.0, "c": c}, starts=1)
@@ -72,7 +63,7 @@ def test_a_descent_that_stalled_goes_on_beyond_edges_where_the_loss_falls():
 
 
 def test_a_stick_whose_corner_lies_between_rows_is_fitted():
-    data = stick(0)
+    data = broken(0)
     fit = km.fit(STICK, data)
     grid = [least(data, one) for one in np.linspace(data["x"][1], data["x"][-2], 2001)]
     assert fit.verdict == "good"
@@ -98,7 +89,7 @@ def test_an_edge_is_a_part_that_changes_sides_in_a_row(text, params, found):
 
 @pytest.mark.parametrize("options", [{"where": "x > -50"}, {"missing": "drop"}])
 def test_edges_and_errors_of_a_fit_name_rows_of_the_source_where_rows_were_left_out(options):
-    data = stick(4)
+    data = broken(4)
     row = km.fit(STICK, data).solution.edges[0].row
     front = {"x": [-60.0] * 5, "y": [0.0] * 5 if "where" in options else [np.nan] * 5}
     later = {name: np.concatenate([front[name], one]) for name, one in data.items()}

@@ -152,6 +152,17 @@ def count_pass(codes, start, stop, shift, counts):  # type: ignore[no-untyped-de
     return 0
 
 
+@inline
+def hand_out(rows, edges, buckets, out, cursors):  # type: ignore[no-untyped-def]
+    """Write rows that stand by buckets, ``edges`` saying where each ends, to where each bucket's next rows go."""
+    begin = 0
+    for b in range(buckets):
+        sent, kept = at(out, cursors[b]), at(rows, begin)
+        for i in range(edges[b] - begin):
+            sent[i] = kept[i]
+        begin = edges[b]
+
+
 def bucket_pass(  # type: ignore[no-untyped-def]
     codes, start, stop, shift, buckets, cursors, columns, outs, k, moved, edges, places, own_codes, own
 ):  # fmt: skip
@@ -177,22 +188,12 @@ def bucket_pass(  # type: ignore[no-untyped-def]
             edges[bucket] = place + 1  # in the end where the next one begins
             places[i] = place
             own_codes[place] = code
-        begin = 0
-        for b in range(buckets):
-            out, rows = at(moved, cursors[b]), at(own_codes, begin)
-            for i in range(edges[b] - begin):
-                out[i] = rows[i]
-            begin = edges[b]
+        hand_out(own_codes, edges, buckets, moved, cursors)
         for j in range(k):
             column, target = at(columns[j], start), outs[j]
             for i in range(m):
                 own[places[i]] = column[i]
-            begin = 0
-            for b in range(buckets):
-                sent, kept = at(target, cursors[b]), at(own, begin)
-                for i in range(edges[b] - begin):
-                    sent[i] = kept[i]
-                begin = edges[b]
+            hand_out(own, edges, buckets, target, cursors)
         begin = 0
         for b in range(buckets):
             cursors[b] += edges[b] - begin
