@@ -293,19 +293,19 @@ def _edges(problem: Problem, graph: Graph, values: Array, turn: int) -> Iterator
         places = places[np.isfinite(places)]
         here = problem.names.index(moving[0])
         near, farther = int(np.searchsorted(places, values[here])), 2 << turn
-        about = [near - farther, near - 2, near - 1, near, near + 1, near + farther][turn == 0 : -1 if turn == 0 else 6]
-        ends = np.concatenate([[-np.inf], places, [np.inf]]).tolist()
+        about = [near - 2, near - 1, near, near + 1]
+        if turn:
+            about = [near - farther, *about, near + farther]
         if len(places) > 1:
-            yield (
-                here,
-                [
-                    Place(
-                        ends[j + 1], ASIDE * min(ends[j + 1] - ends[j], ends[j + 2] - ends[j + 1]), ends[j], ends[j + 2]
-                    )
-                    for j in about
-                    if 0 <= j < len(places)
-                ],
-            )
+            yield here, [_place(places, j) for j in about if 0 <= j < len(places)]
+
+
+def _place(places: Array, j: int) -> Place:
+    """The j-th of some edges among its neighbours."""
+    at = float(places[j])
+    below = float(places[j - 1]) if j else -np.inf
+    above = float(places[j + 1]) if j + 1 < len(places) else np.inf
+    return Place(at, ASIDE * min(at - below, above - at), below, above)
 
 
 def _lowest(
